@@ -1,0 +1,42 @@
+"""GreenNode MaaS for LiteLLM: the `maas/` provider, its models and an offline gateway.
+
+Importing this package registers the provider::
+
+    import litellm, litellm_maas
+
+    litellm.completion(model="maas/openai/gpt-4o", messages=[{"role": "user", "content": "Xin chào"}])
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from litellm_maas.version import __version__
+
+if TYPE_CHECKING:
+    from litellm_maas.provider import maas
+    from litellm_maas.registration import register
+
+__all__ = ["__version__", "maas", "register"]
+
+_HOMES = {"maas": "litellm_maas.provider", "register": "litellm_maas.registration"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+# The command line comes in through its own little module, because most of it answers without LiteLLM, which takes
+# seconds to import.
+if "_litellm_maas_cli" not in sys.modules:
+    importlib.import_module("litellm_maas.registration").register()

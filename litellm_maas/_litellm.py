@@ -1,0 +1,75 @@
+# ruff: noqa: SLF001 PLC0415 - private names, some of which only some versions of LiteLLM have
+"""LiteLLM's private names that this package cannot do without, all of them, each with what happens when it is gone.
+
+`tests/contract` checks them one by one against the installed LiteLLM. Nothing here replaces a function or a class of
+LiteLLM; two of its tables get an entry each.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import litellm
+
+from litellm_maas.models import catalogue
+
+logger = logging.getLogger("litellm_maas")
+
+REASONING_PARAMS = ("reasoning_effort", "thinking", "verbosity", "user")
+"""Chat parameters that the gateway takes and that LiteLLM does not believe of a custom provider."""
+
+
+def declare_reasoning_params(provider: str) -> bool:
+    """Let `reasoning_effort`, `thinking`, `verbosity` and `user` pass LiteLLM's parameter check for our models.
+
+    LiteLLM offers no public place for this: a call must otherwise carry `allowed_openai_params`, and the one public
+    hook that could add it exists for asynchronous calls only. What is touched is the entry for custom providers in
+    LiteLLM's table of provider configurations. Models of other custom providers keep LiteLLM's own answer.
+
+    Returns:
+        Whether LiteLLM still has that table. If not, calls need `allowed_openai_params`, as LiteLLM's error says.
+    """
+    try:
+        manager: Any = litellm.ProviderConfigManager
+        if manager._PROVIDER_CONFIG_MAP is None:
+            manager._PROVIDER_CONFIG_MAP = manager._build_provider_config_map()
+        table = manager._PROVIDER_CONFIG_MAP
+        table[litellm.LlmProviders.CUSTOM]
+    except (AttributeError, KeyError) as error:
+        logger.debug("LiteLLM moved its table of provider configurations (%r)", error)
+        return False
+
+    class MaasChatConfig(litellm.OpenAILikeChatConfig):
+        """LiteLLM's configuration for OpenAI-like custom providers, plus what the gateway takes."""
+
+        def get_supported_openai_params(self, model: str) -> list[str]:
+            supported: list[str] = super().get_supported_openai_params(model)
+            ours = all(item["provider"] == provider for item in litellm.custom_provider_map)
+            if ours or catalogue().model(model).known:
+                supported += [name for name in REASONING_PARAMS if name not in supported]
+            return supported
+
+    table[litellm.LlmProviders.CUSTOM] = (MaasChatConfig, False)
+    return True
+
+
+def declare_defaults(provider: str, defaults: dict[str, Any]) -> bool:
+    """Give LiteLLM an answer for the ids of our provider that no entry of its model map names.
+
+    Returns:
+        Whether LiteLLM still has such rules (from 1.92 on). If not, unknown ids count as able to do nothing.
+    """
+    try:
+        from litellm.litellm_core_utils.fallback_generalizations import (
+            get_fallback_generalization_rules,
+            set_fallback_generalizations,
+        )
+    except ImportError as error:
+        logger.debug("LiteLLM has no rules for unknown models (%r)", error)
+        return False
+    name = f"{provider}-defaults"
+    rules = [rule for rule in get_fallback_generalization_rules() if rule.get("name") != name]
+    rule = {"name": name, "pattern": f"^{provider}/", "model_info": defaults}
+    set_fallback_generalizations([*rules, rule])
+    return True

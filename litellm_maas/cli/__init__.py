@@ -1,0 +1,1 @@
+"""The `litellm-maas` command: what a person types and sees."""

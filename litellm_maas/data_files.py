@@ -1,0 +1,143 @@
+"""YAML files that people write by hand: read with line numbers, checked against a pydantic model.
+
+PyYAML drops line numbers and lets a repeated key silently win; a price typed twice is exactly the mistake a person
+has to hear about. Every YAML file of this package and of its users is read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from litellm_maas.errors import DataFileError
+
+try:
+    from yaml import CSafeLoader as _Loader
+except ImportError:  # PyYAML was built without libyaml: the same rules, slower
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+
+_Model = TypeVar("_Model", bound=BaseModel)
+Location = tuple[str | int, ...]
+
+
+class Document:
+    """A parsed YAML file: its plain data, and the line on which each part of it stands."""
+
+    def __init__(self, file: Path, data: Any, lines: Mapping[Location, int]) -> None:
+        self.file = file
+        self.data = data
+        self._lines = lines
+
+    def line_of(self, location: Location) -> int | None:
+        """The 1-based line of a part, or of its nearest enclosing part that has one."""
+        for end in range(len(location), -1, -1):
+            if (line := self._lines.get(location[:end])) is not None:
+                return line
+        return None
+
+    def error(self, location: Location, problem: str) -> DataFileError:
+        """An error that points at a part of this document."""
+        return DataFileError(self.file, self.line_of(location), ".".join(map(str, location)), problem)
+
+    def validate(self, model: type[_Model]) -> _Model:
+        """The data as `model`.
+
+        Raises:
+            DataFileError: The first mistake, at the line where it stands.
+        """
+        try:
+            return model.model_validate(self.data)
+        except ValidationError as error:
+            raise self._first_mistake(error) from None
+
+    def _first_mistake(self, error: ValidationError) -> DataFileError:
+        details = error.errors(include_url=False, include_input=False)
+        first = min(details, key=lambda detail: self.line_of(self._known(detail["loc"])) or 0)
+        problem = first["msg"]
+        if first["type"] == "extra_forbidden":
+            problem = "unknown key; remove it or check its spelling"
+        elif first["type"] == "missing":
+            problem = "required key is missing; add it"
+        return DataFileError(
+            self.file,
+            self.line_of(self._known(first["loc"])),
+            ".".join(map(str, first["loc"])),
+            problem.removeprefix("Value error, "),
+        )
+
+    def _known(self, location: Location) -> Location:
+        # Pydantic puts names of union members and of validators into a location; only what the file holds has a line.
+        return tuple(part for index, part in enumerate(location) if location[: index + 1] in self._lines) or location
+
+
+def read(file: Path, text: str | None = None) -> Document:
+    """Parse a YAML file.
+
+    Args:
+        file: The file; only its name is used when `text` is given.
+        text: The content, when it is already at hand.
+
+    Raises:
+        DataFileError: The file cannot be read, is not YAML, or repeats a key.
+    """
+    if text is None:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise DataFileError(file, None, "", f"cannot be read ({error.strerror or error})") from None
+        except UnicodeDecodeError:
+            raise DataFileError(file, None, "", "is not UTF-8 text; save it as UTF-8") from None
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        lines: dict[Location, int] = {(): 1}
+        data = None if node is None else _construct(loader, node, (), lines, file, frozenset())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else None
+        raise DataFileError(file, line, "", f"is not valid YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise DataFileError(file, None, "", f"is not valid YAML: {error}") from None
+    finally:
+        loader.dispose()
+    return Document(file, data, lines)
+
+
+def _construct(
+    loader: Any,
+    node: yaml.Node,
+    location: Location,
+    lines: dict[Location, int],
+    file: Path,
+    parents: frozenset[int],
+) -> Any:
+    if id(node) in parents:
+        raise DataFileError(file, node.start_mark.line + 1, ".".join(map(str, location)), "an alias that holds itself")
+    lines.setdefault(location, node.start_mark.line + 1)
+    inside = parents | {id(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return [
+            _construct(loader, child, (*location, index), lines, file, inside) for index, child in enumerate(node.value)
+        ]
+    if not isinstance(node, yaml.MappingNode):
+        return loader.construct_object(node, deep=True)
+    first_lines: dict[str, int] = {}
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise DataFileError(file, key.start_mark.line + 1, ".".join(map(str, location)), "a key must be plain text")
+        line = key.start_mark.line + 1
+        if (first := first_lines.setdefault(key.value, line)) != line:
+            field = ".".join(map(str, (*location, key.value)))
+            raise DataFileError(file, line, field, f"key is already set on line {first}; keep one of the two")
+    loader.flatten_mapping(node)
+    result = {}
+    for key, child in node.value:
+        name = loader.construct_object(key, deep=True)
+        at = (*location, name if isinstance(name, int) else str(name))
+        lines.setdefault(at, key.start_mark.line + 1)
+        result[name] = _construct(loader, child, at, lines, file, inside)
+    return result

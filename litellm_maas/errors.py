@@ -1,0 +1,40 @@
+"""The errors this package raises itself.
+
+A failed call raises LiteLLM's own exceptions (see `litellm_maas.wire.failures`), because those are what routers,
+proxies and agents catch. Everything else that can go wrong is one of these::
+
+    MaasError
+    ├── SettingsError          an environment variable or an argument that cannot be used
+    └── DataFileError          a YAML file with a mistake in it: names file, line and field
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class MaasError(Exception):
+    """Anything that this package found wrong outside a call to the gateway. The message says what to do next."""
+
+
+class SettingsError(MaasError, ValueError):
+    """A setting (environment variable, argument) has a value that cannot be used."""
+
+
+class DataFileError(MaasError, ValueError):
+    """A data file has a mistake.
+
+    Attributes:
+        file: The file that was read.
+        line: The 1-based line of the mistake, or None where it has no single line.
+        field: The dotted path of the field, such as ``lists.0.models.openai/gpt-4o.input``; empty for the whole file.
+        problem: What is wrong and how to mend it, without the location.
+    """
+
+    def __init__(self, file: Path, line: int | None, field: str, problem: str) -> None:
+        self.file = file
+        self.line = line
+        self.field = field
+        self.problem = problem
+        where = f"{file}:{line}" if line is not None else str(file)
+        super().__init__(f"{where}: {field}: {problem}" if field else f"{where}: {problem}")

@@ -1,0 +1,252 @@
+"""`MaasLLM`: the handler that LiteLLM calls for every `maas/…` model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import aclosing, closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import litellm
+from litellm import CustomLLM, EmbeddingResponse, ImageResponse, ModelResponse
+from pydantic import SecretStr
+
+from litellm_maas.errors import SettingsError
+from litellm_maas.models import catalogue
+from litellm_maas.wire import gateway, replies, requests
+from litellm_maas.wire.chunks import Chunk, StreamDecoder
+from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
+from litellm_maas.wire.exceptions import PROVIDER, litellm_exception
+from litellm_maas.wire.failures import GatewayError
+from litellm_maas.wire.requests import RefusedParameterError, Timeouts, WireRequest
+
+_RETRYABLE = frozenset({"timeout", "connection", "rate_limit", "server", "bad_gateway", "unavailable"})
+_LONGEST_WAIT = 60.0
+_ACCEPTED: Chunk = {}
+
+_Call = dict[str, Any]
+_Response = TypeVar("_Response")
+
+
+class MaasLLM(CustomLLM):
+    """Carries chat, embedding and image calls between LiteLLM and the gateway.
+
+    LiteLLM calls these methods by keyword. Whatever goes wrong is raised as one of LiteLLM's exceptions, whose message
+    ends with a line that says what to do.
+    """
+
+    def completion(self, *args: Any, **call: Any) -> ModelResponse:
+        """A chat completion."""
+        return _run(_CHAT, call)
+
+    async def acompletion(self, *args: Any, **call: Any) -> ModelResponse:
+        """A chat completion, asynchronously."""
+        return await _arun(_CHAT, call)
+
+    def embedding(self, *args: Any, **call: Any) -> EmbeddingResponse:
+        """Embeddings of one or several texts."""
+        return _run(_EMBEDDING, call)
+
+    async def aembedding(self, *args: Any, **call: Any) -> EmbeddingResponse:
+        """Embeddings, asynchronously."""
+        return await _arun(_EMBEDDING, call)
+
+    def image_generation(self, *args: Any, **call: Any) -> ImageResponse:
+        """Images from a prompt."""
+        return _run(_IMAGES, call)
+
+    async def aimage_generation(self, *args: Any, **call: Any) -> ImageResponse:
+        """Images from a prompt, asynchronously."""
+        return await _arun(_IMAGES, call)
+
+    def streaming(self, *args: Any, **call: Any) -> Iterator[Any]:
+        """A streamed chat completion."""
+        stream = self._stream(call)
+        # Sends the request now, so that LiteLLM's retries and fallbacks see a refused one. It also starts the
+        # generator, so that a stream that nobody reads is closed when it is dropped.
+        next(stream)
+        return stream
+
+    def _stream(self, call: _Call) -> Generator[Chunk, None, None]:
+        with _litellm_errors(call):
+            request = _chat_request(call, stream=True)
+            decoder = StreamDecoder(request)
+            with closing(gateway.stream(request, call.get("client"))) as received:
+                next(received)
+                yield _ACCEPTED
+                try:
+                    for data in received:
+                        yield from decoder.feed(data)
+                except GatewayError:
+                    if not decoder.answered:
+                        raise
+            yield from decoder.finish()
+
+    async def astreaming(  # type: ignore[override]  # LiteLLM annotates it as a coroutine and iterates what it returns
+        self, *args: Any, **call: Any
+    ) -> AsyncIterator[Any]:
+        """A streamed chat completion, asynchronously.
+
+        LiteLLM starts it at the first chunk, when its own retries are over; so `num_retries` is honoured here, as
+        long as nothing was yielded.
+        """
+        with _litellm_errors(call):
+            request = _chat_request(call, stream=True)
+            retries_left = int(call["optional_params"].get("max_retries") or 0)
+            waits = (0.5 * 2**attempt for attempt in range(retries_left))
+            while True:
+                started = False
+                try:
+                    async with aclosing(self._astream_once(request, call)) as chunks:
+                        async for chunk in chunks:
+                            started = True
+                            yield chunk
+                    return
+                except GatewayError as error:
+                    wait = next(waits, None)
+                    wait = _wait_before_retry(error, wait) if wait is not None and not started else None
+                    if wait is None:
+                        raise
+                await asyncio.sleep(wait)
+
+    async def _astream_once(self, request: WireRequest, call: _Call) -> AsyncGenerator[Chunk, None]:
+        decoder = StreamDecoder(request)
+        async with aclosing(gateway.astream(request, call.get("client"))) as received:
+            try:
+                async for data in received:
+                    for chunk in decoder.feed(data):
+                        yield chunk
+            except GatewayError:
+                if not decoder.answered:
+                    raise
+        for chunk in decoder.finish():
+            yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation(Generic[_Response]):
+    """An operation with a plain reply: what it sends, and what becomes of the reply."""
+
+    request: Callable[[_Call], WireRequest]
+    response: Callable[[WireRequest, dict[str, Any], _Call], _Response]
+
+
+def _run(operation: _Operation[_Response], call: _Call) -> _Response:
+    with _litellm_errors(call):
+        request = operation.request(call)
+        with _timed(call):
+            reply = gateway.send(request, call.get("client"))
+        return operation.response(request, _parsed(request, reply, call), call)
+
+
+async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
+    with _litellm_errors(call):
+        request = operation.request(call)
+        with _timed(call):
+            reply = await gateway.asend(request, call.get("client"))
+        return operation.response(request, _parsed(request, reply, call), call)
+
+
+_CHAT = _Operation(
+    lambda call: _chat_request(call, stream=False),
+    lambda request, payload, call: replies.chat(request, payload, call["model_response"]._hidden_params),
+)
+_EMBEDDING = _Operation(
+    lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}),
+    lambda request, payload, call: replies.embedding(request, payload, call["model_response"]),
+)
+_IMAGES = _Operation(
+    lambda call: _plain_request(call, "/images/generations", {"prompt": call["prompt"]}),
+    lambda request, payload, call: replies.images(request, payload, call["model_response"]),
+)
+
+
+def _chat_request(call: _Call, *, stream: bool) -> WireRequest:
+    litellm_params = call.get("litellm_params") or {}
+    body = requests.chat_body(
+        catalogue().model(call["model"]),
+        call["messages"],
+        call["optional_params"],
+        getattr(call["logging_obj"], "optional_params", None) or {},
+        stream=stream,
+        drop_refused=litellm.drop_params is True or litellm_params.get("drop_params") is True,
+    )
+    return _request(call, "/chat/completions", body, call.get("headers"), call["messages"])
+
+
+def _plain_request(call: _Call, operation: str, content: dict[str, Any]) -> WireRequest:
+    body = requests.plain_body(call["model"], content, call["optional_params"])
+    (subject,) = content.values()
+    return _request(call, operation, body, call["optional_params"].get("extra_headers"), subject)
+
+
+def _request(call: _Call, operation: str, body: dict[str, Any], headers: Any, subject: Any) -> WireRequest:
+    endpoint = resolve_endpoint(call.get("api_base"))
+    request = WireRequest(
+        endpoint=endpoint,
+        key=_required(resolve_key(call.get("api_key")), call["model"]),
+        operation=operation,
+        model=call["model"],
+        body=body,
+        timeouts=Timeouts.from_litellm(call.get("timeout")),
+        headers=requests.caller_headers(headers),
+    )
+    # What LiteLLM's input callbacks and debug log are told. The key is not for them.
+    call["logging_obj"].pre_call(
+        input=subject, api_key="", additional_args={"complete_input_dict": body, "api_base": request.url, "headers": {}}
+    )
+    return request
+
+
+def _required(key: SecretStr | None, model: str) -> SecretStr:
+    if key is None:
+        raise litellm.AuthenticationError(
+            message="MaaS: no API key for this call.\n"
+            "Set the MAAS_API_KEY environment variable or pass api_key=; keys are made in the MaaS console.",
+            llm_provider=PROVIDER,
+            model=model,
+        )
+    return key
+
+
+def _parsed(request: WireRequest, reply: gateway.Reply, call: _Call) -> dict[str, Any]:
+    call["logging_obj"].post_call(original_response=reply.body.decode("utf-8", "replace"), input=None, api_key="")
+    call["logging_obj"].model_call_details["response_headers"] = dict(reply.headers)
+    return replies.parse(request, reply.body)
+
+
+def _wait_before_retry(error: GatewayError, backoff: float) -> float | None:
+    """Seconds to wait before another try, or None where another try is pointless or too far off."""
+    failure = error.failure
+    if failure.kind not in _RETRYABLE:
+        return None
+    wait = failure.retry_after if failure.retry_after is not None else backoff
+    return wait if wait <= _LONGEST_WAIT else None
+
+
+@contextmanager
+def _timed(call: _Call) -> Iterator[None]:
+    # LiteLLM subtracts this to show its own overhead.
+    started = time.perf_counter()
+    yield
+    call["logging_obj"].model_call_details["llm_api_duration_ms"] = (time.perf_counter() - started) * 1000
+
+
+@contextmanager
+def _litellm_errors(call: _Call) -> Iterator[None]:
+    """Turns what went wrong inside into LiteLLM's exceptions."""
+    model = call["model"]
+    try:
+        yield
+    except GatewayError as error:
+        raise litellm_exception(error.failure, model, resolve_endpoint(call.get("api_base")).base_url) from None
+    except SettingsError as error:
+        raise litellm.BadRequestError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
+    except RefusedParameterError as error:
+        raise litellm.UnsupportedParamsError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
+
+
+maas = MaasLLM()
+"""The handler instance, for a proxy's `custom_provider_map`."""

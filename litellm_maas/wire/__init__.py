@@ -1,0 +1,1 @@
+"""Everything between LiteLLM's arguments and the gateway's bytes, in both directions."""

@@ -1,0 +1,73 @@
+"""Failures -> the exceptions of LiteLLM that routers, proxies and agents catch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import httpx
+import litellm
+
+from litellm_maas.wire.failures import Failure, Kind
+
+PROVIDER = "maas"
+
+# Not in every supported LiteLLM: 402 got a class of its own in 1.106.
+_PAYMENT_REQUIRED: Any = getattr(litellm, "PaymentRequiredError", None)
+
+_STATUS_OF_KIND: dict[Kind, int] = {
+    "bad_request": 400,
+    "context_window": 400,
+    "content_policy": 400,
+    "authentication": 401,
+    "payment": 402,
+    "permission": 403,
+    "not_found": 404,
+    "unprocessable": 422,
+    "rate_limit": 429,
+    "server": 500,
+    "bad_gateway": 502,
+    "unavailable": 503,
+}
+
+_CLASS_OF_KIND: dict[Kind, Any] = {
+    "bad_request": litellm.BadRequestError,
+    "context_window": litellm.ContextWindowExceededError,
+    "content_policy": litellm.ContentPolicyViolationError,
+    "authentication": litellm.AuthenticationError,
+    "payment": _PAYMENT_REQUIRED,
+    "permission": litellm.PermissionDeniedError,
+    "not_found": litellm.NotFoundError,
+    "unprocessable": litellm.UnprocessableEntityError,
+    "rate_limit": litellm.RateLimitError,
+    "server": litellm.InternalServerError,
+    "bad_gateway": litellm.BadGatewayError,
+    "unavailable": litellm.ServiceUnavailableError,
+}
+
+
+def litellm_exception(failure: Failure, model: str, url: str) -> Exception:
+    """The exception for a failure.
+
+    Its message is the gateway's reason and, on a line of its own, what to do. `response` carries the status and, where
+    the gateway asked for a wait, a `Retry-After` in whole seconds: LiteLLM reads nothing finer. The request in it
+    holds no key.
+    """
+    message = f"MaaS: {failure.reason}\n{failure.hint}"
+    about: dict[str, Any] = {"message": message, "model": model, "llm_provider": PROVIDER}
+    request = httpx.Request("POST", url)
+    headers = {} if failure.retry_after is None else {"retry-after": str(math.ceil(failure.retry_after))}
+    exception: Exception
+    if failure.kind == "connection":
+        exception = litellm.APIConnectionError(**about, request=request)
+    elif failure.kind == "timeout":
+        exception = litellm.Timeout(**about, headers=headers or None)
+    elif (exception_class := _CLASS_OF_KIND[failure.kind]) is None:
+        exception = litellm.APIError(**about, status_code=_STATUS_OF_KIND[failure.kind], request=request)
+    else:
+        response = httpx.Response(_STATUS_OF_KIND[failure.kind], headers=headers, request=request)
+        exception = exception_class(**about, response=response)
+    if headers:
+        # The attribute from which LiteLLM's router reads how long to wait.
+        exception.litellm_response_headers = httpx.Headers(headers)  # type: ignore[attr-defined]
+    return exception

@@ -1,0 +1,297 @@
+"""HTTP to the gateway: pooled connections, plain and streamed replies, synchronous and asynchronous.
+
+A client follows no redirect, so the key reaches the base URL that it was meant for and nothing else. Connections are
+pooled per base URL; asynchronous ones also per event loop, because a connection belongs to the loop that opened it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import ssl
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+import litellm
+from pydantic import SecretStr
+
+from litellm_maas.errors import SettingsError
+from litellm_maas.version import __version__
+from litellm_maas.wire import failures
+from litellm_maas.wire.endpoints import Endpoint
+from litellm_maas.wire.failures import GatewayError
+from litellm_maas.wire.requests import WireRequest
+
+_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=60.0)
+_PoolKey = tuple[str, str]
+_Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete reply with a success status."""
+
+    headers: httpx.Headers
+    body: bytes
+
+
+def send(request: WireRequest, client: object = None) -> Reply:
+    """Send a request and read the whole reply.
+
+    Args:
+        request: What to send.
+        client: The caller's own `httpx.Client`, or LiteLLM's wrapper around one, instead of the pooled one.
+
+    Raises:
+        GatewayError: No reply, or one with an error status.
+    """
+    with open_stream(request, client) as reply:
+        return Reply(reply.headers, b"".join(_reading(request, reply.iter_bytes())))
+
+
+async def asend(request: WireRequest, client: object = None) -> Reply:
+    """Like `send`, asynchronously."""
+    async with aopen_stream(request, client) as reply:
+        return Reply(reply.headers, b"".join([data async for data in _areading(request, reply.aiter_bytes())]))
+
+
+def stream(request: WireRequest, client: object = None) -> Generator[bytes, None, None]:
+    """Send a request and yield the reply's bytes as they come; first an empty one, once the gateway has accepted.
+
+    Raises:
+        GatewayError: No reply, one with an error status, or one that broke off.
+    """
+    with open_stream(request, client) as reply:
+        yield b""
+        yield from _reading(request, reply.iter_bytes())
+
+
+async def astream(request: WireRequest, client: object = None) -> AsyncGenerator[bytes, None]:
+    """Like `stream`, asynchronously."""
+    async with aopen_stream(request, client) as reply:
+        yield b""
+        async for data in _areading(request, reply.aiter_bytes()):
+            yield data
+
+
+@contextmanager
+def open_stream(request: WireRequest, client: object) -> Iterator[httpx.Response]:
+    """A reply whose body is still to be read; closed on leaving, read or not."""
+    http = _unwrap(client, httpx.Client) or _pools.client(request.endpoint)
+    prepared = _prepare(http, request)
+    try:
+        reply = http.send(prepared, stream=True, auth=_Bearer(request.key), follow_redirects=False)
+    except httpx.HTTPError as error:
+        raise GatewayError(failures.from_transport(request, error)) from None
+    try:
+        if reply.status_code >= 300:
+            _raise_status(request, reply, _error_body(reply.iter_bytes()))
+        _expect_chunks(prepared, request)
+        yield reply
+    finally:
+        reply.close()
+
+
+@asynccontextmanager
+async def aopen_stream(request: WireRequest, client: object) -> AsyncIterator[httpx.Response]:
+    """Like `open_stream`, asynchronously."""
+    http = _unwrap(client, httpx.AsyncClient) or await _pools.async_client(request.endpoint)
+    prepared = _prepare(http, request)
+    try:
+        reply = await http.send(prepared, stream=True, auth=_Bearer(request.key), follow_redirects=False)
+    except httpx.HTTPError as error:
+        raise GatewayError(failures.from_transport(request, error)) from None
+    try:
+        if reply.status_code >= 300:
+            _raise_status(request, reply, await _aerror_body(reply.aiter_bytes()))
+        _expect_chunks(prepared, request)
+        yield reply
+    finally:
+        await reply.aclose()
+
+
+class _Bearer(httpx.Auth):
+    """Puts the key on the request at the last moment, so that no header dictionary holds it before."""
+
+    def __init__(self, key: SecretStr) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["authorization"] = f"Bearer {self._key.get_secret_value()}"
+        yield request
+
+
+class _Pools:
+    """The clients of this process: the only state of this module, behind one lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forget()
+        atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def _forget(self) -> None:
+        self._clients: dict[_PoolKey, httpx.Client] = {}
+        self._async_clients: dict[asyncio.AbstractEventLoop, dict[_PoolKey, httpx.AsyncClient]] = {}
+        self._keepers: dict[asyncio.AbstractEventLoop, list[AsyncGenerator[None, None]]] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    def _after_fork(self) -> None:
+        # The parent's sockets are shared with the child: closing them properly there would end the parent's TLS
+        # sessions, so they are only forgotten. The lock may have been held by a thread that the child does not have.
+        self._lock = threading.Lock()
+        self._forget()
+
+    def client(self, endpoint: Endpoint) -> httpx.Client:
+        key = (endpoint.base_url, _verification())
+        with self._lock:
+            if (client := self._clients.get(key)) is None:
+                client = self._clients[key] = httpx.Client(**self._options(endpoint, key))
+            return client
+
+    async def async_client(self, endpoint: Endpoint) -> httpx.AsyncClient:
+        key = (endpoint.base_url, _verification())
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if (clients := self._async_clients.get(loop)) is None:
+                self._drop_closed_loops()
+                clients = self._async_clients[loop] = {}
+                self._keepers[loop] = []
+            if (client := clients.get(key)) is not None:
+                return client
+            client = clients[key] = httpx.AsyncClient(**self._options(endpoint, key))
+            keeper = _keep_open(client)
+            self._keepers[loop].append(keeper)
+        await keeper.__anext__()
+        return client
+
+    def _drop_closed_loops(self) -> None:
+        for loop in [loop for loop in self._async_clients if loop.is_closed()]:
+            del self._async_clients[loop], self._keepers[loop]
+
+    def _options(self, endpoint: Endpoint, key: _PoolKey) -> dict[str, Any]:
+        verification = key[1]
+        if verification not in self._contexts:
+            self._contexts[verification] = _tls_context(verification)
+        return {
+            "verify": self._contexts[verification],
+            # A proxy from the environment must not see a plain-http request to this machine, with the key in it.
+            "trust_env": not endpoint.is_loopback,
+            "limits": _LIMITS,
+            "follow_redirects": False,
+            "headers": {"user-agent": f"litellm-maas/{__version__}"},
+        }
+
+    def close(self) -> None:
+        with self._lock:
+            clients, self._clients = self._clients, {}
+        for client in clients.values():
+            client.close()
+
+
+_pools = _Pools()
+
+
+async def _keep_open(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
+    # A loop that ends properly (asyncio.run, anyio, pytest plugins) closes its suspended asynchronous generators
+    # first. This one exists to be closed then, while the client's connections can still be closed with it.
+    try:
+        yield
+    finally:
+        await client.aclose()
+
+
+def _verification() -> str:
+    """LiteLLM's own setting for TLS verification, as text: it is part of what distinguishes one pool from another."""
+    return str(litellm.ssl_verify)
+
+
+def _tls_context(verification: str) -> ssl.SSLContext:
+    if verification in ("True", "False"):
+        return httpx.create_ssl_context(verify=verification == "True")
+    return ssl.create_default_context(cafile=verification)
+
+
+def _unwrap(client: object, kind: type[_Client]) -> _Client | None:
+    """The httpx client that a caller passed as `client=`, bare or in LiteLLM's handler."""
+    if client is None:
+        return None
+    inner = getattr(client, "client", client)
+    if not isinstance(inner, kind):
+        raise SettingsError(
+            f"client= is a {type(client).__name__}; pass an httpx.{kind.__name__} or LiteLLM's handler around one, "
+            "and the key and address as api_key= and base_url="
+        )
+    return inner
+
+
+def _prepare(http: httpx.Client | httpx.AsyncClient, request: WireRequest) -> httpx.Request:
+    timeouts = request.timeouts
+    headers = {"content-type": "application/json", "accept": "application/json", **request.headers}
+    if request.body.get("stream"):
+        # Compression would hold back small events until a block is full.
+        headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}
+    return http.build_request(
+        "POST",
+        request.url,
+        content=request.encoded_body(),
+        headers=headers,
+        timeout=httpx.Timeout(timeouts.first_byte, connect=timeouts.connect, pool=timeouts.connect),
+    )
+
+
+def _expect_chunks(prepared: httpx.Request, request: WireRequest) -> None:
+    # The transport looks up the read timeout again when it starts on the body.
+    prepared.extensions["timeout"]["read"] = request.timeouts.between_chunks
+
+
+def _reading(request: WireRequest, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from chunks
+    except httpx.HTTPError as error:
+        raise GatewayError(failures.from_transport(request, error, reading=True)) from None
+
+
+async def _areading(request: WireRequest, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in chunks:
+            yield chunk
+    except httpx.HTTPError as error:
+        raise GatewayError(failures.from_transport(request, error, reading=True)) from None
+
+
+_LONGEST_ERROR_BODY = 64 * 1024
+
+
+def _error_body(chunks: Iterator[bytes]) -> bytes:
+    body = b""
+    try:
+        for chunk in chunks:
+            body += chunk
+            if len(body) > _LONGEST_ERROR_BODY:
+                break
+    except httpx.HTTPError:
+        pass  # the status says enough
+    return body
+
+
+async def _aerror_body(chunks: AsyncIterator[bytes]) -> bytes:
+    body = b""
+    try:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > _LONGEST_ERROR_BODY:
+                break
+    except httpx.HTTPError:
+        pass  # the status says enough
+    return body
+
+
+def _raise_status(request: WireRequest, reply: httpx.Response, body: bytes) -> None:
+    raise GatewayError(failures.from_reply(request, reply.status_code, reply.headers, body))

@@ -1,0 +1,225 @@
+"""LiteLLM's arguments -> the request that goes to the gateway."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from pydantic import BaseModel, SecretStr
+
+from litellm_maas.errors import SettingsError
+from litellm_maas.models import Model
+from litellm_maas.wire.endpoints import Endpoint
+
+logger = logging.getLogger("litellm_maas")
+
+LITELLM_UNSET_TIMEOUTS = (600.0, 6000.0)
+"""Seconds. What LiteLLM passes when nobody set a timeout: 600 in newer versions, 6000 in older ones."""
+
+# What a call can carry and LiteLLM withholds from a custom provider's parameters.
+WITHHELD_BY_LITELLM = ("user", "reasoning_effort", "thinking", "verbosity")
+
+_NEVER_FROM_CALLER = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection"})
+# Fields that LiteLLM keeps on messages and tools for other providers; the OpenAI protocol has no such fields.
+_LITELLM_ONLY = frozenset({"cache_control", "provider_specific_fields", "thinking_blocks", "reasoning_items"})
+
+
+class RefusedParameterError(ValueError):
+    """A parameter that the model's family is known to refuse, when the caller did not ask for parameters to be dropped.
+
+    Attributes:
+        parameter: Its name.
+    """
+
+    def __init__(self, model: str, parameter: str, why: str) -> None:
+        self.parameter = parameter
+        super().__init__(
+            f"{model} refuses {parameter} ({why}). Leave it out, or pass drop_params=True to have it dropped, "
+            f"or extra_body={{{parameter!r}: …}} to send it all the same."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait at each stage of a call.
+
+    Attributes:
+        connect: For a connection, from the pool or new, TLS included.
+        first_byte: From the request to the first byte of the reply. A reply that is not streamed starts when the
+            model has finished, so this bounds the whole generation.
+        between_chunks: The longest silence inside a reply.
+    """
+
+    connect: float = 10.0
+    first_byte: float = 300.0
+    between_chunks: float = 120.0
+
+    @classmethod
+    def from_litellm(cls, timeout: float | httpx.Timeout | None) -> Timeouts:
+        """The timeouts of a call: one number of the caller's bounds every stage, none means the defaults."""
+        if timeout is None or timeout in LITELLM_UNSET_TIMEOUTS:
+            return cls()
+        seconds = timeout.read if isinstance(timeout, httpx.Timeout) else timeout
+        if seconds is None:
+            return cls()
+        return cls(min(cls().connect, seconds), seconds, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """One request to the gateway.
+
+    Attributes:
+        operation: The path under the base URL, such as ``/chat/completions``.
+        model: The model id as it goes on the wire.
+        body: The JSON body.
+        headers: The caller's extra headers; the key is not among them.
+    """
+
+    endpoint: Endpoint
+    key: SecretStr
+    operation: str
+    model: str
+    body: Mapping[str, Any]
+    timeouts: Timeouts
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The full URL."""
+        return self.endpoint.base_url + self.operation
+
+    def encoded_body(self) -> bytes:
+        """The body as it goes on the wire.
+
+        Raises:
+            SettingsError: Something in the body cannot be sent as JSON.
+        """
+        try:
+            return json.dumps(
+                self.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
+            ).encode()
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"the request cannot be sent as JSON: {error}") from None
+
+
+def chat_body(
+    model: Model,
+    messages: Sequence[Any],
+    optional_params: Mapping[str, Any],
+    as_called: Mapping[str, Any],
+    *,
+    stream: bool,
+    drop_refused: bool,
+) -> dict[str, Any]:
+    """The body of a chat completion.
+
+    Args:
+        model: The model asked for.
+        messages: The messages as LiteLLM hands them over.
+        optional_params: The parameters that LiteLLM lets through.
+        as_called: The parameters as the caller gave them; the source of those that LiteLLM withholds.
+        stream: Whether the reply is streamed. A streamed reply is always asked for its usage.
+        drop_refused: Drop what the model's family refuses instead of raising (LiteLLM's `drop_params`).
+
+    Raises:
+        RefusedParameterError: The family refuses a parameter, and refused ones are not to be dropped.
+    """
+    body: dict[str, Any] = {
+        "model": model.id,
+        "messages": [_without_litellm_fields(message, "content") for message in messages],
+    }
+    params = {name: value for name, value in optional_params.items() if value is not None}
+    params |= {name: as_called[name] for name in WITHHELD_BY_LITELLM if as_called.get(name) is not None}
+    extra_body = params.pop("extra_body", None) or {}
+    for internal in ("max_retries", "extra_headers", "stream", "stream_options"):
+        params.pop(internal, None)
+    _apply_quirks(model, params, drop_refused=drop_refused)
+    if "tools" in params:
+        params["tools"] = [_without_litellm_fields(tool, "function") for tool in params["tools"]]
+    body |= params
+    body |= {name: value for name, value in extra_body.items() if name not in ("model", "stream", "stream_options")}
+    if stream:
+        asked = extra_body.get("stream_options") or optional_params.get("stream_options") or {}
+        body |= {"stream": True, "stream_options": {**asked, "include_usage": True}}
+    return body
+
+
+def plain_body(model: str, content: Mapping[str, Any], optional_params: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of an operation whose parameters need no translation: embeddings, images."""
+    params = {name: value for name, value in optional_params.items() if value is not None}
+    extra_body = params.pop("extra_body", None) or {}
+    for internal in ("max_retries", "extra_headers"):
+        params.pop(internal, None)
+    return {"model": model, **content, **params, **{k: v for k, v in extra_body.items() if k != "model"}}
+
+
+def caller_headers(headers: Mapping[str, Any] | None) -> dict[str, str]:
+    """The caller's extra headers, without those that belong to the connection or would replace the key."""
+    return {
+        str(name): str(value)
+        for name, value in (headers or {}).items()
+        if value is not None and str(name).lower() not in _NEVER_FROM_CALLER
+    }
+
+
+def _apply_quirks(model: Model, params: dict[str, Any], *, drop_refused: bool) -> None:
+    thinking = model.reasoning and not _is_disabled(params.get("thinking"))
+    if params.get("reasoning_effort") == "none":
+        if model.no_thinking is not None:
+            del params["reasoning_effort"]
+            params |= {name: value for name, value in model.no_thinking.items() if name not in params}
+            thinking = False
+        elif model.known and not model.reasoning:
+            logger.debug("%s does not reason: reasoning_effort='none' is left out", model.id)
+            del params["reasoning_effort"]
+    refused = {}
+    if "reasoning_effort" in model.refuses and "reasoning_effort" in params:
+        refused["reasoning_effort"] = "the gateway answers 400 for this family"
+    if "forced_tool_choice" in model.refuses and thinking and _forces_a_tool(params.get("tool_choice")):
+        refused["tool_choice"] = "the gateway answers 400 to a forced choice while this family thinks"
+    for parameter, why in refused.items():
+        if not drop_refused:
+            raise RefusedParameterError(model.id, parameter, why)
+        logger.debug("%s refuses %s (%s): dropped", model.id, parameter, why)
+        del params[parameter]
+
+
+def _is_disabled(thinking: object) -> bool:
+    return isinstance(thinking, Mapping) and thinking.get("type") == "disabled"
+
+
+def _forces_a_tool(tool_choice: object) -> bool:
+    return tool_choice == "required" or isinstance(tool_choice, Mapping)
+
+
+def _without_litellm_fields(item: Any, nested: str) -> Any:
+    """A message or a tool without LiteLLM's own fields, on it and one level in; the same object if it has none."""
+    if isinstance(item, BaseModel):
+        item = item.model_dump(exclude_none=True)
+    if not isinstance(item, Mapping):
+        return item
+    inner = item.get(nested)
+    if isinstance(inner, list):
+        kept = [_without(part) for part in inner]
+        changed = any(new is not old for new, old in zip(kept, inner, strict=True))
+        item = {**item, nested: kept} if changed else item
+    elif isinstance(inner, Mapping) and (kept_inner := _without(inner)) is not inner:
+        item = {**item, nested: kept_inner}
+    return _without(item)
+
+
+def _without(fields: Any) -> Any:
+    if not isinstance(fields, Mapping) or _LITELLM_ONLY.isdisjoint(fields):
+        return fields
+    return {name: value for name, value in fields.items() if name not in _LITELLM_ONLY}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_none=True)
+    raise TypeError(f"a {type(value).__name__} is not JSON; convert it to text, numbers, lists or objects")
