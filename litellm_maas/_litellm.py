@@ -54,6 +54,17 @@ def declare_reasoning_params(provider: str) -> bool:
     return True
 
 
+def as_called(logging_obj: Any) -> dict[str, Any]:
+    """The keyword arguments of a call as its caller gave them.
+
+    LiteLLM withholds what it does not expect of a custom provider: `n`, `size` and `quality` of images, `dimensions`
+    of embeddings. Its caching handler, which every call has, knows the arguments as they were.
+    """
+    caching_handler = getattr(logging_obj, "llm_caching_handler", None)
+    found: dict[str, Any] = getattr(caching_handler, "request_kwargs", None) or {}
+    return found
+
+
 def declare_defaults(provider: str, defaults: dict[str, Any]) -> bool:
     """Give LiteLLM an answer for the ids of our provider that no entry of its model map names.
 

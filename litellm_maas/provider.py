@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -13,6 +13,7 @@ import litellm
 from litellm import CustomLLM, EmbeddingResponse, ImageResponse, ModelResponse
 from pydantic import SecretStr
 
+from litellm_maas import _litellm
 from litellm_maas.errors import SettingsError
 from litellm_maas.models import catalogue
 from litellm_maas.wire import gateway, replies, requests
@@ -154,11 +155,11 @@ _CHAT = _Operation(
     lambda request, payload, call: replies.chat(request, payload, call["model_response"]._hidden_params),
 )
 _EMBEDDING = _Operation(
-    lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}),
+    lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}, requests.WITHHELD_FROM_EMBEDDINGS),
     lambda request, payload, call: replies.embedding(request, payload, call["model_response"]),
 )
 _IMAGES = _Operation(
-    lambda call: _plain_request(call, "/images/generations", {"prompt": call["prompt"]}),
+    lambda call: _plain_request(call, "/images/generations", {"prompt": call["prompt"]}, requests.WITHHELD_FROM_IMAGES),
     lambda request, payload, call: replies.images(request, payload, call["model_response"]),
 )
 
@@ -176,8 +177,10 @@ def _chat_request(call: _Call, *, stream: bool) -> WireRequest:
     return _request(call, "/chat/completions", body, call.get("headers"), call["messages"])
 
 
-def _plain_request(call: _Call, operation: str, content: dict[str, Any]) -> WireRequest:
-    body = requests.plain_body(call["model"], content, call["optional_params"])
+def _plain_request(call: _Call, operation: str, content: dict[str, Any], withheld: Sequence[str]) -> WireRequest:
+    body = requests.plain_body(
+        call["model"], content, call["optional_params"], _litellm.as_called(call["logging_obj"]), withheld
+    )
     (subject,) = content.values()
     return _request(call, operation, body, call["optional_params"].get("extra_headers"), subject)
 
@@ -190,7 +193,9 @@ def _request(call: _Call, operation: str, body: dict[str, Any], headers: Any, su
         operation=operation,
         model=call["model"],
         body=body,
-        timeouts=Timeouts.from_litellm(call.get("timeout")),
+        timeouts=Timeouts.from_litellm(
+            call.get("timeout"), asked_for=_litellm.as_called(call["logging_obj"]).get("timeout") is not None
+        ),
         headers=requests.caller_headers(headers),
     )
     # What LiteLLM's input callbacks and debug log are told. The key is not for them.

@@ -21,9 +21,6 @@ from litellm_maas.wire.requests import WireRequest
 
 Chunk = ModelResponseStream | dict[str, Any]
 
-ABOUT = ("id", "created", "model", "system_fingerprint", "service_tier")
-"""The fields of a reply or an event that say something about all of its choices."""
-
 MALFORMED = (ValidationError, TypeError, ValueError, AttributeError)
 """What building a LiteLLM object out of a reply of the wrong shape raises."""
 
@@ -154,8 +151,7 @@ class StreamDecoder:
                 return None
             if kept[0].index != 0:
                 kept.insert(0, StreamingChoices(index=0, delta=Delta()))
-            about = {name: event[name] for name in ABOUT if event.get(name) is not None}
-            return ModelResponseStream(choices=kept, **about)
+            return ModelResponseStream(choices=kept, **about(self._request, event))
         except MALFORMED:
             raise GatewayError(failures.unreadable(self._request, json.dumps(event).encode())) from None
 
@@ -170,6 +166,15 @@ class StreamDecoder:
         return StreamingChoices(
             index=index, delta=Delta(**delta), finish_reason=finish_reason, logprobs=choice.get("logprobs")
         )
+
+
+def about(request: WireRequest, event: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a reply or an event that say something about all of its choices.
+
+    The model is the id that was asked for: LiteLLM looks up its cost by it, and a gateway may echo another name.
+    """
+    names = ("id", "created", "system_fingerprint", "service_tier")
+    return {"model": request.model, **{name: event[name] for name in names if event.get(name) is not None}}
 
 
 def with_reasoning_content(message: dict[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,8 @@ Kind = Literal[
 
 _LONGEST_REASON = 300
 _DEEPEST_ERROR = 5
+# Characters. Shorter overlaps with the prompt are words that any error message could use.
+_SHORTEST_QUOTE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +127,21 @@ def cut_short(request: WireRequest) -> Failure:
 
 
 def unreadable(request: WireRequest, body: bytes) -> Failure:
-    """The failure of a reply with status 200 that is not what the protocol promises."""
-    text = _said(body).text or "an empty body"
-    reason = _tidy(f"the gateway answered 200 with something else than a reply: {text}", request)
+    """The failure of a reply with status 200 that is not what the protocol promises.
+
+    The body is described and not quoted: it may be a part of an answer.
+    """
+    said = _said(body)
+    if said.is_html:
+        what = f"an HTML page ({said.text})"
+    elif body.strip()[:1] in (b"{", b"["):
+        what = "JSON that is no reply"
+    else:
+        what = f"{len(body)} bytes that are no JSON" if body.strip() else "nothing"
     return Failure(
         "server",
         200,
-        reason,
+        _tidy(f"the gateway answered 200 with {what}", request),
         f"Check that the base URL ends in a single /v1 (it is {request.endpoint.base_url}); else try again.",
     )
 
@@ -277,15 +287,20 @@ def _hint(failure: Failure, said: _Said, request: WireRequest) -> str:
             return _wrong_address(model, endpoint, said)
         case "rate_limit":
             return _too_many(failure, words)
-        case "bad_request" | "unprocessable":
-            return _bad_request(model, words)
-    return _HINTS.get(
-        failure.kind, "Trouble upstream of the gateway; num_retries=2 or a fallback tries again by itself."
-    )
+        case "bad_request" | "unprocessable" | "server":
+            return _about_request(model, words) or _HINTS[failure.kind]
+    return _HINTS[failure.kind]
 
 
 _KINDS_OF_EMPTY_ACCOUNTS = frozenset({"permission", "rate_limit", "unavailable", "server"})
+_UPSTREAM = "Trouble upstream of the gateway; num_retries=2 or a fallback tries again by itself."
+_UNCHANGED = "Change the request: sent again as it is, it fails again."
 _HINTS: dict[Kind, str] = {
+    "bad_request": _UNCHANGED,
+    "unprocessable": _UNCHANGED,
+    "server": _UPSTREAM,
+    "bad_gateway": _UPSTREAM,
+    "unavailable": _UPSTREAM,
     "context_window": "Send less, or configure context_window_fallbacks with a model that reads more.",
     "content_policy": "The upstream model refused the content; change it, or configure content_policy_fallbacks.",
     "timeout": "Try again; for a long answer stream it, or turn thinking off: reasoning_effort='none'.",
@@ -327,18 +342,30 @@ def _too_many(failure: Failure, words: str) -> str:
     )
 
 
-def _bad_request(model: str, words: str) -> str:
-    if re.search(r"max_(completion_)?tokens|max_output", words, re.IGNORECASE):
-        return "Lower max_tokens: above 32,768 several models refuse it."
-    if re.search(r"tool_choice", words, re.IGNORECASE):
-        return "Thinking models refuse a forced tool_choice: use 'auto', or turn thinking off: reasoning_effort='none'."
-    if re.search(r"\bjson\b", words, re.IGNORECASE):
-        return "With response_format json_object the messages must contain the word JSON."
-    if re.search(r"image|vision|multimodal", words, re.IGNORECASE):
-        return f"{model} may not take images: choose a model that does (`litellm-maas models` lists them)."
-    if re.search(r"reasoning_effort|thinking", words, re.IGNORECASE):
-        return "Leave reasoning_effort out, or pass drop_params=True."
-    return "Change the request; trying it again unchanged gives the same answer."
+_REQUEST_HINTS = (
+    (r"max_(completion_)?tokens|max_output", "Lower max_tokens: above 32,768 several models refuse it."),
+    (
+        r"tool_choice",
+        "Thinking models refuse a forced tool_choice: use 'auto', or turn thinking off: reasoning_effort='none'.",
+    ),
+    (
+        r"(contain|include|word).{0,20}\bjson\b",
+        "With response_format json_object the messages must contain the word JSON.",
+    ),
+    (
+        r"(image|vision|multimodal).{0,40}(support|accept)|(support|accept).{0,40}image",
+        "{model} may not take images: choose a model that does (`litellm-maas models` lists them).",
+    ),
+    (r"reasoning_effort|thinking", "Leave reasoning_effort out, or pass drop_params=True."),
+)
+
+
+def _about_request(model: str, words: str) -> str | None:
+    """What to change about the request, where the gateway's words say what is wrong with it."""
+    for pattern, hint in _REQUEST_HINTS:
+        if re.search(pattern, words, re.IGNORECASE):
+            return hint.format(model=model)
+    return None
 
 
 def _no_connection(base: str, words: str) -> Failure:
@@ -377,7 +404,7 @@ def _redirect(request: WireRequest, status: int, headers: Mapping[str, str]) -> 
 
 _WAIT = re.compile(
     r"(?:resets?|retry|try again|available|wait)[\w\s-]{0,12}?(?:in|after|for|[:=])\s*"
-    r"((?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h)?(?![a-z])[\s,]*)+)",
+    r"((?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h)?(?![a-z])(?:[\s,]|and\b)*)+)",
     re.IGNORECASE,
 )
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
@@ -415,9 +442,34 @@ def _unit_seconds(unit: str) -> float:
 
 
 def _tidy(text: str, request: WireRequest) -> str:
-    """One line, of bounded length, without the key and without anything that looks like one."""
+    """One line, of bounded length, without the key, anything that looks like one, and what the caller wrote."""
     text = text.replace(request.key.get_secret_value(), "***")
     text = re.sub(r"\b(vn|sk)-[\w-]{6,}", "***", text)
     text = re.sub(r"(?i)\bbearer\s+\S+", "Bearer ***", text)
-    text = re.sub(r"\s+", " ", text).strip()
+    text = _without_quotes(" ".join(text.split())[: 4 * _LONGEST_REASON], request.body or {})
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
+
+
+def _without_quotes(text: str, body: Mapping[str, Any]) -> str:
+    """The text with every longer passage that also stands in the request left out: gateways quote what they refuse."""
+    written = " ".join(" ".join(_strings([body.get(name) for name in ("messages", "prompt", "input")])).split())
+    kept, start = [], 0
+    while start < len(text):
+        end = start + _SHORTEST_QUOTE
+        if end <= len(text) and text[start:end] in written:
+            while end < len(text) and text[start : end + 1] in written:
+                end += 1
+            kept.append("[…]")
+            start = end
+        else:
+            kept.append(text[start])
+            start += 1
+    return "".join(kept)
+
+
+def _strings(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, (Mapping, list)):
+        for item in content.values() if isinstance(content, Mapping) else content:
+            yield from _strings(item)

@@ -10,14 +10,15 @@ import asyncio
 import atexit
 import os
 import ssl
+import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, TypeVar
 
 import httpx
-import litellm
 from pydantic import SecretStr
 
 from litellm_maas.errors import SettingsError
@@ -100,19 +101,18 @@ def open_stream(request: WireRequest, client: object) -> Iterator[httpx.Response
 @asynccontextmanager
 async def aopen_stream(request: WireRequest, client: object) -> AsyncIterator[httpx.Response]:
     """Like `open_stream`, asynchronously."""
-    http = _unwrap(client, httpx.AsyncClient) or await _pools.async_client(request.endpoint)
-    prepared = _prepare(http, request)
-    try:
-        reply = await http.send(prepared, stream=True, auth=_Bearer(request.key), follow_redirects=False)
-    except httpx.HTTPError as error:
-        raise GatewayError(failures.from_transport(request, error)) from None
-    try:
+    async with AsyncExitStack() as opened:
+        http = _unwrap(client, httpx.AsyncClient) or await _pools.async_client(request.endpoint, opened)
+        prepared = _prepare(http, request)
+        try:
+            reply = await http.send(prepared, stream=True, auth=_Bearer(request.key), follow_redirects=False)
+        except httpx.HTTPError as error:
+            raise GatewayError(failures.from_transport(request, error)) from None
+        opened.push_async_callback(reply.aclose)
         if reply.status_code >= 300:
             _raise_status(request, reply, await _aerror_body(reply.aiter_bytes()))
         _expect_chunks(prepared, request)
         yield reply
-    finally:
-        await reply.aclose()
 
 
 class _Bearer(httpx.Auth):
@@ -155,20 +155,22 @@ class _Pools:
                 client = self._clients[key] = httpx.Client(**self._options(endpoint, key))
             return client
 
-    async def async_client(self, endpoint: Endpoint) -> httpx.AsyncClient:
+    async def async_client(self, endpoint: Endpoint, call: AsyncExitStack) -> httpx.AsyncClient:
+        """A client of the running loop; on a loop that may just be dropped, one that is closed with the call."""
         key = (endpoint.base_url, _verification())
         loop = asyncio.get_running_loop()
         with self._lock:
-            if (clients := self._async_clients.get(loop)) is None:
-                self._drop_closed_loops()
-                clients = self._async_clients[loop] = {}
-                self._keepers[loop] = []
-            if (client := clients.get(key)) is not None:
+            if (client := self._async_clients.get(loop, {}).get(key)) is not None:
                 return client
-            client = clients[key] = httpx.AsyncClient(**self._options(endpoint, key))
+            client = httpx.AsyncClient(**self._options(endpoint, key))
             keeper = _keep_open(client)
-            self._keepers[loop].append(keeper)
+            if kept := _ends_in_good_order():
+                self._drop_closed_loops()
+                self._async_clients.setdefault(loop, {})[key] = client
+                self._keepers.setdefault(loop, []).append(keeper)
         await keeper.__anext__()
+        if not kept:
+            call.push_async_callback(keeper.aclose)
         return client
 
     def _drop_closed_loops(self) -> None:
@@ -207,9 +209,27 @@ async def _keep_open(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
         await client.aclose()
 
 
+_RUNNERS = frozenset({"asyncio.runners", "anyio._backends._asyncio", "aiohttp.web"})
+
+
+def _ends_in_good_order() -> bool:
+    """Whether the running loop will close its asynchronous generators before it is closed itself.
+
+    Who runs the loop decides that, and only the stack tells who it is. LiteLLM, for one, runs synchronous fallbacks on
+    loops that it then just closes; a connection kept on such a loop could never be closed properly.
+    """
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the one way to look at the stack
+    while frame is not None:
+        if frame.f_code is asyncio.BaseEventLoop.run_until_complete.__code__:
+            return frame.f_back is not None and frame.f_back.f_globals.get("__name__") in _RUNNERS
+        frame = frame.f_back
+    return True
+
+
 def _verification() -> str:
     """LiteLLM's own setting for TLS verification, as text: it is part of what distinguishes one pool from another."""
-    return str(litellm.ssl_verify)
+    litellm = sys.modules.get("litellm")
+    return str(getattr(litellm, "ssl_verify", True))
 
 
 def _tls_context(verification: str) -> ssl.SSLContext:
@@ -234,11 +254,11 @@ def _unwrap(client: object, kind: type[_Client]) -> _Client | None:
 def _prepare(http: httpx.Client | httpx.AsyncClient, request: WireRequest) -> httpx.Request:
     timeouts = request.timeouts
     headers = {"content-type": "application/json", "accept": "application/json", **request.headers}
-    if request.body.get("stream"):
+    if request.is_streamed:
         # Compression would hold back small events until a block is full.
         headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}
     return http.build_request(
-        "POST",
+        "GET" if request.body is None else "POST",
         request.url,
         content=request.encoded_body(),
         headers=headers,

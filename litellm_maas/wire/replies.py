@@ -10,7 +10,7 @@ from litellm.types.utils import Choices, Message, Usage
 
 from litellm_maas.pricing.usage import for_litellm
 from litellm_maas.wire import failures
-from litellm_maas.wire.chunks import ABOUT, MALFORMED, with_reasoning_content
+from litellm_maas.wire.chunks import MALFORMED, about, with_reasoning_content
 from litellm_maas.wire.failures import GatewayError
 from litellm_maas.wire.requests import WireRequest
 
@@ -50,7 +50,7 @@ def chat(request: WireRequest, payload: dict[str, Any], hidden_params: dict[str,
         response = ModelResponse(
             choices=[_choice(choice, index) for index, choice in enumerate(choices)],
             usage=Usage(**(for_litellm(payload.get("usage")) or {})),
-            **{"model": request.model, **{name: payload[name] for name in ABOUT if payload.get(name) is not None}},
+            **about(request, payload),
         )
     except MALFORMED:
         raise GatewayError(failures.unreadable(request, json.dumps(payload).encode())) from None
@@ -63,7 +63,7 @@ def embedding(request: WireRequest, payload: dict[str, Any], response: Embedding
     usage = for_litellm(payload.get("usage")) or {}
     response.object = "list"
     response.data = _items(request, payload)
-    response.model = payload.get("model") or request.model
+    response.model = request.model
     response.usage = Usage(**{"total_tokens": usage.get("prompt_tokens", 0), **usage})
     return response
 

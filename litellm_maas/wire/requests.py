@@ -18,10 +18,12 @@ from litellm_maas.wire.endpoints import Endpoint
 logger = logging.getLogger("litellm_maas")
 
 LITELLM_UNSET_TIMEOUTS = (600.0, 6000.0)
-"""Seconds. What LiteLLM passes when nobody set a timeout: 600 in newer versions, 6000 in older ones."""
+"""Seconds. What LiteLLM passes when nobody set a timeout: 600 for a call, 6000 from its router."""
 
 # What a call can carry and LiteLLM withholds from a custom provider's parameters.
-WITHHELD_BY_LITELLM = ("user", "reasoning_effort", "thinking", "verbosity")
+WITHHELD_FROM_CHAT = ("user", "reasoning_effort", "thinking", "verbosity")
+WITHHELD_FROM_EMBEDDINGS = ("dimensions", "encoding_format", "user")
+WITHHELD_FROM_IMAGES = ("n", "quality", "response_format", "size", "style", "user")
 
 _NEVER_FROM_CALLER = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection"})
 # Fields that LiteLLM keeps on messages and tools for other providers; the OpenAI protocol has no such fields.
@@ -59,9 +61,14 @@ class Timeouts:
     between_chunks: float = 120.0
 
     @classmethod
-    def from_litellm(cls, timeout: float | httpx.Timeout | None) -> Timeouts:
-        """The timeouts of a call: one number of the caller's bounds every stage, none means the defaults."""
-        if timeout is None or timeout in LITELLM_UNSET_TIMEOUTS:
+    def from_litellm(cls, timeout: float | httpx.Timeout | None, *, asked_for: bool) -> Timeouts:
+        """The timeouts of a call: one number of the caller's bounds every stage, none means the defaults.
+
+        Args:
+            timeout: What LiteLLM passes, in seconds.
+            asked_for: Whether the caller itself set a timeout.
+        """
+        if timeout is None or timeout in LITELLM_UNSET_TIMEOUTS[asked_for:]:
             return cls()
         seconds = timeout.read if isinstance(timeout, httpx.Timeout) else timeout
         if seconds is None:
@@ -76,7 +83,7 @@ class WireRequest:
     Attributes:
         operation: The path under the base URL, such as ``/chat/completions``.
         model: The model id as it goes on the wire.
-        body: The JSON body.
+        body: The JSON body; None makes it a GET request.
         headers: The caller's extra headers; the key is not among them.
     """
 
@@ -84,7 +91,7 @@ class WireRequest:
     key: SecretStr
     operation: str
     model: str
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | None
     timeouts: Timeouts
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -93,12 +100,19 @@ class WireRequest:
         """The full URL."""
         return self.endpoint.base_url + self.operation
 
-    def encoded_body(self) -> bytes:
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the reply is to be streamed."""
+        return self.body is not None and self.body.get("stream") is True
+
+    def encoded_body(self) -> bytes | None:
         """The body as it goes on the wire.
 
         Raises:
             SettingsError: Something in the body cannot be sent as JSON.
         """
+        if self.body is None:
+            return None
         try:
             return json.dumps(
                 self.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
@@ -134,7 +148,7 @@ def chat_body(
         "messages": [_without_litellm_fields(message, "content") for message in messages],
     }
     params = {name: value for name, value in optional_params.items() if value is not None}
-    params |= {name: as_called[name] for name in WITHHELD_BY_LITELLM if as_called.get(name) is not None}
+    params |= {name: as_called[name] for name in WITHHELD_FROM_CHAT if as_called.get(name) is not None}
     extra_body = params.pop("extra_body", None) or {}
     for internal in ("max_retries", "extra_headers", "stream", "stream_options"):
         params.pop(internal, None)
@@ -149,9 +163,25 @@ def chat_body(
     return body
 
 
-def plain_body(model: str, content: Mapping[str, Any], optional_params: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of an operation whose parameters need no translation: embeddings, images."""
+def plain_body(
+    model: str,
+    content: Mapping[str, Any],
+    optional_params: Mapping[str, Any],
+    as_called: Mapping[str, Any],
+    withheld: Sequence[str],
+) -> dict[str, Any]:
+    """The body of an operation whose parameters need no translation: embeddings, images.
+
+    Args:
+        model: The id on the wire.
+        content: What the operation is about, such as the input.
+        optional_params: The parameters that LiteLLM lets through.
+        as_called: The parameters as the caller gave them; the source of those that LiteLLM withholds.
+        withheld: The names of those.
+    """
     params = {name: value for name, value in optional_params.items() if value is not None}
+    unwanted = as_called.get("additional_drop_params") or ()
+    params |= {name: as_called[name] for name in withheld if name not in unwanted and as_called.get(name) is not None}
     extra_body = params.pop("extra_body", None) or {}
     for internal in ("max_retries", "extra_headers"):
         params.pop(internal, None)

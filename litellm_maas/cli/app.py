@@ -1,0 +1,48 @@
+"""The command group. A subcommand's module is loaded only when it is called: most need no LiteLLM."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from litellm_maas.errors import MaasError
+from litellm_maas.version import __version__
+
+_COMMANDS = {
+    "demo": "Show a stream, a tool call and a fallback; offline, no key needed.",
+    "models": "List the models that the key can see, with their prices.",
+    "sandbox": "Run an offline MaaS on this machine.",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"litellm_maas.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - ditto
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="litellm-maas")
+def group() -> None:
+    """GreenNode MaaS for LiteLLM: models, spend and an offline gateway."""
+
+
+def main() -> None:
+    """Run the command line; what went wrong is said in one line, with exit status 1."""
+    try:
+        group()
+    except MaasError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,108 @@
+"""`litellm-maas demo`: the main job in one minute, offline by default."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+
+import litellm_maas
+from litellm_maas import settings
+from litellm_maas.sandbox import Fault, Sandbox
+
+_QUESTION = "Thủ đô của Việt Nam ở đâu?"
+_WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+
+@click.command(name="demo")
+@click.option("--live/--offline", default=None, help="Use the live gateway (costs a few credits), or the sandbox.")
+def command(*, live: bool | None) -> None:
+    """Show a stream, a tool call and a fallback.
+
+    Without a key it runs against an offline MaaS on this machine. With MAAS_API_KEY set it offers the live gateway.
+    """
+    if live is None:
+        live = (
+            settings.api_key() is not None
+            and sys.stdin.isatty()
+            and click.confirm("MAAS_API_KEY is set. Use the live gateway? It costs a few credits", default=False)
+        )
+    if live:
+        _run({})
+        return
+    with Sandbox() as sandbox:
+        # The first model is down, so that the last step has something to fall back from.
+        sandbox.faults.add(
+            Fault(status=503, body={"message": "model not responding"}, times=None, model="openai/gpt-4o-mini")
+        )
+        click.echo(f"An offline MaaS answers on {sandbox.url}. It is no model: it repeats what it hears.")
+        _run({"api_base": sandbox.url, "api_key": sandbox.key})
+
+
+def _run(connection: dict[str, str]) -> None:
+    # LiteLLM would otherwise try to download its price map, and log the attempt that failed with its traceback.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    import litellm  # noqa: PLC0415 - takes seconds, and `--help` needs none of it
+
+    litellm_maas.register()
+    litellm.suppress_debug_info = True
+    logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
+    _stream(litellm, connection)
+    _tool_call(litellm, connection)
+    _fallback(litellm, connection)
+
+
+def _stream(litellm: Any, connection: dict[str, str]) -> None:
+    _title("A streamed answer", "maas/openai/gpt-4o")
+    messages = [{"role": "user", "content": _QUESTION}]
+    usage = None
+    for chunk in litellm.completion(
+        model="maas/openai/gpt-4o",
+        messages=messages,
+        stream=True,
+        stream_options={"include_usage": True},
+        **connection,
+    ):
+        click.echo(chunk.choices[0].delta.content or "", nl=False)
+        usage = getattr(chunk, "usage", None) or usage
+    click.echo()
+    _tokens(usage)
+
+
+def _tool_call(litellm: Any, connection: dict[str, str]) -> None:
+    _title("A tool call", "maas/qwen/qwen3.6-plus")
+    messages = [{"role": "user", "content": "Thời tiết ở Hà Nội thế nào?"}]
+    response = litellm.completion(model="maas/qwen/qwen3.6-plus", messages=messages, tools=[_WEATHER], **connection)
+    for call in response.choices[0].message.tool_calls or ():
+        click.echo(f"{call.function.name}({call.function.arguments})")
+    _tokens(response.usage)
+
+
+def _fallback(litellm: Any, connection: dict[str, str]) -> None:
+    asked, instead = "maas/openai/gpt-4o-mini", "maas/gemini/gemini-2.5-flash"
+    _title("A fallback", f"{asked}, then {instead}")
+    messages = [{"role": "user", "content": _QUESTION}]
+    response = litellm.completion(model=asked, messages=messages, fallbacks=[instead], **connection)
+    click.echo(response.choices[0].message.content)
+    click.echo(f"answered by {response.model}")
+    _tokens(response.usage)
+
+
+def _title(what: str, model: str) -> None:
+    click.echo()
+    click.secho(f"{what} ({model})", bold=True)
+
+
+def _tokens(usage: Any) -> None:
+    cached = getattr(usage.prompt_tokens_details, "cached_tokens", 0) or 0
+    click.secho(f"  tokens: {usage.prompt_tokens} in ({cached} cached), {usage.completion_tokens} out", dim=True)

@@ -1,0 +1,41 @@
+"""`litellm-maas sandbox`: an offline MaaS until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+
+import click
+
+from litellm_maas.errors import MaasError
+from litellm_maas.sandbox import Sandbox
+
+
+@click.command(name="sandbox")
+@click.option("--port", default=8787, show_default=True, help="The port; 0 picks a free one.")
+@click.option("--rpm", default=10, show_default=True, help="Requests a minute for the account; 0 for no limit.")
+@click.option("--balance", type=int, help="Prepaid credits; without it the account is postpaid.")
+def command(port: int, rpm: int, balance: int | None) -> None:
+    """Run an offline MaaS on this machine.
+
+    It follows what is publicly known of the gateway and is not the gateway. Point a program at it with the two
+    variables that it prints.
+    """
+    sandbox = Sandbox(port=port, rpm=rpm)
+    if balance is not None:
+        sandbox.account.balance = balance * 1_000_000
+    try:
+        sandbox.start()
+    except OSError as error:
+        raise MaasError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from None
+    for name, value in sandbox.environment().items():
+        click.echo(f"export {name}={value}")
+    click.echo("Serving until Ctrl-C.", err=True)
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    with contextlib.suppress(KeyboardInterrupt):
+        stopped.wait()
+    sandbox.stop()
+    spent = sandbox.bill.micro_credits / 1_000_000
+    click.echo(f"{len(sandbox.bill.charges)} calls, {spent:,.2f} VND.", err=True)

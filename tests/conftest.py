@@ -1,0 +1,59 @@
+"""What every test gets: a clean environment, LiteLLM as it was imported, and a check that no key is ever printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+
+import litellm
+import pytest
+
+import litellm_maas
+from litellm_maas.sandbox import Sandbox
+from tests.support import KEY, OTHER_KEYS
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the machine's keys nor its settings reach a test."""
+    for name in list(os.environ):
+        if name.startswith(("MAAS_", "OPENAI_")) or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def clean_litellm() -> Iterator[None]:
+    """What a test sets on LiteLLM is gone after it."""
+    before = {name: getattr(litellm, name) for name in ("cache", "drop_params", "num_retries", "model_cost")}
+    providers = list(litellm.custom_provider_map)
+    litellm.suppress_debug_info = True
+    yield
+    for name, value in before.items():
+        setattr(litellm, name, value)
+    litellm.custom_provider_map = providers
+    # LiteLLM keeps callbacks in seven lists and takes no second one of the same class.
+    litellm.logging_callback_manager._reset_all_callbacks()  # type: ignore[no-untyped-call]  # noqa: SLF001 - untyped, and nothing public does it
+    litellm_maas.register()
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A fresh sandbox to which the environment leads."""
+    with Sandbox(key=KEY) as running:
+        for name, value in running.environment().items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test whose output, log or traceback holds a key."""
+    report = yield
+    printed = "\n".join([*(text for _, text in report.sections), report.longreprtext])
+    if any(key in printed for key in (KEY, *OTHER_KEYS)):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: a key was printed"
+        report.sections = []
+    return report

@@ -1,0 +1,82 @@
+"""A real LiteLLM proxy in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from litellm_maas.models import catalogue
+from litellm_maas.sandbox import Sandbox
+from tests.support import KEY
+
+MASTER_KEY = "sk-proxy-master-for-tests-only"
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running_proxy(config: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """The URL of a proxy that serves a config file, for as long as the block lasts."""
+    port = free_port()
+    log = config.with_suffix(".log")
+    command = [str(Path(sys.executable).with_name("litellm")), "--config", str(config), "--port", str(port)]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAAS_", "OPENAI_"))}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1"],
+            env={**inherited, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "*", **environment},
+            cwd=config.parent,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_alive(url, process, log)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_until_alive(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{url}/health/liveliness", timeout=2, trust_env=False).status_code == httpx.codes.OK:
+                return
+        time.sleep(0.1)  # a process that starts tells nobody when it is ready
+    pytest.fail(f"the proxy did not start:\n{log.read_text()[-3000:]}")
+
+
+@pytest.fixture(scope="session")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Sandbox]]:
+    """A proxy that serves `maas/` models from a sandbox, both for the whole session."""
+    config: dict[str, Any] = {
+        "model_list": [{"model_name": name, "litellm_params": {"model": f"maas/{name}"}} for name in catalogue().ids()],
+        "litellm_settings": {
+            "custom_provider_map": [{"provider": "maas", "custom_handler": "litellm_maas.maas"}],
+        },
+        "general_settings": {"master_key": MASTER_KEY},
+    }
+    file = tmp_path_factory.mktemp("proxy") / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    with Sandbox(key=KEY) as sandbox, running_proxy(file, sandbox.environment()) as url:
+        yield url, sandbox

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import litellm
+import pytest
+
+from litellm_maas.sandbox import Fault, Sandbox
+from litellm_maas.wire.requests import Timeouts
+from tests.support import MESSAGES, astream, run
+
+CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES}
+
+
+def open_sockets() -> int:
+    """The sockets that this process holds open."""
+    folder = Path("/proc/self/fd")
+    if not folder.is_dir():
+        pytest.skip("needs /proc")
+    links = [str(entry.readlink()) for entry in folder.iterdir() if entry.is_symlink()]
+    return sum(link.startswith("socket:") for link in links)
+
+
+def test_connections_are_reused(sandbox: Sandbox) -> None:
+    """Calls to the same base URL share a connection, whatever thread they come from."""
+    litellm.completion(**CALL)
+    before = open_sockets()
+    for _ in range(20):
+        litellm.completion(**CALL)
+        list(litellm.completion(stream=True, **CALL))
+    assert open_sockets() == before
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: litellm.completion(**CALL), range(40)))
+    assert len(sandbox.requests) == 81
+
+
+def test_nothing_leaks_when_loops_come_and_go(sandbox: Sandbox) -> None:
+    """A hundred event loops, one after the other, leave no socket behind."""
+
+    async def calls() -> None:
+        await asyncio.gather(*(litellm.acompletion(**CALL) for _ in range(3)))
+        await astream(**CALL)
+
+    asyncio.run(calls())
+    gc.collect()
+    before = open_sockets()
+    for _ in range(100):
+        asyncio.run(calls())
+    gc.collect()
+    assert open_sockets() <= before
+    assert len(sandbox.requests) == 404
+
+
+def test_nothing_leaks_on_loops_that_are_just_closed(sandbox: Sandbox) -> None:
+    """Loops that are closed without ceremony, as LiteLLM closes those of synchronous fallbacks, leave no socket."""
+    # In a process of its own, because LiteLLM leaves unfinished tasks behind on such loops.
+    out = run(
+        """
+        import asyncio, litellm, litellm_maas
+        from tests.support import astream
+        from tests.test_connections import CALL, open_sockets
+        before = open_sockets()
+        for _ in range(20):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(litellm.acompletion(**CALL))
+            loop.run_until_complete(astream(**CALL))
+            loop.close()
+            litellm.completion(fallbacks=["maas/openai/gpt-5"], **CALL)
+        print(open_sockets() - before)
+        """,
+        **sandbox.environment(),
+    )
+    assert out == "0"
+    assert len(sandbox.requests) == 60
+
+
+def test_loops_in_threads_have_connections_of_their_own(sandbox: Sandbox) -> None:
+    """Event loops in several threads call at the same time without sharing connections."""
+
+    async def calls() -> None:
+        await asyncio.gather(*(litellm.acompletion(**CALL) for _ in range(5)))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: asyncio.run(calls()), range(8)))
+    assert len(sandbox.requests) == 40
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_the_callers_timeout_bounds_every_stage(sandbox: Sandbox, mode: str) -> None:
+    """A number of seconds given by the caller bounds the wait for the first byte and every silence after it."""
+    for fault in (Fault(stall=True), Fault(stall_after=2)):
+        sandbox.faults.add(fault)
+        started = time.monotonic()
+        with pytest.raises((litellm.Timeout, litellm.exceptions.MidStreamFallbackError)):
+            if mode == "sync":
+                list(litellm.completion(stream=True, timeout=0.3, **CALL))
+            else:
+                asyncio.run(astream(timeout=0.3, **CALL))
+        assert time.monotonic() - started < 5
+
+
+def test_a_slow_stream_is_no_stalled_stream(sandbox: Sandbox) -> None:
+    """A stream that lasts longer than the timeout, but is never silent for so long, is read to its end."""
+    sandbox.faults.add(Fault(trickle=0.1))
+    started = time.monotonic()
+    chunks = list(litellm.completion(stream=True, timeout=0.6, **CALL))
+    assert time.monotonic() - started > 0.6
+    assert len(chunks) > 5
+
+
+def test_the_stages_have_timeouts_of_their_own(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+    """The silence inside a reply is bounded apart from the wait for its first byte."""
+    own = Timeouts(connect=1, first_byte=30, between_chunks=0.3)
+    monkeypatch.setattr(Timeouts, "from_litellm", lambda *_, **__: own)
+    sandbox.faults.add(Fault(delay=0.6))
+    assert list(litellm.completion(stream=True, **CALL))
+    sandbox.faults.add(Fault(stall_after=2))
+    with pytest.raises(litellm.Timeout, match=r"longer than 0\.3 s"):
+        list(litellm.completion(stream=True, **CALL))
+
+
+@pytest.mark.parametrize(
+    ("given", "asked_for", "expected"),
+    [
+        (None, False, Timeouts(10, 300, 120)),
+        (600.0, False, Timeouts(10, 300, 120)),
+        (6000.0, True, Timeouts(10, 300, 120)),
+        (600.0, True, Timeouts(10, 600, 600)),
+        (30.0, True, Timeouts(10, 30, 30)),
+        (2.0, True, Timeouts(2, 2, 2)),
+        (1800.0, True, Timeouts(10, 1800, 1800)),
+    ],
+)
+def test_timeouts(given: float | None, asked_for: bool, expected: Timeouts) -> None:
+    """LiteLLM's own defaults become ours; a number of the caller's is taken as it is."""
+    assert Timeouts.from_litellm(given, asked_for=asked_for) == expected
+
+
+def test_tls_verification_follows_litellms_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A CA bundle set on LiteLLM is used; one that is missing is an error about the file, not about the gateway."""
+    monkeypatch.setattr(litellm, "ssl_verify", str(tmp_path / "missing.pem"))
+    with pytest.raises(Exception, match=r"missing\.pem|No such file"):
+        litellm.completion(api_base="https://gateway.example/v1", api_key="vn-x", **CALL)

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import copy
+import importlib
+import os
+import threading
+from decimal import Decimal
+from typing import Any
+
+import litellm
+import pytest
+from litellm import CustomLLM
+
+import litellm_maas
+from litellm_maas.models import catalogue
+from litellm_maas.sandbox import Sandbox
+from tests.support import MESSAGES, run
+
+
+def test_importing_keeps_the_entries_of_others() -> None:
+    """Registering adds one entry to LiteLLM's list of providers and leaves the others where they are."""
+    others: Any = {"provider": "acme", "custom_handler": CustomLLM()}
+    litellm.custom_provider_map = [others]
+    for _ in range(3):
+        litellm_maas.register()
+    assert litellm.custom_provider_map == [others, {"provider": "maas", "custom_handler": litellm_maas.maas}]
+
+
+def test_registering_after_the_list_was_replaced(sandbox: Sandbox) -> None:
+    """When something replaced LiteLLM's list, `register()` makes `maas/` work again."""
+    litellm.custom_provider_map = []
+    with pytest.raises(litellm.BadRequestError):
+        litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
+    litellm_maas.register()
+    litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
+    assert len(sandbox.requests) == 1
+
+
+def test_a_stale_handler_is_replaced() -> None:
+    """An entry left by an earlier import of the package is replaced, not doubled."""
+    litellm.custom_provider_map = [{"provider": "maas", "custom_handler": CustomLLM()}]
+    litellm_maas.register()
+    assert litellm.custom_provider_map == [{"provider": "maas", "custom_handler": litellm_maas.maas}]
+
+
+def test_registering_in_threads() -> None:
+    """Registering from many threads at once leaves one entry."""
+    litellm.custom_provider_map = []
+    threads = [threading.Thread(target=litellm_maas.register) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [entry["provider"] for entry in litellm.custom_provider_map] == ["maas"]
+
+
+def test_reloading_litellm_and_importing_again() -> None:
+    """After `importlib.reload(litellm)`, a replaced model map or a second import, `register()` restores everything."""
+    out = run(
+        """
+        import importlib, sys, time, litellm, litellm_maas
+        importlib.reload(litellm)
+        litellm.model_cost = {}
+        litellm_maas.register()
+        from litellm_maas.sandbox import Sandbox
+        with Sandbox() as box:
+            call = dict(model="maas/openai/gpt-4o", messages=[{"role": "user", "content": "a"}],
+                        api_base=box.url, api_key=box.key)
+            litellm.completion(**call)
+            for name in [name for name in sys.modules if name.startswith("litellm_maas")]:
+                del sys.modules[name]
+            import litellm_maas as again
+            litellm.completion(**call)
+            print(litellm.supports_vision("maas/openai/gpt-4o"), len(litellm.custom_provider_map), len(box.requests),
+                  litellm.custom_provider_map[0]["custom_handler"] is again.maas)
+        """
+    )
+    assert out.splitlines()[-1] == "True 1 2 True"
+
+
+def test_registering_again_is_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second `register()` tells LiteLLM nothing that it knows already."""
+
+    def fail(_: Any) -> None:
+        raise AssertionError("registered again")
+
+    litellm_maas.register()
+    monkeypatch.setattr(litellm, "register_model", fail)
+    litellm_maas.register()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_has_connections_of_its_own(sandbox: Sandbox) -> None:
+    """A child process calls through connections of its own; the parent's stay usable."""
+    litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
+    out = run(
+        """
+        import os, litellm, litellm_maas
+        call = dict(model="maas/openai/gpt-4o", messages=[{"role": "user", "content": "a"}])
+        litellm.completion(**call)
+        if (child := os.fork()) == 0:
+            litellm.completion(**call)
+            os._exit(0)
+        print(os.waitpid(child, 0)[1])
+        litellm.completion(**call)
+        """,
+        **sandbox.environment(),
+        PYTHONWARNINGS="ignore::DeprecationWarning",
+    )
+    assert out == "0"
+    assert len(sandbox.requests) == 4
+
+
+def test_importing_opens_nothing_and_starts_nothing() -> None:
+    """Importing the package starts no thread and opens no socket; the only files it reads are its own."""
+    out = run(
+        """
+        import sys, threading, litellm
+        threads = threading.active_count()
+        opened = []
+        def watch(event, args):
+            if event in ("socket.connect", "socket.bind") or event == "open" and "w" in str(args[1]):
+                opened.append((event, args))
+            if event == "open" and str(args[0]).endswith((".yaml", ".db")):
+                opened.append(("read", str(args[0]).rsplit("/", 1)[-1]))
+        sys.addaudithook(watch)
+        import litellm_maas
+        print(threading.active_count() - threads, sorted(name for what, name in opened if what == "read"),
+              [event for event in opened if event[0] != "read"])
+        """,
+        PYTHONDONTWRITEBYTECODE="1",
+    )
+    assert out == "0 ['models.yaml', 'prices.yaml'] []"
+
+
+def test_the_catalogue_answers_through_litellm() -> None:
+    """LiteLLM's own look-ups answer for the known ids."""
+    assert litellm.supports_vision("maas/openai/gpt-4o")
+    assert not litellm.supports_vision("maas/z-ai/glm-5.2")
+    assert litellm.supports_reasoning("maas/qwen/qwen3.7-plus")
+    assert not litellm.supports_reasoning("maas/openai/gpt-4o")
+    assert litellm.supports_function_calling("maas/gemini/gemini-2.5-flash")
+    assert litellm.supports_response_schema("maas/qwen/qwen3-27b")
+    assert litellm.get_max_tokens("maas/minimax/minimax-m2.5") == 16_400
+    assert litellm.get_model_info("maas/z-ai/glm-5.2")["max_input_tokens"] == 200_000
+    assert litellm.get_model_info("maas/qwen/qwen3-embedding-8b")["mode"] == "embedding"
+    assert litellm.token_counter(model="maas/openai/gpt-4o", text="Xin chào Việt Nam") > 0
+    for model_id in catalogue().ids():
+        assert litellm.get_model_info(f"maas/{model_id}")["litellm_provider"] == "maas"
+
+
+def test_sensible_defaults_for_unknown_ids() -> None:
+    """A model that nobody has described can chat and call tools, and is not said to see."""
+    assert litellm.supports_function_calling("maas/somebody/new-model")
+    assert litellm.supports_response_schema("maas/somebody/new-model")
+    assert not litellm.supports_vision("maas/somebody/new-model")
+    info = litellm.get_model_info("maas/somebody/new-model")
+    assert (info["mode"], info["max_input_tokens"]) == ("chat", 129_024)
+
+
+def test_registering_changes_no_model_of_another_provider() -> None:
+    """LiteLLM's own entries, such as the one of gpt-4o, are the same after registering."""
+    out = run(
+        """
+        import copy, litellm
+        before = copy.deepcopy(litellm.model_cost)
+        import litellm_maas
+        print([name for name, entry in before.items() if litellm.model_cost.get(name) != entry])
+        print(all(name.startswith("maas/") for name in litellm.model_cost if name not in before))
+        """
+    )
+    assert out == "[]\nTrue"
+
+
+def test_cost_fields_are_dollars_by_the_stated_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteLLM's cost fields hold US dollars; the user can change the rate; a model without a price gets none."""
+    info = litellm.get_model_info("maas/openai/gpt-4o")
+    assert info["input_cost_per_token"] == pytest.approx(70_888 / 28_355 / 1e6)
+    assert info["output_cost_per_token"] == pytest.approx(283_550 / 28_355 / 1e6)
+    assert info["cache_read_input_token_cost"] == pytest.approx(35_444 / 28_355 / 1e6)
+    free_of_price = litellm.model_cost["maas/gemini/gemini-2.5-flash"]
+    assert not any(free_of_price.get(name) for name in free_of_price if "cost" in name)
+    no_cache_price = litellm.model_cost["maas/openai/gpt-oss-120b"]
+    assert no_cache_price["cache_read_input_token_cost"] == no_cache_price["input_cost_per_token"]
+    monkeypatch.setenv("MAAS_VND_PER_USD", "25000")
+    monkeypatch.setattr(litellm, "model_cost", copy.deepcopy(litellm.model_cost))
+    litellm_maas.register()
+    assert Decimal(str(litellm.model_cost["maas/openai/gpt-4o"]["input_cost_per_token"])) == Decimal("0.00000283552")
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "many", "nan", "inf"])
+def test_a_rate_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, rate: str) -> None:
+    """A rate that is no positive number is refused by name."""
+    with monkeypatch.context() as patch:
+        patch.setenv("MAAS_VND_PER_USD", rate)
+        with pytest.raises(ValueError, match="MAAS_VND_PER_USD"):
+            litellm_maas.register()
+
+
+def test_the_public_names() -> None:
+    """The package offers its documented names, lists them, and refuses others."""
+    for name in litellm_maas.__all__:
+        assert hasattr(litellm_maas, name)
+        assert name in dir(litellm_maas)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = litellm_maas.no_such_name
+    assert importlib.import_module("litellm_maas").__version__ == litellm_maas.__version__
