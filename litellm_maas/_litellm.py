@@ -60,7 +60,8 @@ def as_called(logging_obj: Any) -> dict[str, Any]:
     LiteLLM withholds what it does not expect of a custom provider: `n`, `size` and `quality` of images, `dimensions`
     of embeddings. Its caching handler, which every call has, knows the arguments as they were.
     """
-    caching_handler = getattr(logging_obj, "llm_caching_handler", None)
+    # Its name began with an underscore before 1.106.
+    caching_handler = getattr(logging_obj, "llm_caching_handler", getattr(logging_obj, "_llm_caching_handler", None))
     found: dict[str, Any] = getattr(caching_handler, "request_kwargs", None) or {}
     return found
 

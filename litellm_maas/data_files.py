@@ -56,7 +56,8 @@ class Document:
 
     def _first_mistake(self, error: ValidationError) -> DataFileError:
         details = error.errors(include_url=False, include_input=False)
-        first = min(details, key=lambda detail: self.line_of(self._known(detail["loc"])) or 0)
+        # A misspelt key is unknown and its right spelling is missing: the former says more.
+        first = min(details, key=lambda detail: (detail["type"] == "missing", self.line_of(self._known(detail["loc"]))))
         problem = first["msg"]
         if first["type"] == "extra_forbidden":
             problem = "unknown key; remove it or check its spelling"
@@ -119,12 +120,12 @@ def _construct(
         raise DataFileError(file, node.start_mark.line + 1, ".".join(map(str, location)), "an alias that holds itself")
     lines.setdefault(location, node.start_mark.line + 1)
     inside = parents | {id(node)}
+    if node.tag not in ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
+        return loader.construct_object(node, deep=True)
     if isinstance(node, yaml.SequenceNode):
         return [
             _construct(loader, child, (*location, index), lines, file, inside) for index, child in enumerate(node.value)
         ]
-    if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node, deep=True)
     first_lines: dict[str, int] = {}
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):

@@ -48,6 +48,8 @@ def _register_models() -> None:
     now = dt.datetime.now(dt.timezone.utc)
     entries = {f"{PROVIDER}/{model_id}": _litellm_entry(known.model(model_id), now, rate) for model_id in known.ids()}
     if any(not _stands(name, entry) for name, entry in entries.items()):
+        # Names that stand in the map already are looked up fast: LiteLLM otherwise lower-cases its whole map for each.
+        litellm.model_cost.update({name: dict(entry) for name, entry in entries.items()})
         litellm.register_model(entries)
     _litellm.declare_defaults(PROVIDER, _capabilities(known.defaults()))
 

@@ -32,17 +32,15 @@ def command(*, offline: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
-    table = Table(box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", collapse_padding=True, pad_edge=False)
     table.add_column("model", no_wrap=True)
-    for heading in ("type", "reads"):
-        table.add_column(heading)
+    table.add_column("takes", no_wrap=True)
     for heading in ("context", "input", "cached", "output"):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
             row["id"],
-            row["mode"],
-            "+".join(row["input_modalities"]),
+            "+".join(row["input_modalities"]) if row["mode"] == "chat" else row["mode"],
             _shown(row["max_input_tokens"]),
             *(_shown(row["price"][kind] if row["price"] else None) for kind in ("input", "cached", "output")),
         )

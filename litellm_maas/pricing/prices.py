@@ -13,7 +13,6 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -21,8 +20,8 @@ from litellm_maas import data_files
 from litellm_maas.pricing.usage import Usage
 
 OFFICIAL_FILE = Path(__file__).with_name("prices.yaml")
-VENDOR_ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
-"""Price lists change at midnight there (vendor documentation gives days only)."""
+VENDOR_ZONE = dt.timezone(dt.timedelta(hours=7), "Asia/Ho_Chi_Minh")
+"""Price lists change at midnight there (vendor documentation gives days only). Vietnam has no daylight saving."""
 
 Basis = Literal["official", "custom", "estimate", "plan", "unpriced"]
 

@@ -210,12 +210,20 @@ class Sandbox:
         if not body.get("stream"):
             self._charge(key, served, now, found.output_tokens)
             return web.json_response(protocol.reply(served))
+        charged = False
+
+        def charge(output_tokens: int, *, complete: bool) -> None:
+            nonlocal charged
+            if not charged:
+                charged = True
+                self._charge(key, served, now, output_tokens, complete=complete)
+
         stream = _Stream(http, protocol, fault)
         try:
-            return await stream.send(served)
+            # Charged before the last byte leaves, so that whoever has it finds the charge on the bill.
+            return await stream.send(served, lambda: charge(found.output_tokens, complete=True))
         finally:
-            written = found.output_tokens if stream.finished else tokens.count("".join(stream.written))
-            self._charge(key, served, now, written, complete=stream.finished)
+            charge(tokens.count("".join(stream.written)), complete=False)
 
     def _charge(
         self, key: str, served: Served, at: dt.datetime, output_tokens: int, *, complete: bool = True, images: int = 0
@@ -273,16 +281,18 @@ class _Stream:
         self._fault = fault
         self._sent = 0
         self.written: list[str] = []
-        self.finished = False
 
-    async def send(self, served: Served) -> web.StreamResponse:
+    async def send(self, served: Served, when_complete: Callable[[], None]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream", "cache-control": "no-cache"})
         await response.prepare(self._http)
-        for event in self._protocol.events(served):
+        events = list(self._protocol.events(served))
+        for event in events:
             if await self._spoil(response):
                 return response
             if self._fault.trickle:
                 await asyncio.sleep(self._fault.trickle)
+            if event is events[-1]:
+                when_complete()
             await response.write(self._encoded(event))
             self._sent += 1
             self.written.append(chat.text_of(event))
@@ -290,7 +300,6 @@ class _Stream:
             return response
         if not self._protocol.named_events and not self._fault.without_done:
             await response.write(b"data: [DONE]\n\n")
-        self.finished = True
         await response.write_eof()
         return response
 

@@ -13,7 +13,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -215,11 +215,12 @@ def _texts_in_string(text: str, depth: int) -> Iterator[str]:
     yield from [text.strip()] if inner is None else _texts(inner, depth + 1)
 
 
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
+def _says(words: str, patterns: Iterable[str]) -> bool:
+    # Compiled on the first failure and not on import, which every program pays for.
+    return any(re.search(pattern, words, re.IGNORECASE) for pattern in patterns)
 
 
-_CONTEXT = _any_of(
+_CONTEXT = (
     r"context_length_exceeded",
     r"maximum context",
     r"context (length|window|size)",
@@ -229,7 +230,7 @@ _CONTEXT = _any_of(
     r"input (length|tokens?).{0,40}exceed",
     r"exceed.{0,40}input (length|tokens?)",
 )
-_POLICY = _any_of(
+_POLICY = (
     r"content[_ ](policy|filter|management)",
     r"data_inspection_failed",
     r"(inappropriate|sensitive) content",
@@ -237,7 +238,7 @@ _POLICY = _any_of(
     r"violates? .{0,40}policy",
     r"ResponsibleAI",
 )
-_CREDITS = _any_of(
+_CREDITS = (
     r"insufficient[ _].{0,20}(credit|balance|quota|fund)",
     r"insufficient_quota",
     r"out of credit",
@@ -252,9 +253,9 @@ _CREDITS = _any_of(
 def _kind(status: int, said: _Said) -> Kind:
     words = f"{said.text} {said.codes}"
     if status in (400, 413, 422):
-        if _CONTEXT.search(words):
+        if _says(words, _CONTEXT):
             return "context_window"
-        if _POLICY.search(words):
+        if _says(words, _POLICY):
             return "content_policy"
     exact: dict[int, Kind] = {
         401: "authentication",
@@ -276,7 +277,7 @@ def _kind(status: int, said: _Said) -> Kind:
 def _hint(failure: Failure, said: _Said, request: WireRequest) -> str:
     model, endpoint, words = request.model, request.endpoint, f"{said.text} {said.codes}"
     on_plan = endpoint.host_kind == "plan"
-    if failure.kind == "payment" or (_CREDITS.search(words) and failure.kind in _KINDS_OF_EMPTY_ACCOUNTS):
+    if failure.kind == "payment" or (_says(words, _CREDITS) and failure.kind in _KINDS_OF_EMPTY_ACCOUNTS):
         return _NO_PLAN if on_plan else _NO_CREDITS
     match failure.kind:
         case "authentication":
@@ -323,7 +324,7 @@ def _wrong_key(endpoint: Endpoint) -> str:
 
 
 def _wrong_address(model: str, endpoint: Endpoint, said: _Said) -> str:
-    if said.is_html or re.search(r"no route|no such route|path not found", said.text, re.IGNORECASE):
+    if said.is_html or _says(said.text, ["no route", "no such route", "path not found"]):
         return f"Check the base URL: it should end in a single /v1 and is {endpoint.base_url}."
     if endpoint.host_kind == "plan" and "/" in model:
         return f"The Token Plan host takes bare model codes: try maas/{model.rsplit('/', 1)[1]}."
@@ -334,7 +335,7 @@ def _wrong_address(model: str, endpoint: Endpoint, said: _Said) -> str:
 
 def _too_many(failure: Failure, words: str) -> str:
     wait = f"Wait {math.ceil(failure.retry_after)} s" if failure.retry_after else "Wait"
-    if re.search(r"model (rpm|tpm|rate)", words, re.IGNORECASE):
+    if _says(words, ["model (rpm|tpm|rate)"]):
         return f"{wait}, or fall back: this limit is this model's own."
     return (
         f"{wait}: the default limit of 10 requests a minute and 14,400 a day is shared by all keys and models of the "
@@ -363,20 +364,20 @@ _REQUEST_HINTS = (
 def _about_request(model: str, words: str) -> str | None:
     """What to change about the request, where the gateway's words say what is wrong with it."""
     for pattern, hint in _REQUEST_HINTS:
-        if re.search(pattern, words, re.IGNORECASE):
+        if _says(words, [pattern]):
             return hint.format(model=model)
     return None
 
 
 def _no_connection(base: str, words: str) -> Failure:
-    if re.search(r"certificate|ssl|tls", words, re.IGNORECASE):
+    if _says(words, ["certificate", "ssl", "tls"]):
         return Failure(
             "connection",
             None,
             f"the TLS certificate of {base} was not accepted",
             "Behind a company proxy set SSL_CERT_FILE to its CA bundle; check the clock and the host name too.",
         )
-    if re.search(r"name or service|nodename|getaddrinfo|name resolution|no address", words, re.IGNORECASE):
+    if _says(words, ["name or service", "nodename", "getaddrinfo", "name resolution", "no address"]):
         return Failure(
             "connection",
             None,
@@ -402,12 +403,11 @@ def _redirect(request: WireRequest, status: int, headers: Mapping[str, str]) -> 
     )
 
 
-_WAIT = re.compile(
+_WAIT = (
     r"(?:resets?|retry|try again|available|wait)[\w\s-]{0,12}?(?:in|after|for|[:=])\s*"
-    r"((?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h)?(?![a-z])(?:[\s,]|and\b)*)+)",
-    re.IGNORECASE,
+    r"((?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h)?(?![a-z])"
+    r"(?:[\s,]|and\b)*)+)"
 )
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 
 
 def _retry_after(headers: Mapping[str, str], text: str) -> float | None:
@@ -415,10 +415,13 @@ def _retry_after(headers: Mapping[str, str], text: str) -> float | None:
     for name in ("retry-after", "ratelimit-reset"):
         if (value := headers.get(name)) and (seconds := _header_seconds(value)) is not None:
             return seconds
-    found = _WAIT.search(text)
+    found = re.search(_WAIT, text, re.IGNORECASE)
     if found is None:
         return None
-    return sum(float(number) * _unit_seconds(unit) for number, unit in _PART.findall(found.group(1)))
+    return sum(
+        float(number) * _unit_seconds(unit)
+        for number, unit in re.findall(r"(\d+(?:\.\d+)?)\s*([a-z]*)", found.group(1), re.IGNORECASE)
+    )
 
 
 def _header_seconds(value: str) -> float | None:

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from litellm_maas import __version__
+from litellm_maas.sandbox import Fault, Sandbox
+from tests.proxy_process import free_port
+from tests.support import KEY, run
+
+COMMAND = str(Path(sys.executable).with_name("litellm-maas"))
+WITHOUT_LITELLM = """
+    import sys
+    from click.testing import CliRunner
+    import _litellm_maas_cli
+    from litellm_maas.cli.app import group
+    result = CliRunner().invoke(group, {arguments!r})
+    print(result.output)
+    print(result.exit_code, "litellm" in sys.modules)
+"""
+
+
+def litellm_maas(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAAS_")}
+    return subprocess.run(
+        [COMMAND, *arguments], env={**inherited, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["demo", "--help"],
+        ["models", "--help"],
+        ["sandbox", "--help"],
+        ["models", "--offline"],
+    ],
+)
+def test_help_answers_without_litellm(arguments: list[str]) -> None:
+    """Help, version and the offline catalogue are shown without loading LiteLLM, which takes seconds."""
+    out = run(WITHOUT_LITELLM.format(arguments=arguments))
+    assert out.splitlines()[-1] == "0 False"
+    assert "litellm-maas" in out or "Usage:" in out or "openai/gpt-4o" in out
+
+
+def test_version() -> None:
+    """`--version` prints the version."""
+    done = litellm_maas("--version")
+    assert (done.returncode, done.stdout) == (0, f"litellm-maas, version {__version__}\n")
+
+
+def test_an_unknown_command() -> None:
+    """An unknown command exits with 2 and points at the help."""
+    done = litellm_maas("spend-it-all")
+    assert done.returncode == 2
+    assert "No such command" in done.stderr
+
+
+def test_models_of_the_key(sandbox: Sandbox) -> None:
+    """`models` lists what the key sees, with the price where one is published."""
+    done = litellm_maas("models", "--json", **sandbox.environment())
+    rows = {row["id"]: row for row in json.loads(done.stdout)}
+    assert rows["openai/gpt-4o"]["price"] == {"input": 70888.0, "cached": 35444.0, "output": 283550.0}
+    assert rows["openai/gpt-4o"]["price_basis"] == "official"
+    assert rows["gemini/gemini-2.5-flash"]["price_basis"] == "unpriced"
+    assert rows["z-ai/glm-5.2"]["max_input_tokens"] == 200_000
+    assert rows["openai/gpt-4o"]["max_input_tokens"] is None
+    table = litellm_maas("models", **sandbox.environment()).stdout
+    assert re.search(r"openai/gpt-4o +text\+image\+file +- +70,888 +35,444 +283,550", table)
+    assert max(map(len, table.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (Fault(status=401), "ACTIVE"),
+        (Fault(status=200, body="<html>"), "something else than a list of models"),
+        (Fault(status=200, body={"data": [{}]}), "something else than a list of models"),
+    ],
+)
+def test_models_says_what_is_wrong(sandbox: Sandbox, fault: Fault, says: str) -> None:
+    """A refused key or a wrong address is said in one line, with exit status 1 and no traceback."""
+    sandbox.faults.add(fault)
+    done = litellm_maas("models", **sandbox.environment())
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert KEY not in done.stderr
+
+
+def test_models_without_a_key() -> None:
+    """Without a key the error names the variable and the offline way."""
+    done = litellm_maas("models")
+    assert done.returncode == 1
+    assert "MAAS_API_KEY" in done.stderr
+    assert "--offline" in done.stderr
+
+
+def test_a_setting_that_cannot_be_used(sandbox: Sandbox) -> None:
+    """A base URL that is none is said in one line."""
+    done = litellm_maas("models", MAAS_API_KEY=KEY, MAAS_API_BASE="http://gateway.example")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: the base URL for host 'gateway.example' is plain http")
+
+
+def test_demo() -> None:
+    """`demo` shows a stream, a tool call and a fallback with their tokens, without a key and without noise."""
+    done = litellm_maas("demo")
+    assert done.returncode == 0, done.stderr
+    assert "openai/gpt-4o heard: Thủ đô của Việt Nam ở đâu?" in done.stdout
+    assert 'get_weather({"city": "Hà Nội"})' in done.stdout
+    assert "answered by gemini/gemini-2.5-flash" in done.stdout
+    assert done.stdout.count("tokens:") == 3
+    assert "Traceback" not in done.stderr
+
+
+def test_demo_can_go_live(sandbox: Sandbox) -> None:
+    """With a key and `--live` the demo calls the gateway that the environment names."""
+    done = litellm_maas("demo", "--live", **sandbox.environment())
+    assert done.returncode == 0, done.stderr
+    assert [request.body["model"] for request in sandbox.requests][:2] == ["openai/gpt-4o", "qwen/qwen3.6-plus"]
+    assert litellm_maas("demo", **sandbox.environment()).returncode == 0
+    assert len(sandbox.requests) == 3
+
+
+def test_sandbox_until_told_to_stop() -> None:
+    """`sandbox` prints the two variables, serves, and sums up when it is told to stop."""
+    process = subprocess.Popen(
+        [COMMAND, "sandbox", "--port", "0", "--rpm", "2", "--balance", "5"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    exported: dict[str, Any] = dict(
+        process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(2)
+    )
+    call = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "a"}]}
+    headers = {"authorization": f"Bearer {exported['MAAS_API_KEY']}"}
+    url = f"{exported['MAAS_API_BASE']}/chat/completions"
+    replies = [httpx.post(url, json=call, headers=headers, trust_env=False).status_code for _ in range(3)]
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=30)
+    assert replies == [200, 200, 429]
+    assert process.returncode == 0
+    assert "2 calls" in stderr
+
+
+def test_sandbox_on_a_port_in_use(sandbox: Sandbox) -> None:
+    """A port that is taken is said in one line, with the option that chooses another."""
+    port = sandbox.url.split(":")[2].split("/")[0]
+    done = litellm_maas("sandbox", "--port", port)
+    assert done.returncode == 1
+    assert f"port {port} cannot be used" in done.stderr
+    assert free_port() != int(port)
