@@ -18,10 +18,21 @@ from litellm_maas.version import __version__
 if TYPE_CHECKING:
     from litellm_maas.provider import maas
     from litellm_maas.registration import register
+    from litellm_maas.spend.callback import spend_logger
+    from litellm_maas.spend.costs import cost_of
+    from litellm_maas.spend.meter import Cost
+    from litellm_maas.spend.tracking import track_spend
 
-__all__ = ["__version__", "maas", "register"]
+__all__ = ["Cost", "__version__", "cost_of", "maas", "register", "spend_logger", "track_spend"]
 
-_HOMES = {"maas": "litellm_maas.provider", "register": "litellm_maas.registration"}
+_HOMES = {
+    "Cost": "litellm_maas.spend.meter",
+    "cost_of": "litellm_maas.spend.costs",
+    "maas": "litellm_maas.provider",
+    "register": "litellm_maas.registration",
+    "spend_logger": "litellm_maas.spend.callback",
+    "track_spend": "litellm_maas.spend.tracking",
+}
 
 
 def __getattr__(name: str) -> Any:

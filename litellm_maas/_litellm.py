@@ -8,6 +8,7 @@ LiteLLM; two of its tables get an entry each.
 from __future__ import annotations
 
 import logging
+from decimal import Decimal
 from typing import Any
 
 import litellm
@@ -64,6 +65,27 @@ def as_called(logging_obj: Any) -> dict[str, Any]:
     caching_handler = getattr(logging_obj, "llm_caching_handler", getattr(logging_obj, "_llm_caching_handler", None))
     found: dict[str, Any] = getattr(caching_handler, "request_kwargs", None) or {}
     return found
+
+
+def is_callback(candidate: object) -> bool:
+    """Whether an object is registered as a callback. LiteLLM copies `litellm.callbacks` into its other lists."""
+    return candidate is not None and any(
+        registered is candidate
+        for callbacks in (litellm.callbacks, litellm.success_callback)
+        for registered in callbacks
+    )
+
+
+def dollar_price(model_id: str) -> tuple[Decimal, Decimal | None, Decimal] | None:
+    """LiteLLM's own dollars per token of input, cached input and output; None where its map does not know the model."""
+    for name in (model_id, model_id.rpartition("/")[2]):
+        entry = litellm.model_cost.get(name)
+        if entry is not None and entry.get("input_cost_per_token"):
+            prices = [entry.get(f"{kind}_cost_per_token") for kind in ("input", "output")]
+            cached = entry.get("cache_read_input_token_cost")
+            plain, output = (Decimal(str(price or 0)) for price in prices)
+            return plain, None if cached is None else Decimal(str(cached)), output
+    return None
 
 
 def declare_defaults(provider: str, defaults: dict[str, Any]) -> bool:

@@ -15,7 +15,11 @@ from pydantic import SecretStr
 
 from litellm_maas import _litellm
 from litellm_maas.errors import SettingsError
+from litellm_maas.metered import Metered
 from litellm_maas.models import catalogue
+from litellm_maas.pricing.usage import Usage
+from litellm_maas.spend.event import Kind
+from litellm_maas.spend.meter import COST_PARAM
 from litellm_maas.wire import gateway, replies, requests
 from litellm_maas.wire.chunks import Chunk, StreamDecoder
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
@@ -28,7 +32,7 @@ _LONGEST_WAIT = 60.0
 _ACCEPTED: Chunk = {}
 
 _Call = dict[str, Any]
-_Response = TypeVar("_Response")
+_Response = TypeVar("_Response", ModelResponse, EmbeddingResponse, ImageResponse)
 
 
 class MaasLLM(CustomLLM):
@@ -74,16 +78,19 @@ class MaasLLM(CustomLLM):
         with _litellm_errors(call):
             request = _chat_request(call, stream=True)
             decoder = StreamDecoder(request)
-            with closing(gateway.stream(request, call.get("client"))) as received:
-                next(received)
-                yield _ACCEPTED
-                try:
-                    for data in received:
-                        yield from decoder.feed(data)
-                except GatewayError:
-                    if not decoder.answered:
-                        raise
-            yield from decoder.finish()
+            with Metered(request, call, "chat") as metered:
+                metered.watch(decoder)
+                with closing(gateway.stream(request, call.get("client"))) as received:
+                    next(received)
+                    yield _ACCEPTED
+                    try:
+                        for data in received:
+                            yield from decoder.feed(data)
+                    except GatewayError:
+                        if not decoder.answered:
+                            raise
+                ending = _ending(decoder, metered)
+        yield from ending
 
     async def astreaming(  # type: ignore[override]  # LiteLLM annotates it as a coroutine and iterates what it returns
         self, *args: Any, **call: Any
@@ -114,53 +121,101 @@ class MaasLLM(CustomLLM):
 
     async def _astream_once(self, request: WireRequest, call: _Call) -> AsyncGenerator[Chunk, None]:
         decoder = StreamDecoder(request)
-        async with aclosing(gateway.astream(request, call.get("client"))) as received:
-            try:
-                async for data in received:
-                    for chunk in decoder.feed(data):
-                        yield chunk
-            except GatewayError:
-                if not decoder.answered:
-                    raise
-        for chunk in decoder.finish():
+        async with Metered(request, call, "chat") as metered:
+            metered.watch(decoder)
+            async with aclosing(gateway.astream(request, call.get("client"))) as received:
+                try:
+                    async for data in received:
+                        for chunk in decoder.feed(data):
+                            yield chunk
+                except GatewayError:
+                    if not decoder.answered:
+                        raise
+            ending = _ending(decoder, metered)
+        for chunk in ending:
             yield chunk
+
+
+def _ending(decoder: StreamDecoder, metered: Metered) -> list[Chunk]:
+    """The last chunks of a stream, with its cost where its usage stands; recorded before they are handed out."""
+    ending = decoder.finish()
+    cost = metered.stream_succeeded(decoder)
+    last = ending[-1]
+    if isinstance(last, dict) and last["usage"] is not None:
+        # LiteLLM copies the details of a usage, and nothing else of it, to where a caller finds them.
+        last["usage"].setdefault("prompt_tokens_details", {})[COST_PARAM] = cost.as_dict()
+    return ending
 
 
 @dataclass(frozen=True, slots=True)
 class _Operation(Generic[_Response]):
-    """An operation with a plain reply: what it sends, and what becomes of the reply."""
+    """An operation with a plain reply: what it sends, what becomes of the reply, and what it used."""
 
+    kind: Kind
     request: Callable[[_Call], WireRequest]
     response: Callable[[WireRequest, dict[str, Any], _Call], _Response]
+    usage: Callable[[WireRequest, dict[str, Any]], Usage]
 
 
 def _run(operation: _Operation[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
         request = operation.request(call)
-        with _timed(call):
-            reply = gateway.send(request, call.get("client"))
-        return operation.response(request, _parsed(request, reply, call), call)
+        with Metered(request, call, operation.kind) as metered:
+            with _timed(call):
+                reply = gateway.send(request, call.get("client"))
+            return _response(operation, request, reply, call, metered)
 
 
 async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
         request = operation.request(call)
-        with _timed(call):
-            reply = await gateway.asend(request, call.get("client"))
-        return operation.response(request, _parsed(request, reply, call), call)
+        async with Metered(request, call, operation.kind) as metered:
+            with _timed(call):
+                reply = await gateway.asend(request, call.get("client"))
+            return _response(operation, request, reply, call, metered)
+
+
+def _response(
+    operation: _Operation[_Response], request: WireRequest, reply: gateway.Reply, call: _Call, metered: Metered
+) -> _Response:
+    payload = _parsed(request, reply, call)
+    cost = metered.succeeded(payload.get("id"), operation.usage(request, payload))
+    response = operation.response(request, payload, call)
+    response._hidden_params[COST_PARAM] = cost.as_dict()
+    return response
+
+
+def _reported_usage(_: WireRequest, payload: dict[str, Any]) -> Usage:
+    return Usage.reported(payload.get("usage"))
+
+
+def _images(request: WireRequest, payload: dict[str, Any]) -> Usage:
+    data, asked = payload.get("data"), request.body or {}
+    return Usage(
+        images=len(data) if isinstance(data, list) else 0,
+        image_size=asked.get("size"),
+        image_quality=asked.get("quality"),
+        source="reported",
+    )
 
 
 _CHAT = _Operation(
+    "chat",
     lambda call: _chat_request(call, stream=False),
     lambda request, payload, call: replies.chat(request, payload, call["model_response"]._hidden_params),
+    _reported_usage,
 )
 _EMBEDDING = _Operation(
+    "embedding",
     lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}, requests.WITHHELD_FROM_EMBEDDINGS),
     lambda request, payload, call: replies.embedding(request, payload, call["model_response"]),
+    _reported_usage,
 )
 _IMAGES = _Operation(
+    "image",
     lambda call: _plain_request(call, "/images/generations", {"prompt": call["prompt"]}, requests.WITHHELD_FROM_IMAGES),
     lambda request, payload, call: replies.images(request, payload, call["model_response"]),
+    _images,
 )
 
 

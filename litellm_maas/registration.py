@@ -12,7 +12,7 @@ from litellm.utils import custom_llm_setup
 
 from litellm_maas import _litellm, settings
 from litellm_maas.models import Model, catalogue
-from litellm_maas.pricing import prices
+from litellm_maas.pricing import book
 from litellm_maas.provider import maas
 from litellm_maas.wire.exceptions import PROVIDER
 
@@ -44,7 +44,7 @@ def _register_handler() -> None:
 
 def _register_models() -> None:
     known = catalogue()
-    rate = settings.vnd_per_usd() or prices.official().usd_rate.vnd_per_usd
+    rate = settings.vnd_per_usd() or book.official().usd_rate.vnd_per_usd
     now = dt.datetime.now(dt.timezone.utc)
     entries = {f"{PROVIDER}/{model_id}": _litellm_entry(known.model(model_id), now, rate) for model_id in known.ids()}
     if any(not _stands(name, entry) for name, entry in entries.items()):
@@ -87,7 +87,7 @@ def _capabilities(model: Model) -> dict[str, Any]:
 
 def _usd_costs(model: Model, now: dt.datetime, vnd_per_usd: Decimal) -> dict[str, float]:
     """LiteLLM's cost fields. It and its users read them as US dollars; a model without a price gets none."""
-    current = prices.official().price(model.id, now)
+    current = book.official().price(model.id, now)
     if current is None or current.entry.input is None:
         return {}
     entry = current.entry

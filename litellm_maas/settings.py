@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from decimal import Decimal, InvalidOperation
+from typing import Literal
 
 from pydantic import SecretStr
 
@@ -19,6 +20,10 @@ PLAN_BASE_URL = "https://tokenplan.api.greennode.ai/v1"
 """The Token Plan host: bare model codes, no credits per call (vendor documentation, read 2026-10)."""
 
 
+Synchronous = Literal["normal", "full"]
+HostKind = Literal["payg", "plan", "other"]
+
+
 def api_key() -> SecretStr | None:
     """`MAAS_API_KEY`: the key of a call that brings none of its own."""
     value = _value("MAAS_API_KEY")
@@ -28,6 +33,33 @@ def api_key() -> SecretStr | None:
 def api_base() -> str:
     """`MAAS_API_BASE`: the base URL of a call that brings none of its own; the pay-as-you-go host by default."""
     return _value("MAAS_API_BASE") or PAYG_BASE_URL
+
+
+def ledger() -> str | None:
+    """`MAAS_LEDGER`: the path of the ledger, or the address of a PostgreSQL server that it is forwarded to."""
+    return _value("MAAS_LEDGER")
+
+
+def ledger_synchronous() -> Synchronous:
+    """`MAAS_LEDGER_SYNC`: ``full`` makes each recording survive a power cut too; ``normal`` is the default.
+
+    Raises:
+        SettingsError: It is something else.
+    """
+    value = (_value("MAAS_LEDGER_SYNC") or "normal").lower()
+    if value not in ("normal", "full"):
+        raise SettingsError(f"MAAS_LEDGER_SYNC is {value!r}; set it to normal or full, or unset it")
+    return "full" if value == "full" else "normal"
+
+
+def prices() -> str | None:
+    """`MAAS_PRICES`: the user's own price file."""
+    return _value("MAAS_PRICES")
+
+
+def track_spend() -> bool:
+    """`MAAS_TRACK_SPEND`: whether spend is recorded without any code asking for it."""
+    return (_value("MAAS_TRACK_SPEND") or "0").lower() in ("1", "true", "yes", "on")
 
 
 def vnd_per_usd() -> Decimal | None:

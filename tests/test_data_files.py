@@ -76,6 +76,6 @@ def test_anchors_and_merges(tmp_path: Path) -> None:
 
 def test_the_shipped_files_are_sound() -> None:
     """The shipped price file and catalogue hold no mistake, and the lists follow one another without a gap."""
-    official = data_files.read(prices.OFFICIAL_FILE).validate(prices.OfficialFile)
+    official = prices.read(prices.OFFICIAL_FILE, prices.OfficialFile)
     newest, before = official.lists
     assert (before.first_day, before.end_day, newest.end_day) == (None, newest.first_day, None)

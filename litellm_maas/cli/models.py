@@ -12,7 +12,7 @@ from rich.table import Table
 
 from litellm_maas.errors import MaasError
 from litellm_maas.models import catalogue
-from litellm_maas.pricing import prices
+from litellm_maas.pricing import book
 from litellm_maas.wire import gateway
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
 from litellm_maas.wire.failures import GatewayError
@@ -64,7 +64,7 @@ def _listed() -> list[str]:
 
 def _row(model_id: str) -> dict[str, Any]:
     model = catalogue().model(model_id)
-    found = prices.official().price(model_id, dt.datetime.now(dt.timezone.utc))
+    found = book.official().price(model_id, dt.datetime.now(dt.timezone.utc))
     price = None
     if found is not None:
         entry = found.entry

@@ -1,29 +1,24 @@
-"""The dated price book: which price held for which model at which moment, and what a call costs by it.
+"""Price files: dated lists of prices, the shipped official ones and a user's own, checked line by line.
 
-Prices are credits per 1,000,000 tokens. A price times a token count is a number of micro-credits
-(1 credit = 1,000,000 micro-credits), so a cost is exact and is never rounded while prices are whole credits.
+Prices are credits per 1,000,000 tokens, images credits each. Every list says on which days it holds, in the vendor's
+time zone, and where it comes from.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
-from functools import cache
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from litellm_maas import data_files
-from litellm_maas.pricing.usage import Usage
 
 OFFICIAL_FILE = Path(__file__).with_name("prices.yaml")
 VENDOR_ZONE = dt.timezone(dt.timedelta(hours=7), "Asia/Ho_Chi_Minh")
 """Price lists change at midnight there (vendor documentation gives days only). Vietnam has no daylight saving."""
-
-Basis = Literal["official", "custom", "estimate", "plan", "unpriced"]
 
 
 def _number(value: object) -> object:
@@ -36,6 +31,7 @@ def _number(value: object) -> object:
     return Decimal(repr(value))
 
 
+_Positive = Annotated[Decimal, BeforeValidator(_number), Field(gt=0, le=10**9, allow_inf_nan=False)]
 _Credits = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, le=10**12, decimal_places=6, allow_inf_nan=False)]
 
 
@@ -48,34 +44,48 @@ class PriceEntry(_Strict):
 
     name: str | None = Field(default=None, description="The name as the vendor prints it.")
     input: _Credits | None = Field(default=None, description="Input tokens.")
-    cached: _Credits | None = Field(default=None, description="Input tokens that came from the gateway's cache.")
+    cached: _Credits | None = Field(default=None, description="Input tokens from the gateway's cache; else as input.")
     output: _Credits | None = Field(default=None, description="Output tokens.")
-    images: Mapping[str, Mapping[str, _Credits]] | None = Field(default=None, description="By size, then quality.")
+    images: Mapping[str, Mapping[str, _Credits]] | None = Field(
+        default=None, description="Credits per image, by size (such as 1024x1024) and then by quality."
+    )
     note: str | None = None
 
 
 class PriceList(_Strict):
-    """A list of prices and the days on which it held, in the vendor's time zone."""
+    """Prices and the days on which they hold, in the vendor's time zone."""
 
     name: str
-    first_day: dt.date | None = Field(alias="from", description="First day on which it holds; null if not known.")
-    end_day: dt.date | None = Field(alias="to", description="First day on which it no longer holds; null if open.")
-    source: str
-    read: str | None = Field(default=None, description="When the source was read.")
-    ids: Literal["official", "inferred"] = "official"
+    first_day: dt.date | None = Field(alias="from", description="The first day on which it holds; null if not known.")
+    end_day: dt.date | None = Field(alias="to", description="The first day on which it no longer holds; null if open.")
+    source: str = Field(description="The document that the prices were read from.")
+    read: str | None = Field(default=None, description="When it was read.")
+    ids: Literal["official", "inferred"] = Field(default="official", description="Whether the source itself has ids.")
     note: str | None = None
     models: Mapping[str, PriceEntry]
     unidentified: tuple[PriceEntry, ...] = Field(default=(), description="Prices whose model id is not known.")
 
     def holds_on(self, day: dt.date) -> bool:
-        """Whether the list was in force on a day."""
+        """Whether the list is in force on a day."""
         return (self.first_day is None or self.first_day <= day) and (self.end_day is None or day < self.end_day)
+
+    def overlaps(self, other: PriceList) -> bool:
+        """Whether there is a day on which both lists hold."""
+        starts = [day for day in (self.first_day, other.first_day) if day is not None]
+        ends = [day for day in (self.end_day, other.end_day) if day is not None]
+        return not starts or not ends or max(starts) < min(ends)
+
+
+class Estimate(_Strict):
+    """What a user says about models without a price: take LiteLLM's dollar price at this rate."""
+
+    vnd_per_usd: _Positive
 
 
 class UsdRate(_Strict):
     """The rate behind LiteLLM's dollar fields."""
 
-    vnd_per_usd: Annotated[Decimal, BeforeValidator(_number), Field(gt=0)]
+    vnd_per_usd: _Positive
     as_of: dt.date
     source: str
 
@@ -85,7 +95,8 @@ class PriceFile(_Strict):
 
     format: Literal[1]
     time_zone: Literal["Asia/Ho_Chi_Minh"] = "Asia/Ho_Chi_Minh"
-    lists: tuple[PriceList, ...]
+    estimate: Estimate | None = Field(default=None, description="Off unless stated; estimates are labelled everywhere.")
+    lists: tuple[PriceList, ...] = ()
 
 
 class OfficialFile(PriceFile):
@@ -94,59 +105,37 @@ class OfficialFile(PriceFile):
     usd_rate: UsdRate
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """The price that held for a model at a moment, and where it comes from."""
-
-    entry: PriceEntry
-    basis: Basis
-    source: str
-
-    def micro_credits(self, usage: Usage) -> int | None:
-        """What a usage costs, in micro-credits; None where the list has no price for a kind of token that was used.
-
-        The documented formula: (input - cached) x input price + cached x cache price + output x output price.
-        Where no cache price is listed, cached tokens cost the input price.
-        """
-        entry = self.entry
-        if (usage.input_tokens and entry.input is None) or (usage.output_tokens and entry.output is None):
-            return None
-        plain = entry.input or Decimal(0)
-        cached = plain if entry.cached is None else entry.cached
-        total = (
-            (usage.input_tokens - usage.cached_tokens) * plain
-            + usage.cached_tokens * cached
-            + usage.output_tokens * (entry.output or Decimal(0))
-        )
-        return int(total.to_integral_value(ROUND_HALF_EVEN))
+_File = TypeVar("_File", bound=PriceFile)
 
 
-class PriceBook:
-    """The lists of one or more price files."""
+def read(file: Path, kind: type[_File]) -> _File:
+    """Read and check a price file.
 
-    def __init__(self, official: OfficialFile) -> None:
-        self._official = official
-
-    @property
-    def usd_rate(self) -> UsdRate:
-        """The shipped rate behind LiteLLM's dollar fields."""
-        return self._official.usd_rate
-
-    def price(self, model: str, at: dt.datetime) -> Price | None:
-        """The price of a model id at a moment (timezone-aware), or None where no list names it."""
-        day = at.astimezone(VENDOR_ZONE).date()
-        for price_list in self._official.lists:
-            if price_list.holds_on(day) and (entry := price_list.models.get(model)) is not None:
-                return Price(entry, "official", price_list.source)
-        return None
-
-
-@cache
-def official() -> PriceBook:
-    """The shipped price book, read once."""
-    return PriceBook(data_files.read(OFFICIAL_FILE).validate(OfficialFile))
+    Raises:
+        DataFileError: The first mistake, with file, line and field: YAML, an unknown or repeated key, a price that is
+            none, a list that ends before it begins, two lists that price the same model on the same day.
+    """
+    document = data_files.read(file)
+    content = document.validate(kind)
+    for position, price_list in enumerate(content.lists):
+        at = ("lists", position)
+        if price_list.first_day and price_list.end_day and price_list.end_day <= price_list.first_day:
+            raise document.error(
+                (*at, "to"), f"{price_list.end_day} is not after `from`; a list holds for a day at least"
+            )
+        for model_id, entry in price_list.models.items():
+            where = (*at, "models", model_id)
+            if entry.input is None and entry.images is None:
+                raise document.error(where, "has neither `input` nor `images`; a price needs one of them")
+            for earlier in content.lists[:position]:
+                if model_id in earlier.models and price_list.overlaps(earlier):
+                    raise document.error(
+                        where,
+                        f"is priced by {earlier.name!r} on some of the same days; end one list where the other begins",
+                    )
+    return content
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a price file."""
+    """The JSON Schema of a price file, for editors."""
     return PriceFile.model_json_schema(by_alias=True)

@@ -13,6 +13,9 @@ from typing import Any, Literal
 LARGEST_COUNT = 1_000_000_000
 """Tokens. A single call that claims more is not believed: no model reads or writes a billion tokens at once."""
 
+_EXCEEDS = " exceed "
+"""In the one kind of anomaly that leaves no doubt: a part is cut down to its whole."""
+
 UsageSource = Literal["reported", "estimated", "none"]
 
 
@@ -25,6 +28,9 @@ class Usage:
         cached_tokens: The part of `input_tokens` that came from the gateway's cache.
         output_tokens: Tokens written, reasoning included.
         reasoning_tokens: The part of `output_tokens` that was reasoning.
+        images: Images made.
+        image_size: Their size as asked for, such as ``1024x1024``.
+        image_quality: Their quality as asked for.
         source: Whether the gateway reported these counts, or they were estimated, or there are none.
         anomalies: What was wrong with the reported counts, in words; empty for a sound report.
     """
@@ -33,8 +39,16 @@ class Usage:
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    images: int = 0
+    image_size: str | None = None
+    image_quality: str | None = None
     source: UsageSource = "none"
     anomalies: tuple[str, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the counts can be priced: not where one was nonsense, so that the true one is unknown."""
+        return all(_EXCEEDS in anomaly for anomaly in self.anomalies)
 
     @classmethod
     def reported(cls, raw: object) -> Usage:
@@ -53,9 +67,9 @@ class Usage:
         cached = _part(raw, ("prompt_tokens_details", "cached_tokens"), ("prompt_cache_hit_tokens",), found)
         reasoning = _part(raw, ("completion_tokens_details", "reasoning_tokens"), ("reasoning_tokens",), found)
         if cached > input_tokens:
-            found.append(f"cached tokens {cached} exceed input tokens {input_tokens}")
+            found.append(f"{cached} cached{_EXCEEDS}{input_tokens} input tokens")
         if reasoning > output_tokens:
-            found.append(f"reasoning tokens {reasoning} exceed output tokens {output_tokens}")
+            found.append(f"{reasoning} reasoning{_EXCEEDS}{output_tokens} output tokens")
         return cls(
             input_tokens=input_tokens,
             cached_tokens=min(cached, input_tokens),
@@ -64,6 +78,28 @@ class Usage:
             source="reported",
             anomalies=tuple(found),
         )
+
+
+def estimated(written_for_input: int, output_characters: int, output_events: int) -> Usage:
+    """The usage of a call whose report never came, from what went over the wire.
+
+    A token is taken for four characters; where the gateway streamed in pieces of about that size, each piece is one.
+
+    Args:
+        written_for_input: Characters of the prompt.
+        output_characters: Characters received.
+        output_events: Pieces in which they came.
+    """
+    by_length = -(-output_characters // _CHARACTERS_PER_TOKEN)
+    token_by_token = output_events * 2 * _CHARACTERS_PER_TOKEN >= output_characters
+    return Usage(
+        input_tokens=-(-written_for_input // _CHARACTERS_PER_TOKEN),
+        output_tokens=output_events if token_by_token else by_length,
+        source="estimated",
+    )
+
+
+_CHARACTERS_PER_TOKEN = 4
 
 
 def for_litellm(raw: object) -> dict[str, Any] | None:

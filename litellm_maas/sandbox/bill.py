@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from fractions import Fraction
 
-from litellm_maas.pricing import prices
+from litellm_maas.pricing import book
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Bill:
 
 def cost(model: str, at: dt.datetime, input_tokens: int, cached_tokens: int, output_tokens: int) -> int | None:
     """Micro-credits of a call by the official list; None where it has no price."""
-    price = prices.official().price(model, at)
+    price = book.official().price(model, at)
     if price is None or price.entry.input is None:
         return None
     entry = price.entry

@@ -62,6 +62,9 @@ class StreamDecoder:
 
     Attributes:
         usage: The usage as the gateway reported it last; None until it does.
+        response_id: The gateway's id of the reply; None until it is known.
+        pieces: Events that carried a part of the answer so far.
+        characters: The length of the answer so far, reasoning and tool calls included.
     """
 
     def __init__(self, request: WireRequest) -> None:
@@ -71,6 +74,9 @@ class StreamDecoder:
         self._finish_reason: str | None = None
         self._done = False
         self.usage: Any = None
+        self.response_id: str | None = None
+        self.pieces = 0
+        self.characters = 0
 
     def feed(self, received: bytes) -> list[Chunk]:
         """The chunks that are complete now.
@@ -144,6 +150,8 @@ class StreamDecoder:
     def _of_event(self, event: dict[str, Any]) -> ModelResponseStream | None:
         if event.get("usage") is not None:
             self.usage = event["usage"]
+        if self.response_id is None and isinstance(event.get("id"), str):
+            self.response_id = event["id"]
         try:
             choices = [self._choice(choice) for choice in event.get("choices") or () if isinstance(choice, dict)]
             kept = [choice for choice in choices if choice is not None]
@@ -159,6 +167,9 @@ class StreamDecoder:
         index = choice.get("index") or 0
         finish_reason = choice.get("finish_reason")
         delta = with_reasoning_content(choice.get("delta") or {})
+        if length := _length(delta):
+            self.pieces += 1
+            self.characters += length
         if finish_reason is not None and index == 0:
             self._finish_reason, finish_reason = str(finish_reason), None
             if not any(delta.get(name) for name in _CONTENT):
@@ -166,6 +177,15 @@ class StreamDecoder:
         return StreamingChoices(
             index=index, delta=Delta(**delta), finish_reason=finish_reason, logprobs=choice.get("logprobs")
         )
+
+
+def _length(delta: dict[str, Any]) -> int:
+    """Characters of the answer in a delta."""
+    length = len(delta.get("content") or "") + len(delta.get("reasoning_content") or "")
+    for call in delta.get("tool_calls") or ():
+        function = call.get("function") or {}
+        length += len(function.get("name") or "") + len(function.get("arguments") or "")
+    return length
 
 
 def about(request: WireRequest, event: dict[str, Any]) -> dict[str, Any]:

@@ -6,15 +6,13 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
 from litellm_maas import settings
 from litellm_maas.errors import SettingsError
-
-HostKind = Literal["payg", "plan", "other"]
+from litellm_maas.settings import HostKind
 
 _OPERATIONS = re.compile(
     r"/(chat/completions|completions|embeddings|images/generations|models|responses|messages|rerank)$"

@@ -46,6 +46,11 @@ _CLASS_OF_KIND: dict[Kind, Any] = {
 }
 
 
+def exception_name(failure: Failure) -> str:
+    """The name of the exception that a failure becomes."""
+    return type(litellm_exception(failure, "", "https://gateway")).__name__
+
+
 def litellm_exception(failure: Failure, model: str, url: str) -> Exception:
     """The exception for a failure.
 

@@ -449,13 +449,13 @@ def _tidy(text: str, request: WireRequest) -> str:
     text = text.replace(request.key.get_secret_value(), "***")
     text = re.sub(r"\b(vn|sk)-[\w-]{6,}", "***", text)
     text = re.sub(r"(?i)\bbearer\s+\S+", "Bearer ***", text)
-    text = _without_quotes(" ".join(text.split())[: 4 * _LONGEST_REASON], request.body or {})
+    text = _without_quotes(" ".join(text.split())[: 4 * _LONGEST_REASON], request.prompt_texts())
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
 
 
-def _without_quotes(text: str, body: Mapping[str, Any]) -> str:
+def _without_quotes(text: str, prompt: Iterable[str]) -> str:
     """The text with every longer passage that also stands in the request left out: gateways quote what they refuse."""
-    written = " ".join(" ".join(_strings([body.get(name) for name in ("messages", "prompt", "input")])).split())
+    written = " ".join(" ".join(prompt).split())
     kept, start = [], 0
     while start < len(text):
         end = start + _SHORTEST_QUOTE
@@ -468,11 +468,3 @@ def _without_quotes(text: str, body: Mapping[str, Any]) -> str:
             kept.append(text[start])
             start += 1
     return "".join(kept)
-
-
-def _strings(content: Any) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, (Mapping, list)):
-        for item in content.values() if isinstance(content, Mapping) else content:
-            yield from _strings(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +104,11 @@ class WireRequest:
     def is_streamed(self) -> bool:
         """Whether the reply is to be streamed."""
         return self.body is not None and self.body.get("stream") is True
+
+    def prompt_texts(self) -> Iterator[str]:
+        """Every text that the caller wrote, wherever in the request it stands."""
+        body = self.body or {}
+        return _texts([body.get(name) for name in ("messages", "prompt", "input")])
 
     def encoded_body(self) -> bytes | None:
         """The body as it goes on the wire.
@@ -247,6 +252,14 @@ def _without(fields: Any) -> Any:
     if not isinstance(fields, Mapping) or _LITELLM_ONLY.isdisjoint(fields):
         return fields
     return {name: value for name, value in fields.items() if name not in _LITELLM_ONLY}
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, (Mapping, list, tuple)):
+        for item in content.values() if isinstance(content, Mapping) else content:
+            yield from _texts(item)
 
 
 def _plain(value: object) -> object:

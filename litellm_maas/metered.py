@@ -1,0 +1,124 @@
+"""Metering of the provider's calls: a context in which an attempt is made, and on leaving which it is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from litellm_maas import _litellm
+from litellm_maas.pricing.usage import Usage, estimated
+from litellm_maas.spend.event import Event, Kind, Status
+from litellm_maas.spend.identity import identify
+from litellm_maas.spend.meter import Attempt, Cost
+from litellm_maas.spend.tracking import tracking
+from litellm_maas.wire.chunks import StreamDecoder
+from litellm_maas.wire.exceptions import exception_name
+from litellm_maas.wire.failures import GatewayError
+from litellm_maas.wire.requests import WireRequest
+
+
+class Metered:
+    """One attempt of the provider's, synchronous (`with`) or asynchronous (`async with`).
+
+    Leaving it commits the attempt's event, if spend is recorded: as ok after `succeeded`, as failed after a
+    `GatewayError`, and as aborted when the caller gave up.
+
+    Attributes:
+        cost: What the attempt cost, once it has succeeded.
+    """
+
+    def __init__(self, request: WireRequest, call: Mapping[str, Any], kind: Kind) -> None:
+        logging_obj = call["logging_obj"]
+        params = call.get("litellm_params") or logging_obj.model_call_details.get("litellm_params") or {}
+        self._request = request
+        self._attempt = Attempt(
+            kind=kind,
+            route="provider",
+            model=request.model,
+            host_kind=request.endpoint.host_kind,
+            identity=identify(params, logging_obj.model_call_details.get("user")),
+            call_id=logging_obj.litellm_call_id,
+            trace_id=logging_obj.litellm_trace_id,
+        )
+        self._decoder: StreamDecoder | None = None
+        self.cost: Cost | None = None
+
+    def watch(self, decoder: StreamDecoder) -> None:
+        """Let the event of a stream that does not end well be estimated from what had come."""
+        self._decoder = decoder
+
+    def succeeded(self, response_id: object, usage: Usage) -> Cost:
+        """Note that the gateway answered, and price it."""
+        self._attempt.response_id = response_id if isinstance(response_id, str) and response_id else None
+        self.cost = self._cost(usage)
+        if self._attempt.response_id is not None:
+            tracking.remember(self._attempt.response_id, self.cost)
+        return self.cost
+
+    def stream_succeeded(self, decoder: StreamDecoder) -> Cost:
+        """Like `succeeded`, for a stream that has come to its end; without a usage report it is estimated."""
+        usage = Usage.reported(decoder.usage) if decoder.usage is not None else self._estimated()
+        return self.succeeded(decoder.response_id, usage)
+
+    def __enter__(self) -> Metered:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if _is_recorded():
+            tracking.recorder().record(self._event(error))
+
+    async def __aenter__(self) -> Metered:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not _is_recorded():
+            return
+        if error is None or isinstance(error, GatewayError):
+            await tracking.recorder().arecord(self._event(error))
+        else:
+            # A cancelled task has no time left to wait in.
+            tracking.recorder().record_now(self._event(error))
+
+    def _event(self, error: BaseException | None) -> Event:
+        if error is None and self.cost is not None:
+            return self._attempt.event("ok", self.cost, 200)
+        if isinstance(error, GatewayError):
+            failure = error.failure
+            return self._unfinished("failed", failure.status, exception_name(failure))
+        status: Status = "failed" if isinstance(error, Exception) else "aborted"
+        given_up = error is None or isinstance(error, GeneratorExit)
+        return self._unfinished(status, None, None if given_up else type(error).__name__)
+
+    def _unfinished(self, status: Status, http_status: int | None, error_class: str | None) -> Event:
+        decoder = self._decoder
+        if decoder is not None and self._attempt.response_id is None:
+            self._attempt.response_id = decoder.response_id
+        if self.cost is not None:
+            cost = self.cost
+        elif decoder is not None and decoder.usage is not None:
+            cost = self._cost(Usage.reported(decoder.usage))
+        elif status == "aborted" or (decoder is not None and decoder.pieces):
+            cost = self._cost(self._estimated())
+        else:
+            cost = self._cost(Usage())
+        return self._attempt.event(status, cost, http_status, error_class)
+
+    def _estimated(self) -> Usage:
+        decoder, prompt = self._decoder, sum(map(len, self._request.prompt_texts()))
+        return estimated(prompt, decoder.characters if decoder else 0, decoder.pieces if decoder else 0)
+
+    def _cost(self, usage: Usage) -> Cost:
+        book = tracking.book()
+        return Cost(None, "unpriced", usage) if book is None else self._attempt.cost(usage, book)
+
+
+def _is_recorded() -> bool:
+    return tracking.is_on or _litellm.is_callback(tracking.logger)
+
+
+tracking.dollar_price = _litellm.dollar_price

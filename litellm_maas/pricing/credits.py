@@ -1,0 +1,43 @@
+"""Money: an integer number of micro-credits, and how it is written for people.
+
+1 credit = 1 VND = 1,000,000 micro-credits (vendor documentation, read 2026-10). A price in credits per million tokens
+times a number of tokens is a number of micro-credits, so nothing is rounded before it is shown.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+MICRO_CREDITS = 1_000_000
+"""Micro-credits in a credit."""
+
+
+def whole(micro_credits: Decimal) -> int:
+    """The nearest whole number of micro-credits; only fractional contract prices ever need it."""
+    return int(micro_credits.to_integral_value(ROUND_HALF_EVEN))
+
+
+def in_credits(micro_credits: int) -> Decimal:
+    """The exact number of credits."""
+    return Decimal(micro_credits) / MICRO_CREDITS
+
+
+def shown(micro_credits: int | None, *, vietnamese: bool = False) -> str:
+    """An amount as people write it: ``1,234,567 VND``, or ``1.234.567 ₫`` in Vietnamese.
+
+    Amounts under 100 credits show two decimals, and under one credit as many as they need: a small call is not 0.
+    An unknown amount is a dash.
+    """
+    if micro_credits is None:
+        return "-"
+    amount = in_credits(micro_credits)
+    size = abs(amount)
+    if micro_credits % MICRO_CREDITS == 0 or size >= 100:
+        text = f"{amount:,.0f}"
+    elif size >= 1:
+        text = f"{amount:,.2f}"
+    else:
+        text = f"{amount:.6f}".rstrip("0")
+    if vietnamese:
+        return text.translate(str.maketrans(",.", ".,")) + " ₫"
+    return f"{text} VND"

@@ -1,0 +1,65 @@
+"""Who a call is for: what LiteLLM knows of it, from wherever LiteLLM keeps it for this kind of call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What LiteLLM knows about a call.
+
+    Attributes:
+        requested: The router group or model that the caller asked for; None where LiteLLM does not say.
+        attempt: 1 for the first attempt of a router's request; None for a call without a router.
+    """
+
+    requested: str | None = None
+    attempt: int | None = None
+    user: str | None = None
+    team: str | None = None
+    key_alias: str | None = None
+    session_id: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+def identify(litellm_params: Mapping[str, Any], user: object = None) -> Identity:
+    """The identity of a call.
+
+    Args:
+        litellm_params: LiteLLM's own parameters of the call: `metadata` from Python, the router and most of the proxy's
+            endpoints, `litellm_metadata` from those whose protocol has a field `metadata` of its own.
+        user: The call's own `user`.
+    """
+    known: dict[str, Any] = {}
+    for name in ("litellm_metadata", "metadata"):
+        if isinstance(litellm_params.get(name), Mapping):
+            known |= litellm_params[name]
+    previous = known.get("previous_models")
+    earlier = list(previous) if isinstance(previous, (list, tuple)) else []
+    retries = known.get("request_retry_count")
+    routed = "model_group" in known or "deployment" in known
+    first = earlier[0] if earlier and isinstance(earlier[0], Mapping) else {}
+    return Identity(
+        requested=_first(first.get("model_group"), known.get("original_model_group"), known.get("model_group")),
+        attempt=1 + (retries if isinstance(retries, int) else len(earlier)) if routed else None,
+        user=_first(user, known.get("user_api_key_end_user_id"), known.get("user_api_key_user_id")),
+        team=_first(known.get("user_api_key_team_alias"), known.get("user_api_key_team_id")),
+        key_alias=_first(known.get("user_api_key_alias")),
+        session_id=_first(
+            known.get("session_id"), known.get("litellm_session_id"), litellm_params.get("litellm_session_id")
+        ),
+        tags=tuple(dict.fromkeys(_texts(known.get("tags")))),
+    )
+
+
+def _first(*candidates: object) -> str | None:
+    return next((text for candidate in candidates for text in _texts([candidate])), None)
+
+
+def _texts(values: object) -> Iterator[str]:
+    for value in values if isinstance(values, (list, tuple, set)) else ():
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value):
+            yield str(value)

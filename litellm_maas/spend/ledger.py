@@ -1,0 +1,159 @@
+"""The ledger: the durable table of events. What its two homes, SQLite and PostgreSQL, have in common.
+
+Rows are only ever added. A repricing or a correction is a row of its own that refers to the event; the view
+`current_events` shows each event as its latest correction says. Hourly sums are kept beside the rows, in the same
+transaction, so that reports over millions of events need not read them all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from litellm_maas.errors import MaasError
+from litellm_maas.pricing.book import Basis
+from litellm_maas.spend import schema
+from litellm_maas.spend.event import FIELDS, Event
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+_MICROSECOND = dt.timedelta(microseconds=1)
+_TIMES = ("started_at", "ended_at")
+_LISTS = ("tags", "anomalies")
+
+
+class LedgerError(MaasError):
+    """The ledger cannot be read or written. The message says why, and what to do."""
+
+
+class LedgerBusyError(LedgerError):
+    """Another process or thread is writing to the ledger just now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What an event costs after all; the money of the event's own row is replaced by it."""
+
+    event_id: str
+    micro_credits: int | None
+    saved_micro_credits: int
+    basis: Basis
+    price_source: str | None
+    reason: str
+
+
+class Ledger(ABC):
+    """A ledger that can be read and corrected."""
+
+    @abstractmethod
+    def query(self, sql: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query, whose parameters are written `?`; all of one state of the ledger.
+
+        Raises:
+            LedgerError: It cannot be read.
+        """
+
+    @abstractmethod
+    def correct(self, corrections: Iterable[Correction]) -> None:
+        """Add corrections, all of them or none.
+
+        Raises:
+            LedgerError: It cannot be written.
+        """
+
+    @abstractmethod
+    def damage(self) -> list[str]:
+        """What the database itself finds wrong with its files."""
+
+    def events(self, since: dt.datetime | None = None, until: dt.datetime | None = None) -> Iterator[Event]:
+        """The events that began in a period, oldest first, as their latest corrections say.
+
+        Raises:
+            LedgerError: It cannot be read.
+        """
+        period, parameters = within(since, until)
+        sql = f"SELECT {schema.columns()} FROM current_events WHERE {period} ORDER BY started_at, seq"
+        return (event_of(row) for row in self.query(sql, parameters))
+
+    def events_after(self, number: int, limit: int) -> list[tuple[int, Event]]:
+        """The next events in the order in which they were recorded, with their numbers.
+
+        Raises:
+            LedgerError: It cannot be read.
+        """
+        sql = f"SELECT seq, {schema.columns()} FROM current_events WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [(row[0], event_of(row[1:])) for row in self.query(sql, (number, limit))]
+
+    def last_number(self) -> int:
+        """The number of the event that was recorded last; 0 in an empty ledger.
+
+        Raises:
+            LedgerError: It cannot be read.
+        """
+        ((number,),) = self.query("SELECT max(seq) FROM events")
+        return int(number or 0)
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """Microseconds since 1970 (UTC), exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(microseconds_since_1970: int) -> dt.datetime:
+    """The moment (UTC) of a number of microseconds since 1970."""
+    return _EPOCH + dt.timedelta(microseconds=microseconds_since_1970)
+
+
+def within(since: dt.datetime | None, until: dt.datetime | None) -> tuple[str, list[int]]:
+    """The SQL condition for a period, and its parameters."""
+    conditions, parameters = ["1 = 1"], []
+    if since is not None:
+        conditions.append("started_at >= ?")
+        parameters.append(microseconds(since))
+    if until is not None:
+        conditions.append("started_at < ?")
+        parameters.append(microseconds(until))
+    return " AND ".join(conditions), parameters
+
+
+def event_of(row: Sequence[Any]) -> Event:
+    """The event in a row of the columns `FIELDS`."""
+    fields = dict(zip(FIELDS, row, strict=True))
+    fields |= {name: moment(fields[name]) for name in _TIMES}
+    fields |= {name: tuple(json.loads(fields[name])) if fields[name] else () for name in _LISTS}
+    return Event(**fields)
+
+
+def row_of(event: Event) -> tuple[Any, ...]:
+    """The event as the columns `FIELDS`."""
+    fields: dict[str, Any] = {name: getattr(event, name) for name in FIELDS}
+    fields |= {name: microseconds(fields[name]) for name in _TIMES}
+    fields |= {name: json.dumps(fields[name], ensure_ascii=False) if fields[name] else None for name in _LISTS}
+    return tuple(fields.values())
+
+
+def row_of_correction(correction: Correction) -> tuple[Any, ...]:
+    """The correction as the columns that `INSERT_CORRECTION` names."""
+    return (
+        correction.event_id,
+        microseconds(dt.datetime.now(dt.timezone.utc)),
+        correction.micro_credits,
+        correction.saved_micro_credits,
+        correction.basis,
+        correction.price_source,
+        correction.reason,
+    )
+
+
+INSERT_EVENT = (
+    f"INSERT INTO events ({schema.columns()}) VALUES ({', '.join('?' * len(FIELDS))}) ON CONFLICT (event_id) DO NOTHING"
+)
+INSERT_CORRECTION = (
+    "INSERT INTO corrections (event_id, made_at, micro_credits, saved_micro_credits, basis, price_source, reason)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+INTO_HOURLY = schema.add_to_hourly("FROM current_events WHERE event_id = ?")
+OUT_OF_HOURLY = schema.add_to_hourly("FROM current_events WHERE event_id = ?", sign="-")

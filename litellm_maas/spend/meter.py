@@ -1,0 +1,147 @@
+"""Metering: what an attempt used and what that costs, as an event."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from litellm_maas.pricing.book import Basis, PriceBook
+from litellm_maas.pricing.credits import in_credits
+from litellm_maas.pricing.usage import Usage
+from litellm_maas.settings import HostKind
+from litellm_maas.spend.event import Event, Kind, Route, Status, new_id, reply_id
+from litellm_maas.spend.identity import Identity
+
+COST_PARAM = "maas_cost"
+"""Where the cost stands: in a response's hidden parameters, and in the details of a stream's usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call cost.
+
+    Attributes:
+        micro_credits: The exact cost; None where no price is known.
+        basis: Where the price comes from.
+        usage: What was used.
+        saved_micro_credits: What cached tokens saved against the input price.
+        price_source: The list that the price stands in.
+    """
+
+    micro_credits: int | None
+    basis: Basis
+    usage: Usage
+    saved_micro_credits: int = 0
+    price_source: str | None = None
+
+    @property
+    def credits(self) -> Decimal | None:
+        """The exact cost in credits (VND); None where no price is known."""
+        return None if self.micro_credits is None else in_credits(self.micro_credits)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The cost as it stands on a response. What was used stands there already."""
+        return {"micro_credits": self.micro_credits, "basis": self.basis}
+
+
+def cost(model_id: str, usage: Usage, at: dt.datetime, host_kind: HostKind, book: PriceBook) -> Cost:
+    """What a usage costs at a moment.
+
+    On the Token Plan host a call costs no credits: its price was paid with the plan (vendor documentation). Where the
+    usage report is nonsense the cost is not known.
+    """
+    if host_kind == "plan":
+        return Cost(0, "plan", usage)
+    if not usage.is_known:
+        return Cost(None, "unpriced", usage)
+    price = book.price(model_id, at)
+    micro_credits = price.micro_credits(usage) if price is not None else None
+    if price is None or micro_credits is None:
+        return Cost(None, "unpriced", usage)
+    return Cost(micro_credits, price.basis, usage, price.saved_micro_credits(usage), price.source)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt that reaches the gateway, from its start to its event."""
+
+    kind: Kind
+    route: Route
+    model: str
+    host_kind: HostKind
+    identity: Identity
+    call_id: str | None
+    trace_id: str | None
+    started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc))
+    response_id: str | None = None
+
+    def cost(self, usage: Usage, book: PriceBook) -> Cost:
+        """What it costs."""
+        return cost(self.model, usage, self.started_at, self.host_kind, book)
+
+    def event(
+        self, status: Status, cost: Cost, http_status: int | None = None, error_class: str | None = None
+    ) -> Event:
+        """Its event, now that its outcome is known."""
+        usage = cost.usage
+        billed = status == "ok" and self.response_id and self.call_id
+        return Event(
+            event_id=reply_id(self.response_id or "", self.call_id or "") if billed else new_id(),
+            started_at=self.started_at,
+            ended_at=dt.datetime.now(dt.timezone.utc),
+            kind=self.kind,
+            route=self.route,
+            status=status,
+            model_requested=self.identity.requested or self.model,
+            model_served=self.model,
+            input_tokens=usage.input_tokens,
+            cached_tokens=usage.cached_tokens,
+            output_tokens=usage.output_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            images=usage.images,
+            image_size=usage.image_size,
+            image_quality=usage.image_quality,
+            usage_source=usage.source,
+            micro_credits=cost.micro_credits,
+            saved_micro_credits=cost.saved_micro_credits,
+            basis=cost.basis,
+            price_source=cost.price_source,
+            response_id=self.response_id,
+            call_id=self.call_id,
+            trace_id=self.trace_id,
+            attempt=self.identity.attempt or _attempts.next(self.call_id),
+            user=self.identity.user,
+            team=self.identity.team,
+            key_alias=self.identity.key_alias,
+            session_id=self.identity.session_id,
+            tags=self.identity.tags,
+            anomalies=usage.anomalies,
+            http_status=http_status,
+            error_class=error_class,
+        )
+
+
+class _Attempts:
+    """Counts the attempts of calls without a router: LiteLLM's retries and fallbacks of a call share its id."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: OrderedDict[str, int] = OrderedDict()
+
+    def next(self, call_id: str | None) -> int:
+        """The number of this attempt."""
+        if call_id is None:
+            return 1
+        with self._lock:
+            number = self._made.pop(call_id, 0) + 1
+            self._made[call_id] = number
+            if len(self._made) > 10_000:
+                self._made.popitem(last=False)
+            return number
+
+
+_attempts = _Attempts()

@@ -1,0 +1,244 @@
+"""Reports: what was spent in a period, in all and by any of the things an event knows.
+
+Whole hours come from the hourly sums; what is cut off at the ends of a period, and what the sums do not keep apart,
+from the events themselves.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from litellm_maas.errors import SettingsError
+from litellm_maas.spend.ledger import Ledger, microseconds, moment, within
+from litellm_maas.spend.periods import Period
+from litellm_maas.spend.schema import MICROSECONDS_PER_HOUR, SUM_OF_EVENT, SUMS
+
+_HOUR = dt.timedelta(hours=1)
+_CYCLE = 300_000_000
+"""Microseconds of a collection cycle (vendor documentation, read 2026-10)."""
+
+# How a group is called by people, where it stands in `hourly`, and how it is found in an event.
+_IN_HOURLY = {
+    "model": "model_served",
+    "user": '"user"',
+    "team": "team",
+    "key": "key_alias",
+    "route": "route",
+    "status": "status",
+    "basis": "basis",
+    "hour": f"hour * {MICROSECONDS_PER_HOUR}",
+    "day": f"hour * {MICROSECONDS_PER_HOUR}",
+}
+_IN_EVENTS = {
+    "model": "model_served",
+    "user": "coalesce(\"user\", '')",
+    "team": "coalesce(team, '')",
+    "key": "coalesce(key_alias, '')",
+    "route": "route",
+    "status": "status",
+    "basis": "basis",
+    "session": "coalesce(session_id, '')",
+    "attempt": "attempt",
+    "tag": "tags",
+    "cycle": f"started_at / {_CYCLE} * {_CYCLE}",
+    # Quarters of an hour: no time zone's day begins at anything finer.
+    "hour": f"started_at / {MICROSECONDS_PER_HOUR // 4} * {MICROSECONDS_PER_HOUR // 4}",
+    "day": f"started_at / {MICROSECONDS_PER_HOUR // 4} * {MICROSECONDS_PER_HOUR // 4}",
+}
+GROUPS = tuple(_IN_EVENTS)
+_Sums = tuple[tuple[Any, ...], str, Sequence[int]]
+_TIMES = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d %H:00", "cycle": "%Y-%m-%d %H:%M"}
+
+
+@dataclass
+class Total:
+    """What a group of events adds up to.
+
+    Attributes:
+        calls: Events.
+        micro_credits: The sum of all known costs.
+        by_basis: The same by where the prices come from; only bases that occur.
+        saved_micro_credits: What cached tokens saved against the input price.
+        unpriced_calls: Calls whose cost is not known and not in the sum.
+        estimated_calls: Calls whose usage was estimated.
+        anomalies: Calls whose usage report was nonsense.
+    """
+
+    calls: int = 0
+    micro_credits: int = 0
+    by_basis: dict[str, int] = field(default_factory=dict)
+    saved_micro_credits: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    images: int = 0
+    unpriced_calls: int = 0
+    estimated_calls: int = 0
+    anomalies: int = 0
+
+    def add(self, basis: str, sums: Sequence[int]) -> None:
+        """Add sums of one basis, in the order of `schema.SUMS`."""
+        for name, value in zip(SUMS, sums, strict=True):
+            setattr(self, name, getattr(self, name) + value)
+        if sums[0] or sums[1]:
+            self.by_basis[basis] = self.by_basis.get(basis, 0) + sums[SUMS.index("micro_credits")]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The total as plain JSON values."""
+        return {**vars(self), "by_basis": dict(sorted(self.by_basis.items()))}
+
+
+@dataclass
+class Report:
+    """A period's total, and its groups, the most expensive first or in the order of time.
+
+    Attributes:
+        groups: By the values of what was asked for, in that order. An event with several tags is in several groups.
+    """
+
+    total: Total
+    groups: dict[tuple[Any, ...], Total]
+
+
+def report(
+    ledger: Ledger,
+    period: Period,
+    zone: dt.tzinfo,
+    by: Sequence[str] = (),
+    *,
+    model: str | None = None,
+    tag: str | None = None,
+) -> Report:
+    """What was spent in a period.
+
+    Args:
+        ledger: The ledger.
+        period: The period.
+        zone: The zone in which days and hours are meant.
+        by: What to group by, of `GROUPS`.
+        model: Only this model id.
+        tag: Only events with this tag.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+        SettingsError: It cannot be grouped by one of these.
+    """
+    for name in by:
+        if name not in GROUPS:
+            raise SettingsError(f"spend cannot be grouped by {name!r}; choose from {', '.join(GROUPS)}")
+    total = Total()
+    groups: dict[tuple[Any, ...], Total] = {}
+    for values, basis, sums in _sums(ledger, period, zone, by, model, tag):
+        total.add(basis, sums)
+        for key in _keys(by, values, zone) if by else ():
+            groups.setdefault(key, Total()).add(basis, sums)
+    in_time = any(name in _TIMES for name in by)
+    # The hourly sums of a corrected event's old basis stay behind as zeros.
+    found = [(key, group) for key, group in groups.items() if group.calls]
+    found.sort(key=(lambda pair: pair[0]) if in_time else (lambda pair: (-pair[1].micro_credits, pair[0])))
+    return Report(total, dict(found))
+
+
+def _sums(
+    ledger: Ledger, period: Period, zone: dt.tzinfo, by: Sequence[str], model: str | None, tag: str | None
+) -> Iterator[_Sums]:
+    summed = tag is None and all(name in _IN_HOURLY for name in by) and _has_whole_hours(zone)
+    hours, rest = _whole_hours(period) if summed else (None, [period])
+    if hours is not None:
+        yield from _of_hours(ledger, hours, by, model)
+    for part in rest:
+        yield from _of_events(ledger, part, by, model, tag)
+
+
+def _whole_hours(period: Period) -> tuple[Period | None, list[Period]]:
+    """The whole hours of a period, and what is left of it."""
+    since = None if period.since is None else _ceil(period.since)
+    until = None if period.until is None else _floor(period.until)
+    if since is not None and until is not None and since >= until:
+        return None, [period]
+    rest = []
+    if since is not None and since != period.since:
+        rest.append(Period(period.since, since))
+    if until is not None and until != period.until:
+        rest.append(Period(until, period.until))
+    return Period(since, until), rest
+
+
+def _of_hours(ledger: Ledger, period: Period, by: Sequence[str], model: str | None) -> Iterator[_Sums]:
+    columns = [_IN_HOURLY[name] for name in by]
+    conditions, parameters = ["1 = 1"], []
+    for moment_, sign in ((period.since, ">="), (period.until, "<")):
+        if moment_ is not None:
+            conditions.append(f"hour {sign} ?")
+            parameters.append(microseconds(moment_) // MICROSECONDS_PER_HOUR)
+    sums = [f"sum({name})" for name in SUMS]
+    yield from _rows(ledger, "hourly", columns, sums, conditions, parameters, model)
+
+
+def _of_events(
+    ledger: Ledger, period: Period, by: Sequence[str], model: str | None, tag: str | None
+) -> Iterator[_Sums]:
+    # Lists of tags are few, events are many: what is in a list is looked at once, not for each event.
+    columns = [*(_IN_EVENTS[name] for name in by), *(["tags"] if tag is not None else [])]
+    condition, parameters = within(period.since, period.until)
+    sums = [f"sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS]
+    for values, basis, added in _rows(ledger, "current_events", columns, sums, [condition], parameters, model):
+        if tag is None or tag in _tags(values[-1]):
+            yield values[: len(by)], basis, added
+
+
+def _rows(
+    ledger: Ledger,
+    source: str,
+    columns: Sequence[str],
+    sums: Sequence[str],
+    conditions: list[str],
+    parameters: list[Any],
+    model: str | None,
+) -> Iterator[_Sums]:
+    if model is not None:
+        conditions, parameters = [*conditions, "model_served = ?"], [*parameters, model]
+    keys = [*columns, "basis"]
+    sql = f"SELECT {', '.join((*keys, *sums))} FROM {source} WHERE {' AND '.join(conditions)} GROUP BY "
+    sql += ", ".join(map(str, range(1, len(keys) + 1)))
+    for row in ledger.query(sql, parameters):
+        yield row[: len(columns)], row[len(columns)], [int(value) for value in row[len(keys) :]]
+
+
+def _keys(by: Sequence[str], values: Sequence[Any], zone: dt.tzinfo) -> Iterator[tuple[Any, ...]]:
+    """The groups that a row of sums belongs to, as people read them: times in their zone, each tag by itself."""
+    choices = []
+    for name, value in zip(by, values, strict=True):
+        if name in _TIMES:
+            choices.append([moment(value).astimezone(zone).strftime(_TIMES[name])])
+        elif name == "tag":
+            choices.append(_tags(value) or [""])
+        else:
+            choices.append([value])
+    return itertools.product(*choices)
+
+
+def _tags(column: str | None) -> list[Any]:
+    tags: list[Any] = json.loads(column) if column else []
+    return tags
+
+
+def _has_whole_hours(zone: dt.tzinfo) -> bool:
+    """Whether hours begin in this zone when they begin in UTC."""
+    offset = dt.datetime.now(zone).utcoffset() or dt.timedelta(0)
+    return offset % _HOUR == dt.timedelta(0)
+
+
+def _floor(moment_: dt.datetime) -> dt.datetime:
+    return moment(microseconds(moment_) // MICROSECONDS_PER_HOUR * MICROSECONDS_PER_HOUR)
+
+
+def _ceil(moment_: dt.datetime) -> dt.datetime:
+    floor = _floor(moment_)
+    return floor if floor == moment_ else floor + _HOUR

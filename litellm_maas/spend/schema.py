@@ -1,0 +1,204 @@
+"""The tables of a ledger, in SQLite and in PostgreSQL, and how an older ledger becomes a newer one.
+
+The SQL is written in what both understand; where they differ, `SQLITE` and `POSTGRES` say how.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from litellm_maas.spend.event import FIELDS
+
+APPLICATION_ID = 0x4D616153
+"""Marks an SQLite file as a ledger: "MaaS" in ASCII."""
+
+SUM_OF_EVENT = {
+    "calls": "1",
+    "micro_credits": "coalesce({row}micro_credits, 0)",
+    "saved_micro_credits": "{row}saved_micro_credits",
+    "input_tokens": "{row}input_tokens",
+    "cached_tokens": "{row}cached_tokens",
+    "output_tokens": "{row}output_tokens",
+    "reasoning_tokens": "{row}reasoning_tokens",
+    "images": "{row}images",
+    "unpriced_calls": "CASE WHEN {row}basis = 'unpriced' AND {row}status IN ('ok', 'aborted') THEN 1 ELSE 0 END",
+    "estimated_calls": "CASE WHEN {row}usage_source = 'estimated' THEN 1 ELSE 0 END",
+    "anomalies": "CASE WHEN {row}anomalies IS NOT NULL THEN 1 ELSE 0 END",
+}
+"""What one event adds to each sum, in SQL over its columns; `{row}` is what they are prefixed with."""
+
+SUMS = tuple(SUM_OF_EVENT)
+"""What is added up, for an hour in the table `hourly` and for a period in a report."""
+
+DIMENSIONS = ("model_served", "user", "team", "key_alias", "route", "status", "basis")
+"""What `hourly` keeps apart; an empty text where an event has none."""
+
+MICROSECONDS_PER_HOUR = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Where the two databases differ.
+
+    Attributes:
+        sequence: The type of a column that numbers rows as they come.
+        guards: Statements that make rows of events and corrections unchangeable.
+        hourly_options: What follows the table of hourly sums.
+    """
+
+    sequence: str
+    guards: tuple[str, ...]
+    hourly_options: str
+
+
+def _never(table: str, action: str) -> str:
+    return f"""CREATE TRIGGER {table}_{action} BEFORE {action.upper()} ON {table}
+    BEGIN SELECT raise(ABORT, 'rows of {table} are never changed'); END"""
+
+
+SQLITE = Dialect(
+    sequence="INTEGER PRIMARY KEY",
+    guards=tuple(_never(table, action) for table in ("events", "corrections") for action in ("update", "delete")),
+    hourly_options="WITHOUT ROWID",
+)
+POSTGRES = Dialect(
+    sequence="BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    guards=(
+        """CREATE FUNCTION never_changed() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'rows of % are never changed', TG_TABLE_NAME; END $$""",
+        "CREATE TRIGGER never BEFORE UPDATE OR DELETE ON events EXECUTE FUNCTION never_changed()",
+        "CREATE TRIGGER never BEFORE UPDATE OR DELETE ON corrections EXECUTE FUNCTION never_changed()",
+    ),
+    hourly_options="",
+)
+
+_MONEY = ("micro_credits", "saved_micro_credits", "basis", "price_source")
+
+
+def columns(names: tuple[str, ...] = FIELDS, row: str = "") -> str:
+    """A list of columns in SQL; quoted, because `user` means something else to PostgreSQL."""
+    return ", ".join(f'{row}"{name}"' for name in names)
+
+
+def _tables(dialect: Dialect) -> tuple[str, ...]:
+    return (
+        f"""CREATE TABLE events (
+            seq {dialect.sequence},
+            event_id TEXT NOT NULL UNIQUE,
+            started_at BIGINT NOT NULL,  -- microseconds since 1970, UTC
+            ended_at BIGINT NOT NULL,
+            kind TEXT NOT NULL,
+            route TEXT NOT NULL,
+            status TEXT NOT NULL,
+            model_requested TEXT NOT NULL,
+            model_served TEXT NOT NULL,
+            input_tokens BIGINT NOT NULL,
+            cached_tokens BIGINT NOT NULL,
+            output_tokens BIGINT NOT NULL,
+            reasoning_tokens BIGINT NOT NULL,
+            images BIGINT NOT NULL,
+            image_size TEXT,
+            image_quality TEXT,
+            usage_source TEXT NOT NULL,
+            micro_credits BIGINT,
+            saved_micro_credits BIGINT NOT NULL,
+            basis TEXT NOT NULL,
+            price_source TEXT,
+            response_id TEXT,
+            call_id TEXT,
+            trace_id TEXT,
+            attempt BIGINT NOT NULL,
+            "user" TEXT,
+            team TEXT,
+            key_alias TEXT,
+            session_id TEXT,
+            tags TEXT,  -- a JSON list
+            anomalies TEXT,  -- a JSON list
+            http_status BIGINT,
+            error_class TEXT
+        )""",
+        "CREATE INDEX events_by_time ON events (started_at)",
+        f"""CREATE TABLE corrections (
+            seq {dialect.sequence},
+            event_id TEXT NOT NULL REFERENCES events (event_id),
+            made_at BIGINT NOT NULL,
+            micro_credits BIGINT,
+            saved_micro_credits BIGINT NOT NULL,
+            basis TEXT NOT NULL,
+            price_source TEXT,
+            reason TEXT NOT NULL
+        )""",
+        "CREATE INDEX corrections_by_event ON corrections (event_id, seq)",
+        *dialect.guards,
+        _current_events(),
+        f"""CREATE TABLE hourly (
+            hour BIGINT NOT NULL,  -- hours since 1970, UTC
+            {", ".join(f'"{name}" TEXT NOT NULL' for name in DIMENSIONS)},
+            {", ".join(f"{name} BIGINT NOT NULL" for name in SUMS)},
+            PRIMARY KEY (hour, {columns(DIMENSIONS)})
+        ) {dialect.hourly_options}""",
+    )
+
+
+def _current_events() -> str:
+    plain = columns(tuple(name for name in FIELDS if name not in _MONEY), "e.")
+    money = ", ".join(f"CASE WHEN c.seq IS NULL THEN e.{name} ELSE c.{name} END AS {name}" for name in _MONEY)
+    return f"""CREATE VIEW current_events AS SELECT e.seq, {plain}, {money}
+    FROM events e LEFT JOIN corrections c ON c.seq = (SELECT max(seq) FROM corrections WHERE event_id = e.event_id)"""
+
+
+def add_to_hourly(source: str, *, row: str = "", sign: str = "+") -> str:
+    """SQL that adds events to their hours, or takes them out again.
+
+    Args:
+        source: The rest of a SELECT over the events, from its FROM on.
+        row: What the columns of an event are prefixed with.
+        sign: ``+`` or ``-``.
+    """
+    keys = [f"{row}started_at / {MICROSECONDS_PER_HOUR}", *(f"coalesce({row}\"{name}\", '')" for name in DIMENSIONS)]
+    sums = [f"{sign}sum({SUM_OF_EVENT[name].format(row=row)})" for name in SUMS]
+    updates = ", ".join(f"{name} = hourly.{name} + excluded.{name}" for name in SUMS)
+    return f"""INSERT INTO hourly (hour, {columns((*DIMENSIONS, *SUMS))}) SELECT {", ".join((*keys, *sums))} {source}
+    GROUP BY {", ".join(map(str, range(1, len(keys) + 1)))}
+    ON CONFLICT (hour, {columns(DIMENSIONS)}) DO UPDATE SET {updates}"""
+
+
+POSTGRES_TABLES = _tables(POSTGRES)
+
+_MIGRATIONS = (
+    (
+        *_tables(SQLITE),
+        (
+            f"CREATE TRIGGER events_add_up AFTER INSERT ON events BEGIN "
+            f"{add_to_hourly('FROM (SELECT 1) WHERE true', row='NEW.')}; END"
+        ),
+        "CREATE TABLE forwarded (destination TEXT PRIMARY KEY, seq BIGINT NOT NULL)",
+    ),
+)
+"""From nothing to version 1 of an SQLite ledger, from 1 to 2, and so on. A released one is never changed."""
+
+VERSION = len(_MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection) -> int:
+    """Bring an SQLite ledger to this version; the version that it has afterwards, which may be a newer one.
+
+    Safe when several processes open a new ledger at once: one of them migrates, the others wait and find it done.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version >= VERSION:
+        return int(version)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for statements in _MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {max(version, VERSION)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    return max(int(version), VERSION)

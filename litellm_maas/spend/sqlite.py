@@ -1,0 +1,228 @@
+"""The ledger in a file: SQLite, embedded, with several processes at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from litellm_maas.settings import Synchronous
+from litellm_maas.spend import schema
+from litellm_maas.spend.event import Event
+from litellm_maas.spend.ledger import (
+    INSERT_CORRECTION,
+    INSERT_EVENT,
+    INTO_HOURLY,
+    OUT_OF_HOURLY,
+    Correction,
+    Ledger,
+    LedgerBusyError,
+    LedgerError,
+    row_of,
+    row_of_correction,
+)
+
+
+class SqliteLedger(Ledger):
+    """One ledger file. Safe to use from several threads; several processes may have the same file open.
+
+    Args:
+        path: The file; it is made, for its owner alone, if it is not there.
+        synchronous: ``normal`` survives the end of the process; ``full`` also a power cut, at the price of waiting for
+            the disk each time.
+        read_only: Never write, and fail if there is no ledger.
+
+    Raises:
+        LedgerError: It cannot be opened, is no ledger, or is of a newer version than this package.
+    """
+
+    def __init__(self, path: Path, *, synchronous: Synchronous = "normal", read_only: bool = False) -> None:
+        self.path = path
+        self._synchronous = synchronous
+        self._read_only = read_only
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._wait: float | None = None
+        with self._errors():
+            self._connection = self._open()
+
+    def insert(self, event: Event, *, wait: float = 5.0) -> bool:
+        """Commit an event; whether it is new. The same event again changes nothing.
+
+        Args:
+            event: The event.
+            wait: Seconds to wait for another writer. 0 never waits, neither for a process nor for a thread.
+
+        Raises:
+            LedgerBusyError: Another writer took longer than that.
+            LedgerError: It cannot be written.
+        """
+        if not self._lock.acquire(blocking=wait > 0):
+            raise LedgerBusyError(f"{self.path} is being written to")
+        try:
+            with self._errors():
+                connection = self._usable(wait)
+                return connection.execute(INSERT_EVENT, row_of(event)).rowcount > 0
+        finally:
+            self._lock.release()
+
+    def correct(self, corrections: Iterable[Correction]) -> None:
+        """See `Ledger.correct`."""
+        with self._lock, self._errors(), self._transaction() as connection:
+            for found in corrections:
+                where = (found.event_id,)
+                connection.execute(OUT_OF_HOURLY, where)
+                connection.execute(INSERT_CORRECTION, row_of_correction(found))
+                connection.execute(INTO_HOURLY, where)
+
+    def query(self, sql: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """See `Ledger.query`."""
+        # On a connection of its own: a report sees one state of the ledger, whatever is written meanwhile.
+        with self._errors(), contextlib.closing(self._connect()) as connection:
+            yield from connection.execute(sql, tuple(parameters))
+
+    def damage(self) -> list[str]:
+        """See `Ledger.damage`."""
+        return [row[0] for row in self.query("PRAGMA integrity_check") if row[0] != "ok"]
+
+    def forwarded(self, destination: str) -> int:
+        """The number of the last event that `destination` has.
+
+        Raises:
+            LedgerError: It cannot be read.
+        """
+        return next(
+            (row[0] for row in self.query("SELECT seq FROM forwarded WHERE destination = ?", (destination,))), 0
+        )
+
+    def note_forwarded(self, destination: str, number: int) -> None:
+        """Note that `destination` has all events up to a number.
+
+        Raises:
+            LedgerError: It cannot be written.
+        """
+        with self._lock, self._errors():
+            self._usable(5.0).execute(
+                "INSERT INTO forwarded VALUES (?, ?) ON CONFLICT (destination) DO UPDATE SET seq = excluded.seq",
+                (destination, number),
+            )
+
+    def checkpoint(self) -> None:
+        """Move what the log holds into the ledger proper. Waits for the disk, so not for an event loop.
+
+        Raises:
+            LedgerError: It cannot be written.
+        """
+        with self._errors(), contextlib.closing(self._connect()) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def close(self) -> None:
+        """Close the file. The next use opens it again."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def abandon(self) -> None:
+        """Forget the connection without closing it, in the child of a fork: it is the parent's."""
+        self._lock = threading.Lock()
+        if self._connection is not None:
+            _abandoned.append(self._connection)
+            self._connection = None
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._usable(5.0)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+    def _usable(self, wait: float) -> sqlite3.Connection:
+        """The connection, opened again if the file was deleted or replaced since."""
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - on every write, and a tenth of the price
+            identity = (status.st_dev, status.st_ino)
+        except FileNotFoundError:
+            identity = None
+        connection = self._connection
+        if connection is None or identity != self._identity:
+            self._connection = None
+            if connection is not None:
+                connection.close()
+            connection = self._connection = self._open()
+        if wait != self._wait:
+            connection.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
+            self._wait = wait
+        return connection
+
+    def _open(self) -> sqlite3.Connection:
+        if not self._read_only:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Made before SQLite would make it readable to everybody.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection, self._wait = self._connect(), None
+        try:
+            version = schema.migrate(connection) if not self._read_only else self._version(connection)
+            if version != schema.VERSION:
+                raise LedgerError(
+                    f"{self.path} is a ledger of version {version}, this package writes version {schema.VERSION}; "
+                    "update litellm-maas, or set MAAS_LEDGER to another file"
+                )
+            status = self.path.stat()
+        except BaseException:
+            connection.close()
+            raise
+        self._identity = (status.st_dev, status.st_ino)
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        uri = f"{self.path.absolute().as_uri()}?mode={'ro' if self._read_only else 'rwc'}"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
+        try:
+            if not self._read_only:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+                # A checkpoint waits for the disk; `checkpoint` makes it where nobody waits for it.
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @staticmethod
+    def _version(connection: sqlite3.Connection) -> int:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turns what SQLite and the file system say into what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            text = str(error)
+            if "locked" in text or "busy" in text:
+                raise LedgerBusyError(f"{self.path} is locked by another program ({text}); end it, or wait") from None
+            raise LedgerError(f"{self.path}: {text}; {_mend(text)}") from None
+        except OSError as error:
+            raise LedgerError(f"{self.path}: {error.strerror or error}; {_mend(str(error))}") from None
+
+
+_abandoned: list[sqlite3.Connection] = []
+
+
+def _mend(text: str) -> str:
+    if "malformed" in text or "not a database" in text:
+        return "the file is damaged or no ledger: move it away (a new one is made) or set MAAS_LEDGER to another file"
+    if "full" in text or "No space" in text:
+        return "the disk is full: make room"
+    return "check the folder and its permissions, or set MAAS_LEDGER to another file"

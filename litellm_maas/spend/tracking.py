@@ -1,0 +1,129 @@
+"""Whether spend is recorded in this process, where to, and by which prices: all of it the state of one object."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+import platformdirs
+
+from litellm_maas import settings
+from litellm_maas.errors import DataFileError, SettingsError
+from litellm_maas.pricing import book
+from litellm_maas.pricing.book import DollarPrice, PriceBook
+from litellm_maas.spend.meter import Cost
+from litellm_maas.spend.recorder import Recorder
+
+logger = logging.getLogger("litellm_maas")
+
+_REMEMBERED_COSTS = 10_000
+
+
+def default_ledger() -> Path:
+    """`ledger.db` in the user's data folder."""
+    return Path(platformdirs.user_data_dir("litellm-maas", appauthor=False)) / "ledger.db"
+
+
+class Tracking:
+    """The recording of this process.
+
+    Attributes:
+        logger: The cost callback, once somebody has asked for it; registering it with LiteLLM switches recording on.
+        dollar_price: LiteLLM's own dollar prices, for estimates.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_on = False
+        self._ledger: Path | None = None
+        self._recorders: dict[Path, Recorder] = {}
+        self._books: dict[tuple[str, float], PriceBook] = {}
+        self._unreadable: str | None = None
+        self._costs: OrderedDict[str, Cost] = OrderedDict()
+        self.logger: object = None
+        self.dollar_price: DollarPrice | None = None
+        atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def switch_on(self, ledger: Path | None) -> None:
+        """Record from now on, into `ledger` or where the environment says."""
+        self._is_on = True
+        self._ledger = ledger
+
+    @property
+    def is_on(self) -> bool:
+        """Whether recording was switched on, by `track_spend` or by `MAAS_TRACK_SPEND`."""
+        return self._is_on or settings.track_spend()
+
+    def recorder(self) -> Recorder:
+        """The recorder of the ledger in force."""
+        path = self._ledger or Path(settings.ledger() or default_ledger())
+        if (found := self._recorders.get(path)) is None:
+            with self._lock:
+                found = self._recorders.setdefault(path, Recorder(path, _synchronous()))
+        return found
+
+    def book(self) -> PriceBook | None:
+        """The prices in force; None while the user's own file has a mistake, because then nobody knows them."""
+        own = settings.prices()
+        if own is None:
+            return book.official()
+        try:
+            key = (own, os.stat(own).st_mtime)  # noqa: PTH116 - on every call, and a tenth of the price
+            if key not in self._books:
+                self._books = {key: book.with_own(Path(own), self.dollar_price)}
+            self._unreadable = None
+            return self._books[key]
+        except (DataFileError, OSError) as error:
+            if self._unreadable != str(error):
+                self._unreadable = str(error)
+                logger.warning("MAAS_PRICES: %s. Calls are recorded without a price until it is mended.", error)
+            return None
+
+    def remember(self, response_id: str, cost: Cost) -> None:
+        """Keep what a reply cost, for `cost_of`."""
+        with self._lock:
+            self._costs[response_id] = cost
+            while len(self._costs) > _REMEMBERED_COSTS:
+                self._costs.popitem(last=False)
+
+    def remembered(self, response_id: object) -> Cost | None:
+        """What a reply cost."""
+        return self._costs.get(response_id) if isinstance(response_id, str) else None
+
+    def close(self) -> None:
+        """Write what waits and close the ledgers."""
+        with self._lock:
+            recorders, self._recorders = self._recorders, {}
+        for recorder in recorders.values():
+            recorder.close()
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        for recorder in self._recorders.values():
+            recorder.after_fork()
+
+
+def _synchronous() -> settings.Synchronous:
+    try:
+        return settings.ledger_synchronous()
+    except SettingsError as error:
+        logger.warning("%s", error)
+        return "normal"
+
+
+tracking = Tracking()
+
+
+def track_spend(ledger: str | os.PathLike[str] | None = None) -> None:
+    """Record what every `maas/` call of this process costs, from now on, whatever happens to `litellm.callbacks`.
+
+    Args:
+        ledger: The ledger's file; `MAAS_LEDGER` or `ledger.db` in the user's data folder by default.
+    """
+    tracking.switch_on(None if ledger is None else Path(ledger))
