@@ -12,7 +12,10 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
+
+from typing_extensions import Self
 
 from litellm_maas.errors import MaasError
 from litellm_maas.pricing.book import Basis
@@ -46,7 +49,19 @@ class Correction:
 
 
 class Ledger(ABC):
-    """A ledger that can be read and corrected."""
+    """A ledger that can be read and corrected. Leaving its `with` block closes it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the database. The next use opens it again."""
 
     @abstractmethod
     def query(self, sql: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,13 +36,21 @@ _LARGEST_BACKLOG = 100_000
 class Recorder:
     """Writes events to one ledger.
 
+    Args:
+        path: The ledger's file.
+        synchronous: See `SqliteLedger`.
+        recorded: Called after each event that is in the ledger.
+
     Attributes:
         set_aside: Events that could not be written to the ledger so far and wait beside it.
         lost: Events that could not even be kept, because disk and memory were full.
     """
 
-    def __init__(self, path: Path, synchronous: Synchronous = "normal") -> None:
+    def __init__(
+        self, path: Path, synchronous: Synchronous = "normal", recorded: Callable[[], None] | None = None
+    ) -> None:
         self.path = path
+        self._recorded = recorded
         self.set_aside = 0
         self.lost = 0
         self._synchronous: Synchronous = synchronous
@@ -137,6 +145,8 @@ class Recorder:
     def _write(self, event: Event, wait: float) -> None:
         ledger = self._opened()
         ledger.insert(event, wait=wait)
+        if self._recorded is not None:
+            self._recorded()
         self._reported = False
         self._since_checkpoint += 1
         if self._may_wait:
@@ -169,9 +179,9 @@ class Recorder:
             return self._worker
 
     @staticmethod
-    def _try_to(work: object) -> None:
+    def _try_to(work: Callable[[], object]) -> None:
         try:
-            work()  # type: ignore[operator]  # one of two methods
+            work()
         except LedgerError as error:
             logger.debug("later: %s", error)
 

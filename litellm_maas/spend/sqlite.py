@@ -122,7 +122,7 @@ class SqliteLedger(Ledger):
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
-        """Close the file. The next use opens it again."""
+        """See `Ledger.close`."""
         with self._lock:
             connection, self._connection = self._connection, None
             if connection is not None:

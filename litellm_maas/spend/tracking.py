@@ -9,23 +9,18 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-import platformdirs
-
 from litellm_maas import settings
 from litellm_maas.errors import DataFileError, SettingsError
 from litellm_maas.pricing import book
 from litellm_maas.pricing.book import DollarPrice, PriceBook
+from litellm_maas.spend.forward import Forwarder
 from litellm_maas.spend.meter import Cost
+from litellm_maas.spend.place import default_ledger, place
 from litellm_maas.spend.recorder import Recorder
 
 logger = logging.getLogger("litellm_maas")
 
 _REMEMBERED_COSTS = 10_000
-
-
-def default_ledger() -> Path:
-    """`ledger.db` in the user's data folder."""
-    return Path(platformdirs.user_data_dir("litellm-maas", appauthor=False)) / "ledger.db"
 
 
 class Tracking:
@@ -39,8 +34,9 @@ class Tracking:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._is_on = False
-        self._ledger: Path | None = None
-        self._recorders: dict[Path, Recorder] = {}
+        self._ledger: str | None = None
+        self._recorders: dict[str | None, Recorder] = {}
+        self._forwarders: list[Forwarder] = []
         self._books: dict[tuple[str, float], PriceBook] = {}
         self._unreadable: str | None = None
         self._costs: OrderedDict[str, Cost] = OrderedDict()
@@ -50,7 +46,7 @@ class Tracking:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 
-    def switch_on(self, ledger: Path | None) -> None:
+    def switch_on(self, ledger: str | None) -> None:
         """Record from now on, into `ledger` or where the environment says."""
         self._is_on = True
         self._ledger = ledger
@@ -62,11 +58,24 @@ class Tracking:
 
     def recorder(self) -> Recorder:
         """The recorder of the ledger in force."""
-        path = self._ledger or Path(settings.ledger() or default_ledger())
-        if (found := self._recorders.get(path)) is None:
+        named = self._ledger or settings.ledger()
+        if (found := self._recorders.get(named)) is None:
             with self._lock:
-                found = self._recorders.setdefault(path, Recorder(path, _synchronous()))
+                found = self._recorders.get(named) or self._make_recorder(named)
+                self._recorders[named] = found
         return found
+
+    def _make_recorder(self, named: str | None) -> Recorder:
+        try:
+            where = place(named)
+        except SettingsError as error:
+            where = default_ledger()
+            logger.warning("%s. Spend is recorded in %s until then.", error, where)
+        if isinstance(where, Path):
+            return Recorder(where, _synchronous())
+        forwarder = Forwarder(where)
+        self._forwarders.append(forwarder)
+        return Recorder(where.spool, _synchronous(), forwarder.notice)
 
     def book(self) -> PriceBook | None:
         """The prices in force; None while the user's own file has a mistake, because then nobody knows them."""
@@ -100,13 +109,18 @@ class Tracking:
         """Write what waits and close the ledgers."""
         with self._lock:
             recorders, self._recorders = self._recorders, {}
+            forwarders, self._forwarders = self._forwarders, []
         for recorder in recorders.values():
             recorder.close()
+        for forwarder in forwarders:
+            forwarder.close()
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
         for recorder in self._recorders.values():
             recorder.after_fork()
+        for forwarder in self._forwarders:
+            forwarder.after_fork()
 
 
 def _synchronous() -> settings.Synchronous:
@@ -124,6 +138,11 @@ def track_spend(ledger: str | os.PathLike[str] | None = None) -> None:
     """Record what every `maas/` call of this process costs, from now on, whatever happens to `litellm.callbacks`.
 
     Args:
-        ledger: The ledger's file; `MAAS_LEDGER` or `ledger.db` in the user's data folder by default.
+        ledger: The ledger's file, or `postgresql://…`; `MAAS_LEDGER` or `ledger.db` in the user's data folder by
+            default.
+
+    Raises:
+        SettingsError: The ledger is an address of something else.
     """
-    tracking.switch_on(None if ledger is None else Path(ledger))
+    place(ledger)
+    tracking.switch_on(None if ledger is None else os.fspath(ledger))
