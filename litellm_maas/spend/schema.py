@@ -148,20 +148,32 @@ def _current_events() -> str:
     FROM events e LEFT JOIN corrections c ON c.seq = (SELECT max(seq) FROM corrections WHERE event_id = e.event_id)"""
 
 
-def add_to_hourly(source: str, *, row: str = "", sign: str = "+") -> str:
+def _into_hourly(values: str) -> str:
+    updates = ", ".join(f"{name} = hourly.{name} + excluded.{name}" for name in SUMS)
+    return f"""INSERT INTO hourly (hour, {columns((*DIMENSIONS, *SUMS))}) {values}
+    ON CONFLICT (hour, {columns(DIMENSIONS)}) DO UPDATE SET {updates}"""
+
+
+def _hour(row: str = "") -> list[str]:
+    return [f"{row}started_at / {MICROSECONDS_PER_HOUR}", *(f"coalesce({row}\"{name}\", '')" for name in DIMENSIONS)]
+
+
+def _add_up() -> str:
+    values = [*_hour("NEW."), *(SUM_OF_EVENT[name].format(row="NEW.") for name in SUMS)]
+    added = _into_hourly(f"VALUES ({', '.join(values)})")
+    return f"CREATE TRIGGER events_add_up AFTER INSERT ON events BEGIN {added}; END"
+
+
+def add_to_hourly(source: str, *, sign: str = "+") -> str:
     """SQL that adds events to their hours, or takes them out again.
 
     Args:
         source: The rest of a SELECT over the events, from its FROM on.
-        row: What the columns of an event are prefixed with.
         sign: ``+`` or ``-``.
     """
-    keys = [f"{row}started_at / {MICROSECONDS_PER_HOUR}", *(f"coalesce({row}\"{name}\", '')" for name in DIMENSIONS)]
-    sums = [f"{sign}sum({SUM_OF_EVENT[name].format(row=row)})" for name in SUMS]
-    updates = ", ".join(f"{name} = hourly.{name} + excluded.{name}" for name in SUMS)
-    return f"""INSERT INTO hourly (hour, {columns((*DIMENSIONS, *SUMS))}) SELECT {", ".join((*keys, *sums))} {source}
-    GROUP BY {", ".join(map(str, range(1, len(keys) + 1)))}
-    ON CONFLICT (hour, {columns(DIMENSIONS)}) DO UPDATE SET {updates}"""
+    keys = _hour()
+    values = [*keys, *(f"{sign}sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS)]
+    return _into_hourly(f"SELECT {', '.join(values)} {source} GROUP BY {', '.join(map(str, range(1, len(keys) + 1)))}")
 
 
 POSTGRES_TABLES = _tables(POSTGRES)
@@ -169,10 +181,7 @@ POSTGRES_TABLES = _tables(POSTGRES)
 _MIGRATIONS = (
     (
         *_tables(SQLITE),
-        (
-            f"CREATE TRIGGER events_add_up AFTER INSERT ON events BEGIN "
-            f"{add_to_hourly('FROM (SELECT 1) WHERE true', row='NEW.')}; END"
-        ),
+        _add_up(),
         "CREATE TABLE forwarded (destination TEXT PRIMARY KEY, seq BIGINT NOT NULL)",
     ),
 )

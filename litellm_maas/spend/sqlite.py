@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from litellm_maas.spend.ledger import (
     row_of,
     row_of_correction,
 )
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.000_1, 0.01
+"""Seconds between two attempts to insert while somebody else is writing."""
 
 
 class SqliteLedger(Ledger):
@@ -47,7 +51,6 @@ class SqliteLedger(Ledger):
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
-        self._wait: float | None = None
         with self._errors():
             self._connection = self._open()
 
@@ -62,18 +65,26 @@ class SqliteLedger(Ledger):
             LedgerBusyError: Another writer took longer than that.
             LedgerError: It cannot be written.
         """
+        deadline = time.monotonic() + wait
         if not self._lock.acquire(blocking=wait > 0):
             raise LedgerBusyError(f"{self.path} is being written to")
         try:
-            with self._errors():
-                connection = self._usable(wait)
-                return connection.execute(INSERT_EVENT, row_of(event)).rowcount > 0
+            row, pause = row_of(event), _SHORTEST_PAUSE
+            while True:
+                try:
+                    with self._errors():
+                        return self._usable().execute(INSERT_EVENT, row).rowcount > 0
+                except LedgerBusyError:
+                    if time.monotonic() + pause > deadline:
+                        raise
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
         finally:
             self._lock.release()
 
     def correct(self, corrections: Iterable[Correction]) -> None:
         """See `Ledger.correct`."""
-        with self._lock, self._errors(), self._transaction() as connection:
+        with self._errors(), self._transaction() as connection:
             for found in corrections:
                 where = (found.event_id,)
                 connection.execute(OUT_OF_HOURLY, where)
@@ -106,8 +117,8 @@ class SqliteLedger(Ledger):
         Raises:
             LedgerError: It cannot be written.
         """
-        with self._lock, self._errors():
-            self._usable(5.0).execute(
+        with self._errors(), self._transaction() as connection:
+            connection.execute(
                 "INSERT INTO forwarded VALUES (?, ?) ON CONFLICT (destination) DO UPDATE SET seq = excluded.seq",
                 (destination, number),
             )
@@ -137,17 +148,17 @@ class SqliteLedger(Ledger):
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = self._usable(5.0)
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+        with contextlib.closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
 
-    def _usable(self, wait: float) -> sqlite3.Connection:
-        """The connection, opened again if the file was deleted or replaced since."""
+    def _usable(self) -> sqlite3.Connection:
+        """The connection for inserts, opened again if the file was deleted or replaced since."""
         try:
             status = os.stat(self.path)  # noqa: PTH116 - on every write, and a tenth of the price
             identity = (status.st_dev, status.st_ino)
@@ -159,9 +170,6 @@ class SqliteLedger(Ledger):
             if connection is not None:
                 connection.close()
             connection = self._connection = self._open()
-        if wait != self._wait:
-            connection.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
-            self._wait = wait
         return connection
 
     def _open(self) -> sqlite3.Connection:
@@ -169,7 +177,7 @@ class SqliteLedger(Ledger):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Made before SQLite would make it readable to everybody.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection, self._wait = self._connect(), None
+        connection = self._connect()
         try:
             version = schema.migrate(connection) if not self._read_only else self._version(connection)
             if version != schema.VERSION:
@@ -178,6 +186,8 @@ class SqliteLedger(Ledger):
                     "update litellm-maas, or set MAAS_LEDGER to another file"
                 )
             status = self.path.stat()
+            # `insert` waits by itself: SQLite would wait a whole millisecond at least, a healthy insert takes a tenth.
+            connection.execute("PRAGMA busy_timeout = 0")
         except BaseException:
             connection.close()
             raise
