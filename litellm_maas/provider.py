@@ -25,6 +25,7 @@ from litellm_maas.wire.chunks import Chunk, StreamDecoder
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
 from litellm_maas.wire.exceptions import PROVIDER, litellm_exception
 from litellm_maas.wire.failures import GatewayError
+from litellm_maas.wire.pacing import Paced
 from litellm_maas.wire.requests import RefusedParameterError, Timeouts, WireRequest
 
 _RETRYABLE = frozenset({"timeout", "connection", "rate_limit", "server", "bad_gateway", "unavailable"})
@@ -78,7 +79,7 @@ class MaasLLM(CustomLLM):
         with _litellm_errors(call):
             request = _chat_request(call, stream=True)
             decoder = StreamDecoder(request)
-            with Metered(request, call, "chat") as metered:
+            with Paced(request), Metered(request, call, "chat") as metered:
                 metered.watch(decoder)
                 with closing(gateway.stream(request, call.get("client"))) as received:
                     next(received)
@@ -121,7 +122,7 @@ class MaasLLM(CustomLLM):
 
     async def _astream_once(self, request: WireRequest, call: _Call) -> AsyncGenerator[Chunk, None]:
         decoder = StreamDecoder(request)
-        async with Metered(request, call, "chat") as metered:
+        async with Paced(request), Metered(request, call, "chat") as metered:
             metered.watch(decoder)
             async with aclosing(gateway.astream(request, call.get("client"))) as received:
                 try:
@@ -160,7 +161,7 @@ class _Operation(Generic[_Response]):
 def _run(operation: _Operation[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
         request = operation.request(call)
-        with Metered(request, call, operation.kind) as metered:
+        with Paced(request), Metered(request, call, operation.kind) as metered:
             with _timed(call):
                 reply = gateway.send(request, call.get("client"))
             return _response(operation, request, reply, call, metered)
@@ -169,7 +170,7 @@ def _run(operation: _Operation[_Response], call: _Call) -> _Response:
 async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
         request = operation.request(call)
-        async with Metered(request, call, operation.kind) as metered:
+        async with Paced(request), Metered(request, call, operation.kind) as metered:
             with _timed(call):
                 reply = await gateway.asend(request, call.get("client"))
             return _response(operation, request, reply, call, metered)

@@ -6,9 +6,12 @@ An empty variable counts as one that is not set.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Literal
 
+import platformdirs
 from pydantic import SecretStr
 
 from litellm_maas.errors import SettingsError
@@ -22,6 +25,26 @@ PLAN_BASE_URL = "https://tokenplan.api.greennode.ai/v1"
 
 Synchronous = Literal["normal", "full"]
 HostKind = Literal["payg", "plan", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How requests are paced.
+
+    Attributes:
+        requests: How many may go out in any window.
+        seconds: The length of the window.
+        margin: Seconds by which turns keep further apart than that: requests do not all travel equally fast, and the
+            gateway counts when they arrive.
+        longest_wait: Seconds that a call waits for its turn at most.
+        redis: Where machines share their turns; None for a file that the processes of this machine share.
+    """
+
+    requests: int
+    seconds: float = 60.0
+    margin: float = 1.0
+    longest_wait: float = 300.0
+    redis: SecretStr | None = None
 
 
 def api_key() -> SecretStr | None:
@@ -62,6 +85,28 @@ def track_spend() -> bool:
     return (_value("MAAS_TRACK_SPEND") or "0").lower() in ("1", "true", "yes", "on")
 
 
+def pacing() -> Pacing | None:
+    """`MAAS_RPM`, `MAAS_PACING_WAIT` and `MAAS_REDIS_URL`: how requests are paced; None unless `MAAS_RPM` is set.
+
+    Raises:
+        SettingsError: One of them is no number where one is needed.
+    """
+    requests = _value("MAAS_RPM")
+    if requests is None or requests == "0":
+        return None
+    wait, redis = _value("MAAS_PACING_WAIT"), _value("MAAS_REDIS_URL")
+    return Pacing(
+        requests=int(_number("MAAS_RPM", requests, "a whole number of requests a minute, such as 10", whole=True)),
+        longest_wait=float(_number("MAAS_PACING_WAIT", wait, "seconds, such as 300")) if wait else 300.0,
+        redis=SecretStr(redis) if redis else None,
+    )
+
+
+def data_folder() -> Path:
+    """The user's data folder: the ledger is there unless `MAAS_LEDGER` says otherwise."""
+    return Path(platformdirs.user_data_dir("litellm-maas", appauthor=False))
+
+
 def vnd_per_usd() -> Decimal | None:
     """`MAAS_VND_PER_USD`: the rate by which LiteLLM's dollar fields are derived from the VND prices.
 
@@ -69,15 +114,17 @@ def vnd_per_usd() -> Decimal | None:
         SettingsError: It is not a positive number.
     """
     value = _value("MAAS_VND_PER_USD")
-    if value is None:
-        return None
+    return None if value is None else _number("MAAS_VND_PER_USD", value, "a positive number such as 28355")
+
+
+def _number(name: str, value: str, wanted: str, *, whole: bool = False) -> Decimal:
     try:
-        rate = Decimal(value)
+        number = Decimal(value)
     except InvalidOperation:
-        rate = Decimal(0)
-    if not rate.is_finite() or rate <= 0:
-        raise SettingsError(f"MAAS_VND_PER_USD is {value!r}; set it to a positive number such as 28355, or unset it")
-    return rate
+        number = Decimal(0)
+    if not number.is_finite() or number <= 0 or (whole and number != int(number)):
+        raise SettingsError(f"{name} is {value!r}; set it to {wanted}, or unset it")
+    return number
 
 
 def _value(name: str) -> str | None:

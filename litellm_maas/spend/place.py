@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-import platformdirs
 from pydantic import SecretStr
 
 from litellm_maas import settings
@@ -34,12 +33,12 @@ class Database:
     def spool(self) -> Path:
         """The ledger file on this machine in which events are committed before they are sent to the database."""
         named = hashlib.sha256(self.name.encode()).hexdigest()[:16]
-        return _data_folder() / f"spool-{named}.db"
+        return settings.data_folder() / f"spool-{named}.db"
 
 
 def default_ledger() -> Path:
     """`ledger.db` in the user's data folder."""
-    return _data_folder() / "ledger.db"
+    return settings.data_folder() / "ledger.db"
 
 
 def place(ledger: str | os.PathLike[str] | None = None) -> Path | Database:
@@ -58,10 +57,6 @@ def place(ledger: str | os.PathLike[str] | None = None) -> Path | Database:
             f"a ledger cannot be kept at {scheme.group()}…; set MAAS_LEDGER to the path of a file or to postgresql://…"
         )
     return Path(named).expanduser()
-
-
-def _data_folder() -> Path:
-    return Path(platformdirs.user_data_dir("litellm-maas", appauthor=False))
 
 
 def _without_password(address: str) -> str:

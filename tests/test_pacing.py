@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import litellm
+import pytest
+from pydantic import SecretStr
+
+from litellm_maas import settings
+from litellm_maas.sandbox import Fault, Sandbox
+from litellm_maas.sandbox.accounts import Limit as AccountLimit
+from litellm_maas.settings import Pacing
+from litellm_maas.wire import pacing
+from litellm_maas.wire.turns import RedisTurns, SqliteTurns, Turns
+from tests.proxy_process import free_port
+from tests.support import MESSAGES, astream
+
+CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES}
+OTHER: dict[str, Any] = {**CALL, "model": "maas/qwen/qwen3.6-flash"}
+Set = Callable[[Pacing], None]
+
+
+@pytest.fixture(autouse=True)
+def own_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Turns of the test's own, and warnings that were not said yet."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    for remembered in ("_say_once", "_redis"):
+        getattr(pacing, remembered).cache_clear()
+
+
+@pytest.fixture
+def paced(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Set:
+    """Sets the pacing, and the same limit on the sandbox's account. Windows are shorter than a minute."""
+
+    def set_pacing(wanted: Pacing) -> None:
+        monkeypatch.setattr(settings, "pacing", lambda: wanted)
+        sandbox.account.per_minute = AccountLimit(wanted.requests, wanted.seconds)
+
+    return set_pacing
+
+
+def refusals(sandbox: Sandbox) -> int:
+    """How many requests the gateway answered without billing them."""
+    return len(sandbox.requests) - len(sandbox.bill.charges)
+
+
+@pytest.mark.parametrize("mode", ["tasks", "streams", "threads"])
+def test_a_burst_is_spread(paced: Set, sandbox: Sandbox, mode: str) -> None:
+    """Thirty calls at once under a limit of ten in a window all succeed, and the gateway refuses none."""
+    paced(Pacing(10, 2.0, 0.4))
+    started = time.monotonic()
+
+    async def burst() -> None:
+        if mode == "streams":
+            await asyncio.gather(*(astream(**CALL) for _ in range(30)))
+        else:
+            await asyncio.gather(*(litellm.acompletion(**CALL) for _ in range(30)))
+
+    if mode == "threads":
+        with ThreadPoolExecutor(30) as pool:
+            list(pool.map(lambda _: litellm.completion(**CALL), range(30)))
+    else:
+        asyncio.run(burst())
+    assert refusals(sandbox) == 0
+    assert len(sandbox.requests) == 30
+    assert time.monotonic() - started >= 4.0
+
+
+_WORKER = """
+    import _litellm_maas_cli, sys, time
+    from litellm_maas import settings
+    from litellm_maas.wire import gateway
+    from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
+    from litellm_maas.wire.pacing import Paced
+    from litellm_maas.wire.requests import Timeouts, WireRequest
+
+    body = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "Xin chào"}]}
+    request = WireRequest(
+        resolve_endpoint(None), resolve_key(None), "/chat/completions", body["model"], body, Timeouts()
+    )
+    settings.pacing = lambda: settings.Pacing(60, 3.0, 0.5)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    end = time.monotonic() + 6.1
+    while time.monotonic() < end:
+        with Paced(request):
+            gateway.send(request)
+"""
+
+
+def test_four_processes_share_a_limit(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Four processes that call as fast as they may never exceed the limit, and use two windows to the full."""
+    # The sandbox counts in windows that slide, so a single request too many anywhere would be refused.
+    sandbox.account.per_minute = AccountLimit(60, 3.0)
+    environment = {**os.environ, **sandbox.environment(), "XDG_DATA_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", textwrap.dedent(_WORKER)]
+    workers = [
+        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for worker in workers:
+        assert worker.stdout
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        assert worker.stdin
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    for worker in workers:
+        worker.communicate()
+        assert worker.returncode == 0
+    assert refusals(sandbox) == 0
+    begun = min(request.at for request in sandbox.requests)
+    assert sum(request.at < begun + 6.0 for request in sandbox.requests) == 120
+
+
+@pytest.mark.parametrize(
+    ("fault", "waits", "other_waits"),
+    [
+        (Fault(status=429, headers={"Retry-After": "1"}, body="API rate limit exceeded"), True, True),
+        (Fault(status=429, body={"message": "model rpm limit exceeded (5/5), resets in 1s"}), True, False),
+        (Fault(status=429, body="API rate limit exceeded"), False, False),
+    ],
+    ids=["account, by header", "model, by text", "without a time"],
+)
+def test_a_refusal_is_heeded(paced: Set, sandbox: Sandbox, fault: Fault, *, waits: bool, other_waits: bool) -> None:
+    """After a 429 that says how long, nobody calls before that: no model of the account, or not that model."""
+    paced(Pacing(1000, 60.0))
+    sandbox.faults.add(fault)
+    with pytest.raises(litellm.RateLimitError):
+        litellm.completion(**CALL)
+    started = time.monotonic()
+    litellm.completion(**OTHER)
+    assert (time.monotonic() - started > 0.8) is other_waits
+    litellm.completion(**CALL)
+    assert (time.monotonic() - started > 0.8) is waits
+
+
+@pytest.mark.parametrize("mode", ["call", "async stream"])
+def test_too_long_a_wait_is_an_error(paced: Set, sandbox: Sandbox, mode: str) -> None:
+    """A turn further away than the longest wait is a RateLimitError with the time to wait, and nothing is sent."""
+    paced(Pacing(1, 60.0, longest_wait=5.0))
+    litellm.completion(**CALL)
+    with pytest.raises(Exception, match="nothing was sent") as refused:
+        if mode == "call":
+            litellm.completion(**CALL)
+        else:
+            asyncio.run(astream(**CALL))
+    error = getattr(refused.value, "original_exception", refused.value)
+    assert isinstance(error, litellm.RateLimitError)
+    assert 55 <= float(error.response.headers["retry-after"]) <= 63
+    assert "MAAS_PACING_WAIT" in str(error)
+    assert len(sandbox.requests) == 1
+
+
+def test_a_hold_that_is_too_long_is_an_error(paced: Set, sandbox: Sandbox) -> None:
+    """A model that the gateway closed for an hour is not waited for."""
+    paced(Pacing(1000, 60.0))
+    sandbox.faults.add(Fault(status=429, body={"message": "model rpm limit exceeded (5/5), resets in 3600s"}))
+    for _ in range(2):
+        with pytest.raises(litellm.RateLimitError):
+            litellm.completion(**CALL)
+    assert len(sandbox.requests) == 1
+
+
+async def test_waiting_can_be_cancelled(paced: Set, sandbox: Sandbox) -> None:
+    """Who is cancelled while waiting gives the turn to the next, and the loop was never blocked."""
+    paced(Pacing(2, 1.0, 0.2))
+    await asyncio.gather(*(litellm.acompletion(**CALL) for _ in range(2)))
+    gone = [asyncio.create_task(litellm.acompletion(**CALL)) for _ in range(2)]
+    longest, before = 0.0, time.monotonic()
+    while time.monotonic() - before < 0.3:
+        started = time.monotonic()
+        await asyncio.sleep(0.01)
+        longest = max(longest, time.monotonic() - started)
+    assert longest < 0.25
+    for task in gone:
+        task.cancel()
+    await asyncio.gather(*gone, return_exceptions=True)
+    started = time.monotonic()
+    await asyncio.gather(*(litellm.acompletion(**CALL) for _ in range(2)))
+    assert time.monotonic() - started < 1.1
+    assert len(sandbox.requests) == 4
+    assert refusals(sandbox) == 0
+
+
+def test_an_interrupted_wait_gives_the_turn_back(paced: Set, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C during a synchronous wait leaves the turn to the next call."""
+    paced(Pacing(1, 1.0, 0.2))
+    litellm.completion(**CALL)
+    real = time.sleep
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        litellm.completion(**CALL)
+    monkeypatch.setattr(time, "sleep", real)
+    started = time.monotonic()
+    litellm.completion(**CALL)
+    assert time.monotonic() - started < 1.5
+
+
+@pytest.fixture(params=["file", "redis"])
+def turns(request: pytest.FixtureRequest, tmp_path: Path) -> Turns:
+    """Both ways of sharing turns."""
+    if request.param == "file":
+        return SqliteTurns(tmp_path / "turns.db")
+    return RedisTurns(SecretStr(request.getfixturevalue("redis_url")))
+
+
+def test_turns_are_given_in_order(turns: Turns) -> None:
+    """Turns come in the order in which they are asked for, never more than the limit in any window."""
+    limit = Pacing(3, 10.0, 1.0)
+    waits = [turns.ask("a", limit, 100.0).wait for _ in range(9)]
+    assert waits == pytest.approx([0, 0, 0, 11, 11, 11, 22, 22, 22], abs=0.5)
+    assert turns.ask("b", limit, 100.0).wait == 0
+
+
+def test_a_turn_given_back_is_the_next_ones(turns: Turns) -> None:
+    """A turn that is not used goes to whoever asks next; one that was refused takes no room."""
+    limit = Pacing(1, 10.0, 0.0)
+    turns.ask("a", limit, 0.0)
+    assert not turns.ask("a", limit, 5.0).granted
+    second = turns.ask("a", limit, 50.0)
+    assert second.granted
+    turns.give_back("a", second)
+    assert turns.ask("a", limit, 50.0).wait == pytest.approx(10, abs=0.5)
+
+
+def test_a_hold_moves_turns(turns: Turns) -> None:
+    """A hold puts turns off, a shorter one does not shorten it, and other names know nothing of it."""
+    turns.hold("a", 20.0)
+    turns.hold("a", 1.0)
+    assert turns.held("a") == pytest.approx(20, abs=0.5)
+    assert turns.held("b") == 0
+    assert turns.ask("a", Pacing(5, 10.0), 100.0).wait == pytest.approx(20, abs=0.5)
+
+
+def test_redis_shares_turns_between_machines(
+    paced: Set, sandbox: Sandbox, redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With MAAS_REDIS_URL two machines, with a folder each, share a limit."""
+    paced(Pacing(5, 1.0, 0.2, redis=SecretStr(redis_url)))
+    for machine in ("one", "two", "one", "two"):
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / machine))
+        with ThreadPoolExecutor(5) as pool:
+            list(pool.map(lambda _: litellm.completion(**CALL), range(5)))
+    assert len(sandbox.requests) == 20
+    assert refusals(sandbox) == 0
+    assert not list(tmp_path.rglob("pacing.db"))
+
+
+def test_without_redis_the_file_is_used(paced: Set, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """When Redis is away calls are paced by the file, and one warning says so without the password."""
+    paced(Pacing(1000, 60.0, redis=SecretStr(f"redis://:s3cret@127.0.0.1:{free_port()}/0")))
+    litellm.completion(**CALL)
+    litellm.completion(**CALL)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "pacing does not work as set" in warning
+    assert "s3cret" not in warning
+
+
+def test_without_any_list_of_turns_calls_go_on(
+    paced: Set, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Pacing that cannot be kept stops no call."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
+    paced(Pacing(1000, 60.0))
+    litellm.completion(**CALL)
+    litellm.completion(**CALL)
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("MAAS_RPM", "ten", "MAAS_RPM is 'ten'; set it to a whole number of requests a minute, such as 10"),
+        ("MAAS_RPM", "1.5", "MAAS_RPM is '1.5'"),
+        ("MAAS_RPM", "-1", "MAAS_RPM is '-1'"),
+        ("MAAS_PACING_WAIT", "long", "MAAS_PACING_WAIT is 'long'; set it to seconds, such as 300"),
+    ],
+)
+def test_wrong_settings_are_named(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    """A setting that is no number is said with the variable and what to set it to, and nothing is sent."""
+    monkeypatch.setenv("MAAS_RPM", "10")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(litellm.BadRequestError, match=message):
+        litellm.completion(**CALL)
+    assert not sandbox.requests
+
+
+def test_the_environment_switches_it_on(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, redis_url: str, tmp_path: Path
+) -> None:
+    """Nothing is paced unless MAAS_RPM says so; then its number holds for a minute, as MAAS_PACING_WAIT allows."""
+    for off in (None, "", "0"):
+        if off is not None:
+            monkeypatch.setenv("MAAS_RPM", off)
+        assert settings.pacing() is None
+    litellm.completion(**CALL)
+    assert not list(tmp_path.rglob("pacing.db"))
+    monkeypatch.setenv("MAAS_RPM", "7")
+    monkeypatch.setenv("MAAS_PACING_WAIT", "0.5")
+    monkeypatch.setenv("MAAS_REDIS_URL", redis_url)
+    found = settings.pacing()
+    assert found is not None
+    assert (found.requests, found.seconds, found.longest_wait) == (7, 60.0, 0.5)
+    assert "redis://" not in repr(found)
+    for _ in range(7):
+        litellm.completion(**CALL)
+    with pytest.raises(litellm.RateLimitError, match="7 requests in 60 s"):
+        litellm.completion(**CALL)
+
+
+def test_redis_is_an_extra(monkeypatch: pytest.MonkeyPatch, paced: Set, caplog: pytest.LogCaptureFixture) -> None:
+    """Without the package redis, or with a wrong address, the warning says what to do."""
+    paced(Pacing(1000, 60.0, redis=SecretStr("http://127.0.0.1")))
+    litellm.completion(**CALL)
+    assert "write it like redis://host:6379/0" in caplog.text
+    monkeypatch.setitem(sys.modules, "redis", None)
+    paced(Pacing(1000, 60.0, redis=SecretStr("redis://127.0.0.1")))
+    litellm.completion(**CALL)
+    assert "pip install 'litellm-maas[redis]'" in caplog.text
