@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from litellm_maas.spend.ledger import (
     row_of_correction,
 )
 
+_WAIT_TO_MAKE = 5.0
+"""Seconds for which another process may take to make the file."""
+
 
 class SqliteLedger(Ledger):
     """One ledger file. Safe to use from several threads; several processes may have the same file open.
@@ -41,10 +45,10 @@ class SqliteLedger(Ledger):
     """
 
     def __init__(self, path: Path, *, synchronous: Synchronous = "normal", read_only: bool = False) -> None:
-        self.path = path
+        self.path = path.absolute()
         self._synchronous = synchronous
         self._read_only = read_only
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._wait: float | None = None
@@ -56,17 +60,20 @@ class SqliteLedger(Ledger):
 
         Args:
             event: The event.
-            wait: Seconds to wait for another writer. 0 never waits, neither for a process nor for a thread.
+            wait: Seconds to wait for another writer. 0 never waits, neither for a process nor for a thread, nor until
+                a file that was deleted or replaced is opened again.
 
         Raises:
             LedgerBusyError: Another writer took longer than that.
             LedgerError: It cannot be written.
         """
-        if not self._lock.acquire(blocking=wait > 0):
+        deadline = time.monotonic() + wait
+        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of this.
+        if not self._lock.acquire(timeout=wait):
             raise LedgerBusyError(f"{self.path} is being written to")
         try:
             with self._errors():
-                connection = self._usable(wait)
+                connection = self._usable(max(deadline - time.monotonic(), 0) if wait else 0)
                 return connection.execute(INSERT_EVENT, row_of(event)).rowcount > 0
         finally:
             self._lock.release()
@@ -130,7 +137,7 @@ class SqliteLedger(Ledger):
 
     def abandon(self) -> None:
         """Forget the connection without closing it, in the child of a fork: it is the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         if self._connection is not None:
             _abandoned.append(self._connection)
             self._connection = None
@@ -155,28 +162,61 @@ class SqliteLedger(Ledger):
             identity = None
         connection = self._connection
         if connection is None or identity != self._identity:
+            if wait == 0:
+                raise LedgerBusyError(f"{self.path} has to be opened again")
             self._connection = None
-            if connection is not None:
-                connection.close()
-            connection = self._connection = self._open()
+            connection = self._connection = self._open(connection)
         if wait != self._wait:
             connection.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
             self._wait = wait
         return connection
 
-    def _open(self) -> sqlite3.Connection:
-        if not self._read_only:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Made before SQLite would make it readable to everybody.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+    def _open(self, previous: sqlite3.Connection | None = None) -> sqlite3.Connection:
+        """The file, opened; `previous` is the connection to one that was deleted or replaced."""
+        try:
+            if self._read_only or (self.path.exists() and self.path.stat().st_size):
+                return self._opened()
+            return self._made(previous)
+        finally:
+            if previous is not None:
+                previous.close()
+
+    def _made(self, previous: sqlite3.Connection | None) -> sqlite3.Connection:
+        """The file, made and opened, unless another process is faster.
+
+        Whoever deletes a ledger that is in use leaves its log and the index of it behind. Shared by two ledgers, the
+        deleted one that some process still has open and the new one, they would destroy both.
+        """
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - once in the life of a ledger
+
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with FileLock(f"{self.path}.lock", timeout=_WAIT_TO_MAKE, mode=0o600):
+                if not self.path.exists():
+                    if previous is not None:
+                        # Where the file was not deleted but moved, it gets what its log holds.
+                        with contextlib.suppress(sqlite3.Error):
+                            previous.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                    for left_behind in ("-wal", "-shm"):
+                        Path(f"{self.path}{left_behind}").unlink(missing_ok=True)
+                    # SQLite would make it readable to everybody.
+                    os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+                # SQLite lets only one process at a time begin a log, and the others do not wait for it.
+                return self._opened()
+        except Timeout:
+            raise LedgerBusyError(f"{self.path} is being made by another process that does not end") from None
+
+    def _opened(self) -> sqlite3.Connection:
         connection, self._wait = self._connect(), None
         try:
             version = schema.migrate(connection) if not self._read_only else self._version(connection)
-            if version != schema.VERSION:
+            if version > schema.VERSION:
                 raise LedgerError(
                     f"{self.path} is a ledger of version {version}, this package writes version {schema.VERSION}; "
                     "update litellm-maas, or set MAAS_LEDGER to another file"
                 )
+            if version < schema.VERSION:
+                raise LedgerError(f"{self.path} is a ledger of version {version}; the next recorded call updates it")
             status = self.path.stat()
         except BaseException:
             connection.close()
@@ -185,9 +225,11 @@ class SqliteLedger(Ledger):
         return connection
 
     def _connect(self) -> sqlite3.Connection:
-        uri = f"{self.path.absolute().as_uri()}?mode={'ro' if self._read_only else 'rwc'}"
+        uri = f"{self.path.absolute().as_uri()}?mode={'ro' if self._read_only else 'rw'}"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
         try:
+            if schema.is_foreign(connection):
+                raise LedgerError(f"{self.path} is no ledger but another program's; set MAAS_LEDGER to another file")
             if not self._read_only:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(f"PRAGMA synchronous = {self._synchronous}")
