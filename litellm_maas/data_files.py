@@ -121,7 +121,7 @@ def _construct(
     lines.setdefault(location, node.start_mark.line + 1)
     inside = parents | {id(node)}
     if node.tag not in ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
-        return loader.construct_object(node, deep=True)
+        return _scalar(loader, node, location, file)
     if isinstance(node, yaml.SequenceNode):
         return [
             _construct(loader, child, (*location, index), lines, file, inside) for index, child in enumerate(node.value)
@@ -131,14 +131,27 @@ def _construct(
         if not isinstance(key, yaml.ScalarNode):
             raise DataFileError(file, key.start_mark.line + 1, ".".join(map(str, location)), "a key must be plain text")
         line = key.start_mark.line + 1
-        if (first := first_lines.setdefault(key.value, line)) != line:
+        if (first := first_lines.get(key.value)) is not None:
             field = ".".join(map(str, (*location, key.value)))
             raise DataFileError(file, line, field, f"key is already set on line {first}; keep one of the two")
+        first_lines[key.value] = line
     loader.flatten_mapping(node)
     result = {}
     for key, child in node.value:
-        name = loader.construct_object(key, deep=True)
+        name = _scalar(loader, key, location, file)
         at = (*location, name if isinstance(name, int) else str(name))
         lines.setdefault(at, key.start_mark.line + 1)
         result[name] = _construct(loader, child, at, lines, file, inside)
     return result
+
+
+def _scalar(loader: Any, node: yaml.Node, location: Location, file: Path) -> Any:
+    try:
+        return loader.construct_object(node, deep=True)
+    except ValueError as error:
+        # What looks like a date or a number to YAML, and is none.
+        field = ".".join(map(str, location))
+        shown = str(node.value)[:40]
+        raise DataFileError(
+            file, node.start_mark.line + 1, field, f"{shown!r} cannot be read ({error}); correct it"
+        ) from None

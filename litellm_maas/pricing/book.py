@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from litellm_maas import data_files
 from litellm_maas.pricing import prices
-from litellm_maas.pricing.credits import whole
+from litellm_maas.pricing.credits import EXACT, MICRO_CREDITS, whole
 from litellm_maas.pricing.prices import VENDOR_ZONE, OfficialFile, PriceEntry, PriceFile, PriceList, UsdRate
 from litellm_maas.pricing.usage import Usage
 
@@ -41,21 +41,27 @@ class Price:
         entry = self.entry
         if (usage.input_tokens and entry.input is None) or (usage.output_tokens and entry.output is None):
             return None
-        total = (
-            (usage.input_tokens - usage.cached_tokens) * (entry.input or Decimal(0))
-            + usage.cached_tokens * self._cached
-            + usage.output_tokens * (entry.output or Decimal(0))
-        )
-        if usage.images:
-            each = (entry.images or {}).get(usage.image_size or "", {}).get(usage.image_quality or "")
-            if each is None:
-                return None
-            total += usage.images * each * 1_000_000
-        return whole(total)
+        each = (entry.images or {}).get(usage.image_size or "", {}).get(usage.image_quality or "")
+        if usage.images and each is None:
+            return None
+        with localcontext(EXACT):
+            return whole(
+                (usage.input_tokens - usage.cached_tokens) * (entry.input or Decimal(0))
+                + usage.cached_tokens * self._cached
+                + usage.output_tokens * (entry.output or Decimal(0))
+                + usage.images * (each or Decimal(0)) * MICRO_CREDITS
+            )
 
     def saved_micro_credits(self, usage: Usage) -> int:
         """What the cache saved, in micro-credits; negative where the cache price is above the input price."""
-        return whole(usage.cached_tokens * ((self.entry.input or Decimal(0)) - self._cached))
+        with localcontext(EXACT):
+            return whole(usage.cached_tokens * ((self.entry.input or Decimal(0)) - self._cached))
+
+    def source_of(self, usage: Usage) -> str:
+        """Where the cost of a usage comes from, in words for the record."""
+        if usage.cached_tokens and self.entry.cached is None:
+            return f"{self.source}; no cache price is listed: cached tokens cost the input price"
+        return self.source
 
     @property
     def _cached(self) -> Decimal:
@@ -105,8 +111,9 @@ class PriceBook:
         dollars = self._dollar_price(model_id) if estimate and self._dollar_price else None
         if estimate is None or dollars is None:
             return None
-        per_million = estimate.vnd_per_usd * 1_000_000
-        plain, cached, output = (None if each is None else each * per_million for each in dollars)
+        with localcontext(EXACT):
+            per_million = estimate.vnd_per_usd * 1_000_000
+            plain, cached, output = (None if each is None else each * per_million for each in dollars)
         entry = PriceEntry.model_construct(input=plain, cached=cached, output=output)
         return Price(entry, "estimate", f"LiteLLM's dollar price at {estimate.vnd_per_usd} VND")
 

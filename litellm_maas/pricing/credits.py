@@ -6,20 +6,23 @@ times a number of tokens is a number of micro-credits, so nothing is rounded bef
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, localcontext
 
 MICRO_CREDITS = 1_000_000
 """Micro-credits in a credit."""
 
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero])
+"""For all arithmetic with money: whatever precision or rounding the application has set for its own is not ours."""
+
 
 def whole(micro_credits: Decimal) -> int:
     """The nearest whole number of micro-credits; only fractional contract prices ever need it."""
-    return int(micro_credits.to_integral_value(ROUND_HALF_EVEN))
+    return int(micro_credits.to_integral_value(ROUND_HALF_EVEN, EXACT))
 
 
 def in_credits(micro_credits: int) -> Decimal:
     """The exact number of credits."""
-    return Decimal(micro_credits) / MICRO_CREDITS
+    return EXACT.divide(Decimal(micro_credits), MICRO_CREDITS)
 
 
 def shown(micro_credits: int | None, *, vietnamese: bool = False) -> str:
@@ -31,13 +34,13 @@ def shown(micro_credits: int | None, *, vietnamese: bool = False) -> str:
     if micro_credits is None:
         return "-"
     amount = in_credits(micro_credits)
-    size = abs(amount)
-    if micro_credits % MICRO_CREDITS == 0 or size >= 100:
-        text = f"{amount:,.0f}"
-    elif size >= 1:
-        text = f"{amount:,.2f}"
-    else:
-        text = f"{amount:.6f}".rstrip("0")
+    with localcontext(EXACT):
+        if micro_credits % MICRO_CREDITS == 0 or abs(amount) >= 100:
+            text = f"{amount:,.0f}"
+        elif abs(amount) >= 1:
+            text = f"{amount:,.2f}"
+        else:
+            text = f"{amount:.6f}".rstrip("0")
     if vietnamese:
         return text.translate(str.maketrans(",.", ".,")) + " ₫"
     return f"{text} VND"

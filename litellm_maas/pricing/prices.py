@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from litellm_maas import data_files
 
@@ -31,8 +31,22 @@ def _number(value: object) -> object:
     return Decimal(repr(value))
 
 
-_Positive = Annotated[Decimal, BeforeValidator(_number), Field(gt=0, le=10**9, allow_inf_nan=False)]
-_Credits = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, le=10**12, decimal_places=6, allow_inf_nan=False)]
+_HIGHEST = 10**9
+"""Of a price or a rate. A call of as many tokens as are believed then still costs what a ledger can hold."""
+
+_Positive = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    Field(gt=0, le=_HIGHEST, allow_inf_nan=False),
+    # Pydantic's own schema of a decimal allows text, and names its bounds in words that no editor knows.
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": _HIGHEST}),
+]
+_Credits = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    Field(ge=0, le=_HIGHEST, decimal_places=6, allow_inf_nan=False),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": _HIGHEST}),
+]
 
 
 class _Strict(BaseModel):

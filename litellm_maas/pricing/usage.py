@@ -148,7 +148,9 @@ def _count(raw: Mapping[str, Any], name: str, found: list[str]) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        found.append(f"{name} is {str(value)[:40]!r}, not a whole number")
+        # What kind of thing it is, and no text: that could be anybody's words.
+        shown = str(value) if isinstance(value, (bool, float)) else f"a {type(value).__name__}"
+        found.append(f"{name} is {shown}, not a whole number")
         return 0
     if not 0 <= value <= LARGEST_COUNT:
         found.append(f"{name} is {value if abs(value) < 10**20 else 'absurdly large'}, which no call can use")

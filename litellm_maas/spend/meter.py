@@ -62,7 +62,7 @@ def cost(model_id: str, usage: Usage, at: dt.datetime, host_kind: HostKind, book
     micro_credits = price.micro_credits(usage) if price is not None else None
     if price is None or micro_credits is None:
         return Cost(None, "unpriced", usage)
-    return Cost(micro_credits, price.basis, usage, price.saved_micro_credits(usage), price.source)
+    return Cost(micro_credits, price.basis, usage, price.saved_micro_credits(usage), price.source_of(usage))
 
 
 @dataclass(slots=True)

@@ -190,6 +190,14 @@ _MIGRATIONS = (
 VERSION = len(_MIGRATIONS)
 
 
+def is_foreign(connection: sqlite3.Connection) -> bool:
+    """Whether an SQLite file is something else than a ledger, or than an empty file that can become one."""
+    # In this order: another process may be making the tables, and marks the file together with them.
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    return bool(tables) and bool(application_id != APPLICATION_ID)
+
+
 def migrate(connection: sqlite3.Connection) -> int:
     """Bring an SQLite ledger to this version; the version that it has afterwards, which may be a newer one.
 

@@ -29,6 +29,8 @@ from litellm_maas.spend.ledger import (
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.000_1, 0.01
 """Seconds between two attempts to insert while somebody else is writing."""
+_WAIT_TO_MAKE = 5.0
+"""Seconds for which another process may take to make the file."""
 
 
 class SqliteLedger(Ledger):
@@ -45,10 +47,10 @@ class SqliteLedger(Ledger):
     """
 
     def __init__(self, path: Path, *, synchronous: Synchronous = "normal", read_only: bool = False) -> None:
-        self.path = path
+        self.path = path.absolute()
         self._synchronous = synchronous
         self._read_only = read_only
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         with self._errors():
@@ -59,21 +61,23 @@ class SqliteLedger(Ledger):
 
         Args:
             event: The event.
-            wait: Seconds to wait for another writer. 0 never waits, neither for a process nor for a thread.
+            wait: Seconds to wait for another writer. 0 never waits, neither for a process nor for a thread, nor until
+                a file that was deleted or replaced is opened again.
 
         Raises:
             LedgerBusyError: Another writer took longer than that.
             LedgerError: It cannot be written.
         """
         deadline = time.monotonic() + wait
-        if not self._lock.acquire(blocking=wait > 0):
+        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of this.
+        if not self._lock.acquire(timeout=wait):
             raise LedgerBusyError(f"{self.path} is being written to")
         try:
             row, pause = row_of(event), _SHORTEST_PAUSE
             while True:
                 try:
                     with self._errors():
-                        return self._usable().execute(INSERT_EVENT, row).rowcount > 0
+                        return self._usable(wait).execute(INSERT_EVENT, row).rowcount > 0
                 except LedgerBusyError:
                     if time.monotonic() + pause > deadline:
                         raise
@@ -141,7 +145,7 @@ class SqliteLedger(Ledger):
 
     def abandon(self) -> None:
         """Forget the connection without closing it, in the child of a fork: it is the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         if self._connection is not None:
             _abandoned.append(self._connection)
             self._connection = None
@@ -157,7 +161,7 @@ class SqliteLedger(Ledger):
                 connection.execute("ROLLBACK")
                 raise
 
-    def _usable(self) -> sqlite3.Connection:
+    def _usable(self, wait: float) -> sqlite3.Connection:
         """The connection for inserts, opened again if the file was deleted or replaced since."""
         try:
             status = os.stat(self.path)  # noqa: PTH116 - on every write, and a tenth of the price
@@ -166,25 +170,58 @@ class SqliteLedger(Ledger):
             identity = None
         connection = self._connection
         if connection is None or identity != self._identity:
+            if wait == 0:
+                raise LedgerBusyError(f"{self.path} has to be opened again")
             self._connection = None
-            if connection is not None:
-                connection.close()
-            connection = self._connection = self._open()
+            connection = self._connection = self._open(connection)
         return connection
 
-    def _open(self) -> sqlite3.Connection:
-        if not self._read_only:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Made before SQLite would make it readable to everybody.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+    def _open(self, previous: sqlite3.Connection | None = None) -> sqlite3.Connection:
+        """The file, opened; `previous` is the connection to one that was deleted or replaced."""
+        try:
+            if self._read_only or (self.path.exists() and self.path.stat().st_size):
+                return self._opened()
+            return self._made(previous)
+        finally:
+            if previous is not None:
+                previous.close()
+
+    def _made(self, previous: sqlite3.Connection | None) -> sqlite3.Connection:
+        """The file, made and opened, unless another process is faster.
+
+        Whoever deletes a ledger that is in use leaves its log and the index of it behind. Shared by two ledgers, the
+        deleted one that some process still has open and the new one, they would destroy both.
+        """
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - once in the life of a ledger
+
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with FileLock(f"{self.path}.lock", timeout=_WAIT_TO_MAKE, mode=0o600):
+                if not self.path.exists():
+                    if previous is not None:
+                        # Where the file was not deleted but moved, it gets what its log holds.
+                        with contextlib.suppress(sqlite3.Error):
+                            previous.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                    for left_behind in ("-wal", "-shm"):
+                        Path(f"{self.path}{left_behind}").unlink(missing_ok=True)
+                    # SQLite would make it readable to everybody.
+                    os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+                # SQLite lets only one process at a time begin a log, and the others do not wait for it.
+                return self._opened()
+        except Timeout:
+            raise LedgerBusyError(f"{self.path} is being made by another process that does not end") from None
+
+    def _opened(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
             version = schema.migrate(connection) if not self._read_only else self._version(connection)
-            if version != schema.VERSION:
+            if version > schema.VERSION:
                 raise LedgerError(
                     f"{self.path} is a ledger of version {version}, this package writes version {schema.VERSION}; "
                     "update litellm-maas, or set MAAS_LEDGER to another file"
                 )
+            if version < schema.VERSION:
+                raise LedgerError(f"{self.path} is a ledger of version {version}; the next recorded call updates it")
             status = self.path.stat()
             # `insert` waits by itself: SQLite would wait a whole millisecond at least, a healthy insert takes a tenth.
             connection.execute("PRAGMA busy_timeout = 0")
@@ -195,9 +232,11 @@ class SqliteLedger(Ledger):
         return connection
 
     def _connect(self) -> sqlite3.Connection:
-        uri = f"{self.path.absolute().as_uri()}?mode={'ro' if self._read_only else 'rwc'}"
+        uri = f"{self.path.absolute().as_uri()}?mode={'ro' if self._read_only else 'rw'}"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
         try:
+            if schema.is_foreign(connection):
+                raise LedgerError(f"{self.path} is no ledger but another program's; set MAAS_LEDGER to another file")
             if not self._read_only:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(f"PRAGMA synchronous = {self._synchronous}")
