@@ -68,6 +68,10 @@ class Ledger(ABC):
     def damage(self) -> list[str]:
         """What the database itself finds wrong with its files."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what it holds open."""
+
     def events(self, since: dt.datetime | None = None, until: dt.datetime | None = None) -> Iterator[Event]:
         """The events that began in a period, oldest first, as their latest corrections say.
 

@@ -9,23 +9,17 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-import platformdirs
-
 from litellm_maas import settings
 from litellm_maas.errors import DataFileError, SettingsError
 from litellm_maas.pricing import book
 from litellm_maas.pricing.book import DollarPrice, PriceBook
 from litellm_maas.spend.meter import Cost
+from litellm_maas.spend.opening import ledger_in_force
 from litellm_maas.spend.recorder import Recorder
 
 logger = logging.getLogger("litellm_maas")
 
 _REMEMBERED_COSTS = 10_000
-
-
-def default_ledger() -> Path:
-    """`ledger.db` in the user's data folder."""
-    return Path(platformdirs.user_data_dir("litellm-maas", appauthor=False)) / "ledger.db"
 
 
 class Tracking:
@@ -62,7 +56,7 @@ class Tracking:
 
     def recorder(self) -> Recorder:
         """The recorder of the ledger in force."""
-        path = self._ledger or Path(settings.ledger() or default_ledger())
+        path = self._ledger or Path(ledger_in_force())
         if (found := self._recorders.get(path)) is None:
             with self._lock:
                 found = self._recorders.setdefault(path, Recorder(path, _synchronous()))
