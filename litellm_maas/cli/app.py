@@ -13,7 +13,9 @@ from litellm_maas.version import __version__
 _COMMANDS = {
     "demo": "Show a stream, a tool call and a fallback; offline, no key needed.",
     "models": "List the models that the key can see, with their prices.",
+    "prices": "Show the price lists, and what a call would cost.",
     "sandbox": "Run an offline MaaS on this machine.",
+    "spend": "Show where the credits went.",
 }
 
 

@@ -17,6 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from litellm_maas import data_files
 
 OFFICIAL_FILE = Path(__file__).with_name("prices.yaml")
+SCHEMA_FILE = Path(__file__).with_name("prices.schema.json")
+"""What `json_schema` gives, shipped so that editors need no Python; `litellm-maas prices schema` prints it."""
 VENDOR_ZONE = dt.timezone(dt.timedelta(hours=7), "Asia/Ho_Chi_Minh")
 """Price lists change at midnight there (vendor documentation gives days only). Vietnam has no daylight saving."""
 
@@ -73,7 +75,7 @@ class PriceList(_Strict):
     first_day: dt.date | None = Field(alias="from", description="The first day on which it holds; null if not known.")
     end_day: dt.date | None = Field(alias="to", description="The first day on which it no longer holds; null if open.")
     source: str = Field(description="The document that the prices were read from.")
-    read: str | None = Field(default=None, description="When it was read.")
+    read: dt.date | str | None = Field(default=None, description="When it was read.")
     ids: Literal["official", "inferred"] = Field(default="official", description="Whether the source itself has ids.")
     note: str | None = None
     models: Mapping[str, PriceEntry]
@@ -152,4 +154,5 @@ def read(file: Path, kind: type[_File]) -> _File:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a price file, for editors."""
-    return PriceFile.model_json_schema(by_alias=True)
+    schema = PriceFile.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema

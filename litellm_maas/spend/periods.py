@@ -11,6 +11,8 @@ from litellm_maas.errors import SettingsError
 
 DEFAULT_ZONE = "Asia/Ho_Chi_Minh"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+# What is computed with, in any zone and in microseconds since 1970, without leaving Python's calendar.
+_FIRST, _LAST = (dt.datetime(year, 1, 1, tzinfo=dt.timezone.utc) for year in (1970, 9000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,15 @@ def zone(name: str) -> dt.tzinfo:
         raise SettingsError(f"{name!r} is no time zone; write it like {DEFAULT_ZONE} or Europe/Paris") from None
 
 
+def now(zone: dt.tzinfo) -> dt.datetime:
+    """This moment, in a zone."""
+    return dt.datetime.now(zone)
+
+
 def named(name: str, now: dt.datetime) -> Period:
     """The period `today`, `week`, `month` or `all` around a moment, in that moment's zone."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    # Where clocks go back over midnight, the day begins at the first of the two.
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if name == "all":
         return Period(None, None)
     if name == "week":
@@ -59,13 +67,26 @@ def moment(text: str, now: dt.datetime) -> dt.datetime:
     text = text.strip()
     if text in ("today", "yesterday"):
         return named("today", now - dt.timedelta(days=text == "yesterday")).since or now
-    if ago := re.fullmatch(r"(\d+)([mhdw])", text):
-        return now - dt.timedelta(**{_UNITS[ago.group(2)]: int(ago.group(1))})
     try:
+        if ago := re.fullmatch(r"(\d+)([mhdw])", text):
+            return _ago(now, int(ago.group(1)), ago.group(2))
         # Python 3.10 does not know the Z.
         found = dt.datetime.fromisoformat(re.sub(r"Z$", "+00:00", text))
-    except ValueError:
+        if found.tzinfo is None:
+            found = found.replace(tzinfo=now.tzinfo)
+        if not _FIRST < found < _LAST:
+            raise ValueError
+        return found
+    except (ValueError, OverflowError):
         raise SettingsError(
             f"{text!r} is no moment; write a date (2026-11-01), a time (2026-11-01T15:30), or how long ago (7d, 2h)"
         ) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=now.tzinfo)
+
+
+def _ago(now: dt.datetime, number: int, unit: str) -> dt.datetime:
+    back = dt.timedelta(**{_UNITS[unit]: number})
+    # Days are days on the calendar, whatever the clocks did meanwhile; hours are hours that went by.
+    found = now - back if unit in "dw" else (now.astimezone(dt.timezone.utc) - back).astimezone(now.tzinfo)
+    if found < _FIRST:
+        raise OverflowError
+    return found

@@ -29,6 +29,9 @@ class Database:
     address: SecretStr
     name: str
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def spool(self) -> Path:
         """The ledger file on this machine in which events are committed before they are sent to the database."""

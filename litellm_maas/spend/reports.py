@@ -53,6 +53,7 @@ _IN_EVENTS = {
 GROUPS = tuple(_IN_EVENTS)
 _Sums = tuple[tuple[Any, ...], str, Sequence[int]]
 _TIMES = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d %H:00", "cycle": "%Y-%m-%d %H:%M"}
+_STEPS = {"day": dt.timedelta(days=1), "hour": _HOUR, "cycle": dt.timedelta(minutes=5)}
 
 
 @dataclass
@@ -138,17 +139,44 @@ def report(
         total.add(basis, sums)
         for key in _keys(by, values, zone) if by else ():
             groups.setdefault(key, Total()).add(basis, sums)
-    in_time = any(name in _TIMES for name in by)
+    times = [position for position, name in enumerate(by) if name in _TIMES]
     # The hourly sums of a corrected event's old basis stay behind as zeros.
     found = [(key, group) for key, group in groups.items() if group.calls]
-    found.sort(key=(lambda pair: pair[0]) if in_time else (lambda pair: (-pair[1].micro_credits, pair[0])))
+    # An empty list of times is the same for all, an amount that does not count too.
+    found.sort(key=lambda pair: ([pair[0][i] for i in times], 0 if times else -pair[1].micro_credits, pair[0]))
     return Report(total, dict(found))
+
+
+def is_time(name: str) -> bool:
+    """Whether a group is a stretch of time."""
+    return name in _TIMES
+
+
+def timeline(name: str, first: str, last: str, zone: dt.tzinfo) -> list[str]:
+    """All groups of time from one to another, those without an event included.
+
+    Args:
+        name: `day`, `hour` or `cycle`.
+        first: The first group, as a report calls it.
+        last: The last one.
+        zone: The report's zone.
+    """
+    text, step = _TIMES[name], _STEPS[name]
+    at = dt.datetime.strptime(first, text).replace(tzinfo=zone)
+    found = {first: None}
+    while at.strftime(text) < last:
+        # Days are stepped by the calendar; what is shorter by the time that goes by, whatever clocks do.
+        at = at + step if name == "day" else (at.astimezone(dt.timezone.utc) + step).astimezone(zone)
+        found[at.strftime(text)] = None
+    return list(found)
 
 
 def _sums(
     ledger: Ledger, period: Period, zone: dt.tzinfo, by: Sequence[str], model: str | None, tag: str | None
 ) -> Iterator[_Sums]:
-    summed = tag is None and all(name in _IN_HOURLY for name in by) and _has_whole_hours(zone)
+    summed = tag is None and all(name in _IN_HOURLY for name in by)
+    if summed and any(name in _TIMES for name in by):
+        summed = _has_whole_hours(ledger, zone)
     hours, rest = _whole_hours(period) if summed else (None, [period])
     if hours is not None:
         yield from _of_hours(ledger, hours, by, model)
@@ -229,10 +257,12 @@ def _tags(column: str | None) -> list[Any]:
     return tags
 
 
-def _has_whole_hours(zone: dt.tzinfo) -> bool:
-    """Whether hours begin in this zone when they begin in UTC."""
-    offset = dt.datetime.now(zone).utcoffset() or dt.timedelta(0)
-    return offset % _HOUR == dt.timedelta(0)
+def _has_whole_hours(ledger: Ledger, zone: dt.tzinfo) -> bool:
+    """Whether hours begin in this zone when they begin in UTC, on every day that the ledger knows."""
+    ((first, last),) = ledger.query("SELECT min(hour), max(hour) FROM hourly")
+    hours = () if first is None else range(first, last + 24, 24)
+    days = (moment(hour * MICROSECONDS_PER_HOUR).astimezone(zone) for hour in hours)
+    return all((day.utcoffset() or dt.timedelta(0)) % _HOUR == dt.timedelta(0) for day in days)
 
 
 def _floor(moment_: dt.datetime) -> dt.datetime:

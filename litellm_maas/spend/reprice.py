@@ -18,12 +18,16 @@ class Change:
         events: Events whose cost or basis changes.
         before: Micro-credits of those events until now; unpriced ones count nothing.
         after: The same by the new prices.
+        newly_priced: Events that had no price until now.
+        newly_unpriced: Events that have none any more.
     """
 
     model: str
     events: int = 0
     before: int = 0
     after: int = 0
+    newly_priced: int = 0
+    newly_unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +69,6 @@ def reprice(ledger: Ledger, book: PriceBook, period: Period, reason: str, model:
         change.events += 1
         change.before += event.micro_credits or 0
         change.after += new.micro_credits or 0
+        change.newly_priced += event.micro_credits is None and new.micro_credits is not None
+        change.newly_unpriced += event.micro_credits is not None and new.micro_credits is None
     return Repricing(tuple(changes.values()), tuple(corrections))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from litellm_maas.pricing import book
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.ledger import Ledger
-from litellm_maas.spend.schema import SUM_OF_EVENT, SUMS
+from litellm_maas.spend.event import Event, iso
+from litellm_maas.spend.ledger import Ledger, moment
+from litellm_maas.spend.schema import DIMENSIONS, MICROSECONDS_PER_HOUR, SUM_OF_EVENT, SUMS, columns
 
 _MOST = 20
 """Rows that are named one by one; a ledger with more mistakes than that has one mistake."""
@@ -19,27 +20,53 @@ def verify(ledger: Ledger) -> list[str]:
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    problems = [*ledger.damage(), *_sums(ledger), *_orphans(ledger)]
-    rows = [f"event {event.event_id}: {problem}" for event in ledger.events() for problem in _row(event)]
-    problems += rows[:_MOST]
-    if len(rows) > _MOST:
-        problems.append(f"and {len(rows) - _MOST} events more")
-    return problems
+    if damage := ledger.damage():
+        return damage  # what is read from such a file says nothing
+    return [*_first(_sums(ledger), "sums"), *_orphans(ledger), *_first(_events(ledger), "problems with events")]
+
+
+def _first(problems: Iterable[str], what: str) -> Iterator[str]:
+    found = 0
+    for found, problem in enumerate(problems, 1):
+        if found <= _MOST:
+            yield problem
+    if found > _MOST:
+        yield f"and {found - _MOST} more {what}"
 
 
 def _sums(ledger: Ledger) -> Iterator[str]:
-    again = ", ".join(f"sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS)
-    (events,) = ledger.query(f"SELECT {again} FROM current_events")
-    (hours,) = ledger.query(f"SELECT {', '.join(f'sum({name})' for name in SUMS)} FROM hourly")
-    for name, of_events, of_hours in zip(SUMS, events, hours, strict=True):
-        if int(of_events or 0) != int(of_hours or 0):
-            yield f"{name}: the hourly sums say {int(of_hours or 0)}, the events {int(of_events or 0)}"
+    """Each row of the hourly sums that is not what its events add up to."""
+    keys = (f"started_at / {MICROSECONDS_PER_HOUR}", *(f"coalesce(\"{name}\", '')" for name in DIMENSIONS))
+    sums = (f"sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS)
+    grouped = ", ".join(map(str, range(1, len(keys) + 2)))
+    # One query, so that nothing is recorded between the two halves.
+    sql = f"""SELECT 0, {", ".join((*keys, *sums))} FROM current_events GROUP BY {grouped}
+    UNION ALL SELECT 1, hour, {columns((*DIMENSIONS, *SUMS))} FROM hourly"""
+    events: dict[tuple[Any, ...], tuple[int, ...]] = {}
+    hours: dict[tuple[Any, ...], tuple[int, ...]] = {}
+    for is_hour, *row in ledger.query(sql):
+        (hours if is_hour else events)[tuple(row[: len(keys)])] = tuple(map(int, row[len(keys) :]))
+    nothing = (0,) * len(SUMS)
+    for key in sorted({**events, **hours}):
+        of_events, of_hours = events.get(key, nothing), hours.get(key, nothing)
+        for name, right, wrong in zip(SUMS, of_events, of_hours, strict=True):
+            if right != wrong:
+                hour = iso(moment(key[0] * MICROSECONDS_PER_HOUR))
+                yield f"{name} of {key[1]} in the hour of {hour}: the hourly sums say {wrong}, the events {right}"
 
 
 def _orphans(ledger: Ledger) -> Iterator[str]:
     ((found,),) = ledger.query("SELECT count(*) FROM corrections WHERE event_id NOT IN (SELECT event_id FROM events)")
     if found:
         yield f"{found} corrections of events that are not there"
+
+
+def _events(ledger: Ledger) -> Iterator[str]:
+    try:
+        for event in ledger.events():
+            yield from (f"event {event.event_id}: {problem}" for problem in _row(event))
+    except (ValueError, TypeError) as error:
+        yield f"an event cannot be read ({error}); what comes after it was not checked"
 
 
 def _row(event: Event) -> Iterator[str]:

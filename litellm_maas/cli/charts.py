@@ -1,0 +1,66 @@
+"""Charts in the terminal: bars, or a sparkline where there are more values than lines to show them on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from litellm_maas.cli.tables import can_show
+
+MOST_BARS = 60
+"""Values that are drawn as bars; more become a sparkline."""
+
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_HEIGHTS = "▁▂▃▄▅▆▇█"
+_ASCII_HEIGHTS = "_.:-=+*#"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One value of a chart.
+
+    Attributes:
+        label: What it is the value of.
+        value: The value; below 0 counts as 0.
+        shown: The value as people write it.
+    """
+
+    label: str
+    value: int
+    shown: str
+
+
+def draw_bars(to: Console, bars: Sequence[Bar]) -> None:
+    """Draw each value as a bar, the largest as wide as there is room for."""
+    amounts = max(len(bar.shown) for bar in bars)
+    labels = min(max(cell_len(bar.label) for bar in bars), max(to.width - amounts - 12, 8))
+    room = max(to.width - labels - amounts - 4, 4)
+    most = max([1, *(bar.value for bar in bars)])
+    for bar in bars:
+        drawn = _bar(-(-max(bar.value, 0) * room * 8 // most))
+        label, amount = set_cell_size(bar.label, labels), f"{bar.shown:>{amounts}}"
+        to.print(Text.assemble(f"{label}  ", (f"{drawn:<{room}}", "cyan"), f"  {amount}"), soft_wrap=True)
+
+
+def draw_sparkline(to: Console, bars: Sequence[Bar]) -> None:
+    """Draw each value as one character, in lines as wide as the terminal, with the first label of each line."""
+    heights = _HEIGHTS if can_show(_HEIGHTS) else _ASCII_HEIGHTS
+    most = max([1, *(bar.value for bar in bars)])
+    labels = max(cell_len(bar.label) for bar in bars)
+    room = max(to.width - labels - 2, 8)
+    for start in range(0, len(bars), room):
+        heights_of_bars = (-(-bar.value * 8 // most) - 1 for bar in bars[start : start + room])
+        line = "".join(heights[height] if height >= 0 else " " for height in heights_of_bars)
+        to.print(Text.assemble(f"{set_cell_size(bars[start].label, labels)}  ", (line, "cyan")), soft_wrap=True)
+    highest = max(bars, key=lambda bar: bar.value)
+    to.print(Text(f"{len(bars)} values up to {bars[-1].label}; the highest is {highest.shown} ({highest.label})"))
+
+
+def _bar(eighths: int) -> str:
+    if not can_show(_EIGHTHS):
+        return "#" * (eighths // 8)
+    return _EIGHTHS[8] * (eighths // 8) + _EIGHTHS[eighths % 8].strip()

@@ -1,0 +1,235 @@
+"""`litellm-maas prices`: the price lists, and what a call would cost by them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from litellm_maas.cli import options, price_book, tables
+from litellm_maas.errors import MaasError, SettingsError
+from litellm_maas.pricing import prices
+from litellm_maas.pricing.book import Basis, PriceBook
+from litellm_maas.pricing.prices import VENDOR_ZONE, PriceEntry, PriceFile, PriceList
+from litellm_maas.pricing.usage import Usage
+from litellm_maas.spend import meter, periods
+
+_KINDS = ("input", "cached", "output")
+
+
+@click.group(name="prices", invoke_without_command=True)
+@options.as_json
+@click.pass_context
+def command(context: click.Context, /, *, as_json: bool) -> None:
+    """Show the price lists, and what a call would cost.
+
+    Prices are credits (1 credit = 1 VND) per 1,000,000 tokens. Your own file, named in MAAS_PRICES, goes first.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(list_command, as_json=as_json)
+    elif as_json:
+        raise click.UsageError(f"write --json after {context.invoked_subcommand}, where it belongs")
+
+
+@command.command(name="list")
+@options.as_json
+def list_command(*, as_json: bool) -> None:
+    """List the prices in force today."""
+    book = price_book.in_force()
+    today = dt.datetime.now(VENDOR_ZONE).date()
+    in_force = [(basis, each) for basis, each in book.lists() if each.holds_on(today)]
+    rows: dict[str, tuple[Basis, PriceList, PriceEntry]] = {}
+    for basis, price_list in in_force:
+        for model_id, entry in price_list.models.items():
+            rows.setdefault(model_id, (basis, price_list, entry))
+    if as_json:
+        unidentified = [_plain(basis, each, entry) for basis, each in in_force for entry in each.unidentified]
+        listed = [{"id": model_id, **_plain(*row)} for model_id, row in rows.items()]
+        tables.print_json({"models": listed, "unidentified": unidentified})
+        return
+    _show_list(rows, [price_list for _, price_list in in_force])
+
+
+@command.command(name="show")
+@click.argument("model_id", metavar="ID")
+@options.as_json
+def show_command(*, model_id: str, as_json: bool) -> None:
+    """Show the prices of one model over time."""
+    model_id, book = model_id.removeprefix("maas/"), price_book.in_force()
+    history = [(basis, each, each.models[model_id]) for basis, each in book.lists() if model_id in each.models]
+    if not history:
+        raise _unknown(model_id, book)
+    if as_json:
+        tables.print_json({"id": model_id, "prices": [_plain(*row) for row in history]})
+        return
+    table = tables.table(["from", "to", "basis"], _KINDS)
+    for basis, price_list, entry in history:
+        days = (str(day) if day else "-" for day in (price_list.first_day, price_list.end_day))
+        table.add_row(*days, basis, *_amounts(entry))
+    to = tables.console()
+    to.print(Text(model_id, style="bold"))
+    to.print(table)
+    for _, price_list, entry in history:
+        inferred = "; the list prints names, the id is inferred" if price_list.ids == "inferred" else ""
+        printed = f", as {entry.name}" if entry.name else ""
+        to.print(Text(f"{price_list.name}: {price_list.source}{printed}{inferred}."))
+        for line in (*_images(entry), *filter(None, (entry.note, price_list.note))):
+            to.print(Text(f"  {line}"))
+
+
+@command.command(name="check")
+@click.argument("file", type=click.Path(path_type=Path))
+def check_command(*, file: Path) -> None:
+    """Check a price file of your own; a mistake is shown with its file, line and field."""
+    content = prices.read(file, PriceFile)
+    models = {model_id for price_list in content.lists for model_id in price_list.models}
+    estimate = f", estimates at {content.estimate.vnd_per_usd} VND per dollar" if content.estimate else ""
+    click.echo(f"OK: {len(content.lists)} lists with prices of {len(models)} models{estimate}.")
+
+
+@command.command(name="cost")
+@click.argument("model_id", metavar="ID")
+@click.option("--input", "input_tokens", type=click.IntRange(min=0), default=0, help="Input tokens, cached included.")
+@click.option("--cached", type=click.IntRange(min=0), default=0, help="How many of them come from the cache.")
+@click.option("--output", type=click.IntRange(min=0), default=0, help="Output tokens, reasoning included.")
+@click.option("--images", type=click.IntRange(min=0), default=0, help="Images.")
+@click.option("--size", help="Their size, such as 1024x1024.")
+@click.option("--quality", help="Their quality, such as high.")
+@click.option("--at", metavar="TIME", help="When; a date (2026-08-02) or a time, in Asia/Ho_Chi_Minh.")
+@options.as_json
+def cost_command(*, model_id: str, input_tokens: int, cached: int, at: str | None, as_json: bool, **used: Any) -> None:
+    """Show what a call would cost."""
+    if cached > input_tokens:
+        raise SettingsError(f"--cached {cached} is more than --input {input_tokens}; cached tokens are a part of them")
+    model_id, book = model_id.removeprefix("maas/"), price_book.in_force()
+    now = periods.now(VENDOR_ZONE)
+    when = now if at is None else periods.moment(at, now)
+    usage = Usage(
+        input_tokens,
+        cached,
+        used["output"],
+        images=used["images"],
+        image_size=used["size"],
+        image_quality=used["quality"],
+    )
+    found = meter.cost(model_id, usage, when, "payg", book)
+    if found.micro_credits is None:
+        raise _no_price(model_id, when, book)
+    if as_json:
+        tables.print_json(
+            {
+                "id": model_id,
+                "at": when.isoformat(),
+                **found.as_dict(),
+                "saved_micro_credits": found.saved_micro_credits,
+                "price_source": found.price_source,
+            }
+        )
+        return
+    click.echo(f"{tables.money(found.micro_credits)} ({found.basis}: {found.price_source})")
+    if found.saved_micro_credits:
+        click.echo(f"Cached tokens save {tables.money(found.saved_micro_credits)} of the input price.")
+
+
+@command.command(name="schema")
+def schema_command() -> None:
+    """Print the JSON Schema of a price file, for editors that check while you type."""
+    tables.print_json(prices.json_schema())
+
+
+def _show_list(rows: dict[str, tuple[Basis, PriceList, PriceEntry]], lists: Iterable[PriceList]) -> None:
+    has_own = any(basis != "official" for basis, _, _ in rows.values())
+    table = tables.table(["model", *(["basis"] if has_own else [])], _KINDS)
+    notes, images = [], []
+    for model_id, (basis, price_list, entry) in rows.items():
+        name = Text(model_id)
+        if price_list.ids == "inferred":
+            name.append("*", style="dim")
+        if entry.note:
+            notes.append(f"{model_id}: {entry.note}")
+            name.append(f" ({len(notes)})", style="dim")
+        table.add_row(name, *([basis] if has_own else []), *_amounts(entry))
+        images += [f"{model_id}: {line}" for line in _images(entry)]
+    to = tables.console()
+    to.print(table)
+    to.print(Text("\nVND per 1,000,000 tokens; where no cache price is listed, cached tokens cost the input price."))
+    for line in (*images, *(f"({position}) {note}" for position, note in enumerate(notes, 1))):
+        to.print(Text(line))
+    for price_list in lists:
+        to.print(Text(f"\n{price_list.name}: {price_list.source}"))
+        if price_list.ids == "inferred":
+            to.print(Text("* It prints names only; ids are inferred from ids seen in use."))
+        if price_list.unidentified:
+            names = ", ".join(entry.name or "?" for entry in price_list.unidentified)
+            to.print(Text(f"Listed with a price, but with no known id: {names}."))
+
+
+def _amounts(entry: PriceEntry) -> Iterator[str]:
+    for kind in _KINDS:
+        amount: Decimal | None = getattr(entry, kind)
+        yield "-" if amount is None else tables.number(_json_number(amount))
+
+
+def _images(entry: PriceEntry) -> Iterator[str]:
+    for size, qualities in (entry.images or {}).items():
+        each = ", ".join(f"{quality} {tables.number(_json_number(price))}" for quality, price in qualities.items())
+        yield f"an image of {size}: {each} VND"
+
+
+def _plain(basis: Basis, price_list: PriceList, entry: PriceEntry) -> dict[str, Any]:
+    images = {size: {quality: _json_number(price) for quality, price in qualities.items()}
+              for size, qualities in (entry.images or {}).items()}  # fmt: skip
+    amounts: dict[str, Decimal | None] = {kind: getattr(entry, kind) for kind in _KINDS}
+    return {
+        "name": entry.name,
+        **{kind: None if amount is None else _json_number(amount) for kind, amount in amounts.items()},
+        "images": images or None,
+        "basis": basis,
+        "ids": price_list.ids,
+        "list": price_list.name,
+        "from": price_list.first_day and price_list.first_day.isoformat(),
+        "to": price_list.end_day and price_list.end_day.isoformat(),
+        "source": price_list.source,
+        "note": entry.note,
+    }
+
+
+def _json_number(amount: Decimal) -> float:
+    return int(amount) if amount == amount.to_integral_value() else float(amount)
+
+
+def _unknown(model_id: str, book: PriceBook) -> MaasError:
+    """What to say of an id that no list has: its near misses, or that the vendor prints it without an id."""
+    printed = {entry.name: entry for _, each in book.lists() for entry in each.unidentified if entry.name}
+    if (name := next((name for name in printed if name.lower() == model_id.lower()), None)) is not None:
+        return MaasError(
+            f"the vendor lists {name} with a price, but its id is not known; put the id that works for you with that "
+            "price into a file of your own (MAAS_PRICES)"
+        )
+    ids = dict.fromkeys(known for _, each in book.lists() for known in each.models)
+    tails = {known.rpartition("/")[2].lower(): known for known in ids}
+    near = [known for known in ids if model_id and model_id.lower() in known.lower()]
+    near += difflib.get_close_matches(model_id, ids, cutoff=0.5)
+    near += [tails[tail] for tail in difflib.get_close_matches(model_id.rpartition("/")[2].lower(), tails)]
+    if near:
+        return MaasError(f"no list has a price for {model_id}; did you mean {', '.join(dict.fromkeys(near[:4]))}?")
+    return MaasError(f"no list has a price for {model_id}; `litellm-maas prices` lists those that have one")
+
+
+def _no_price(model_id: str, when: dt.datetime, book: PriceBook) -> MaasError:
+    """What to say where a list has the model, but not on that day or not for what was asked."""
+    price = book.price(model_id, when)
+    see = f"see `litellm-maas prices show {model_id}`"
+    if price is not None:
+        return MaasError(
+            f"{price.source} has {model_id}, but no price for every kind of token or image asked for; {see}"
+        )
+    if any(model_id in each.models for _, each in book.lists()):
+        return MaasError(f"no list has a price for {model_id} on {when:%Y-%m-%d}; {see}")
+    return _unknown(model_id, book)

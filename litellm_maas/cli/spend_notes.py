@@ -1,0 +1,102 @@
+"""What a person should know about a total beside its sum, in plain words, with the command to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from litellm_maas.cli import tables
+from litellm_maas.cli.options import Asked
+from litellm_maas.cli.spend_tables import calls_in_words
+from litellm_maas.spend.opening import Waiting
+from litellm_maas.spend.place import Database
+from litellm_maas.spend.reports import Total
+
+_MOST_MODELS = 5
+
+_HOW_TO_RECORD = (
+    "litellm_maas.track_spend()                       in a program, once",
+    "MAAS_TRACK_SPEND=1                               for every program that imports litellm_maas",
+    "litellm.callbacks = [litellm_maas.spend_logger]  in a proxy's config: callbacks: [litellm_maas.spend_logger]",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark, and the commands that follow from it."""
+
+    text: str
+    commands: tuple[str, ...] = ()
+
+
+def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | None) -> Iterator[Note]:
+    """The remarks on a total.
+
+    Args:
+        total: The total.
+        unpriced: Calls without a price, by model.
+        asked: What was asked for.
+        since: The first day of the period, where nobody typed one.
+    """
+    if total.unpriced_calls:
+        yield Note(
+            f"{calls_in_words(total.unpriced_calls)} without a price {_are(total.unpriced_calls)} in no sum: "
+            f"{_models(unpriced)}. Put the price into a file of your own (begin with configs/prices.example.yaml), "
+            "name the file in MAAS_PRICES, and price what is recorded:",
+            (asked.command("reprice", since=since), asked.command("reprice", "--apply", since=since)),
+        )
+    if total.estimated_calls:
+        yield Note(
+            f"{calls_in_words(total.estimated_calls)} with estimated tokens: the gateway's own count never came, "
+            "mostly because a stream was given up. They are in the sums, as estimates. To see them:",
+            (asked.command("export", "--only estimated", since=since),),
+        )
+    if total.anomalies:
+        yield Note(
+            f"{calls_in_words(total.anomalies)} with a usage report that cannot be true. Impossible counts are not "
+            "priced; cached tokens beyond the input are cut down to it. To see them:",
+            (asked.command("export", "--only anomalies", since=since),),
+        )
+    if "estimate" in total.by_basis:
+        yield Note(
+            f"{tables.money(total.by_basis['estimate'])} of it is a guess from LiteLLM's dollar prices, because your "
+            "price file has `estimate` switched on and no list prices these models."
+        )
+    if total.saved_micro_credits > 0:
+        yield Note(f"Cached tokens saved {tables.money(total.saved_micro_credits)} against the input price.")
+    elif total.saved_micro_credits < 0:
+        yield Note(
+            f"Cached tokens cost {tables.money(-total.saved_micro_credits)} more than plain ones: a list prints "
+            "a cache price above the input price. To see which:",
+            ("litellm-maas prices",),
+        )
+
+
+def nothing_recorded(ledger: Path | Database) -> Note:
+    """The remark on a ledger that is not there, or empty."""
+    return Note(f"No spend is recorded in {ledger} yet. Recording is switched on by one of:", _HOW_TO_RECORD)
+
+
+def waiting_note(waiting: Waiting) -> Note | None:
+    """The remark on events that are not in the ledger yet."""
+    if not waiting.events and waiting.problem is None:
+        return None
+    events = f"{tables.number(waiting.events)} event{'' if waiting.events == 1 else 's'}"
+    why = f" ({waiting.problem})" if waiting.problem else ", because their files hold no event"
+    return Note(
+        f"{events} beside the ledger {_are(waiting.events)} in no sum{why}. They are recorded by the next call or "
+        "command that can write to the ledger."
+    )
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _models(unpriced: dict[str, int]) -> str:
+    most = sorted(unpriced.items(), key=lambda pair: (-pair[1], pair[0]))
+    named = [f"{tables.printable(model)} ({tables.number(calls)})" for model, calls in most[:_MOST_MODELS]]
+    if len(most) > _MOST_MODELS:
+        named.append(f"{len(most) - _MOST_MODELS} models more")
+    return ", ".join(named)

@@ -1,0 +1,113 @@
+"""What every command prints with: money and numbers as people write them, tables, JSON and CSV.
+
+Colours are rich's business: only on a terminal, and never with NO_COLOR.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from litellm_maas.pricing.credits import shown
+
+NARROW = 80
+"""Columns up to which a table takes its narrow form."""
+
+_VIETNAMESE = str.maketrans(",.", ".,")
+_STEPS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Standard output, or standard error, without rich's own ideas of what a number or a path is."""
+    return Console(highlight=False, markup=False, emoji=False, stderr=stderr)
+
+
+def vietnamese() -> bool:
+    """Whether the locale writes amounts as Vietnamese does. The first of these variables that is set decides."""
+    names = (os.environ.get(name) for name in ("LC_ALL", "LC_MONETARY", "LANG"))
+    return next((name for name in names if name), "").lower().startswith("vi")
+
+
+def can_show(characters: str) -> bool:
+    """Whether standard output has these characters."""
+    try:
+        characters.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def money(micro_credits: int | None) -> str:
+    """An amount in the user's locale: ``1,234,567 VND`` or ``1.234.567 ₫``; a dash where it is not known."""
+    text = shown(micro_credits, vietnamese=vietnamese())
+    return text if can_show(text) else text.replace("₫", "VND")
+
+
+def number(value: float) -> str:
+    """A number in the user's locale."""
+    return _localised(f"{value:,}")
+
+
+def short_number(value: int) -> str:
+    """A number in at most six characters, such as ``1.23M``; exact up to 9,999."""
+    for size, letter in _STEPS if abs(value) >= 10_000 else ():
+        # Rounded before it is compared, or 999,999 would be 1000k.
+        scaled = float(f"{value / size:.3g}")
+        if abs(scaled) >= 1:
+            decimals = 2 if abs(scaled) < 10 else 1 if abs(scaled) < 100 else 0
+            return _localised(f"{scaled:,.{decimals}f}") + letter
+    return number(value)
+
+
+def printable(text: str) -> str:
+    """A text from outside without what would move a terminal's cursor or change its colours."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def table(texts: Sequence[str], numbers: Sequence[str]) -> Table:
+    """An empty table: columns of text, which fold where there is no room, and columns of numbers, which never do."""
+    made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in texts:
+        made.add_column(heading, overflow="fold")
+    for heading in numbers:
+        made.add_column(heading, justify="right", no_wrap=True)
+    return made
+
+
+def fits(made: Table, to: Console) -> bool:
+    """Whether a table can be printed without folding anything."""
+    return to.measure(made).maximum <= to.width
+
+
+def say(to: Console, text: str, *commands: str) -> None:
+    """A remark in words, and the commands to type next, each on a line of its own so that it can be copied."""
+    to.print()
+    to.print(Text(text))
+    for command in commands:
+        to.print(Text(f"  {command}", style="cyan"), soft_wrap=True)
+
+
+def print_json(data: Any) -> None:
+    """Data as JSON, readable where the output has the characters."""
+    text = json.dumps(data, ensure_ascii=False, indent=2)
+    click.echo(text if can_show(text) else json.dumps(data, indent=2))
+
+
+def print_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Rows as CSV with a header; what is not there is an empty cell."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+
+
+def _localised(text: str) -> str:
+    return text.translate(_VIETNAMESE) if vietnamese() else text
