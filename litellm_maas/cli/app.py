@@ -11,7 +11,7 @@ from litellm_maas.errors import MaasError
 from litellm_maas.version import __version__
 
 _COMMANDS = {
-    "demo": "Show a stream, a tool call and a fallback; offline, no key needed.",
+    "demo": "Show a stream, a tool call, a fallback and the bill; offline, no key needed.",
     "models": "List the models that the key can see, with their prices.",
     "prices": "Show the price lists, and what a call would cost.",
     "sandbox": "Run an offline MaaS on this machine.",

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import functools
 import logging
 import os
 import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 import litellm_maas
 from litellm_maas import settings
+from litellm_maas.cli import spend
+from litellm_maas.errors import MaasError
+from litellm_maas.pricing.credits import shown
 from litellm_maas.sandbox import Fault, Sandbox
+from litellm_maas.spend import reports
+from litellm_maas.spend.periods import Period
+from litellm_maas.spend.sqlite import SqliteLedger
 
+_TAG = "demo"
 _QUESTION = "Thủ đô của Việt Nam ở đâu?"
 _WEATHER = {
     "type": "function",
@@ -27,7 +39,7 @@ _WEATHER = {
 @click.command(name="demo")
 @click.option("--live/--offline", default=None, help="Use the live gateway (costs a few credits), or the sandbox.")
 def command(*, live: bool | None) -> None:
-    """Show a stream, a tool call and a fallback.
+    """Show a stream, a tool call and a fallback, and what they cost.
 
     Without a key it runs against an offline MaaS on this machine. With MAAS_API_KEY set it offers the live gateway.
     """
@@ -38,40 +50,55 @@ def command(*, live: bool | None) -> None:
             and click.confirm("MAAS_API_KEY is set. Use the live gateway? It costs a few credits", default=False)
         )
     if live:
-        _run({})
+        _run({}, None)
         return
-    with Sandbox() as sandbox:
+    with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
         # The first model is down, so that the last step has something to fall back from.
         sandbox.faults.add(
             Fault(status=503, body={"message": "model not responding"}, times=None, model="openai/gpt-4o-mini")
         )
         click.echo(f"An offline MaaS answers on {sandbox.url}. It is no model: it repeats what it hears.")
-        _run({"api_base": sandbox.url, "api_key": sandbox.key})
+        ledger = Path(folder) / "ledger.db"
+        _run({"api_base": sandbox.url, "api_key": sandbox.key}, ledger)
+        _compare(ledger, sandbox.bill.micro_credits)
 
 
-def _run(connection: dict[str, str]) -> None:
+def _run(connection: dict[str, str], ledger: Path | None) -> None:
     # LiteLLM would otherwise try to download its price map, and log the attempt that failed with its traceback.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     import litellm  # noqa: PLC0415 - takes seconds, and `--help` needs none of it
 
     litellm_maas.register()
+    litellm_maas.track_spend(ledger)
     litellm.suppress_debug_info = True
     logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
-    _stream(litellm, connection)
-    _tool_call(litellm, connection)
-    _fallback(litellm, connection)
+    call = functools.partial(litellm.completion, metadata={"tags": [_TAG]}, **connection)
+    _stream(call)
+    _tool_call(call)
+    _fallback(call)
+    _title("What that cost", "litellm-maas spend")
+    arguments = ["--by", "model", "--tag", _TAG, "--since", "today"]
+    spend.command.main([*arguments, *(["--ledger", str(ledger)] if ledger else [])], standalone_mode=False)
 
 
-def _stream(litellm: Any, connection: dict[str, str]) -> None:
+def _compare(ledger: Path, billed: int) -> None:
+    """Say that the ledger and the sandbox's own bill agree; they come from the same calls and from two programs."""
+    with SqliteLedger(ledger, read_only=True) as recorded:
+        spent = reports.report(recorded, Period(None, None), dt.timezone.utc).total.micro_credits
+    if spent != billed:
+        raise MaasError(f"the ledger says {shown(spent)}, the sandbox's bill {shown(billed)}; please report this")
+    click.echo(f"The bill that the offline MaaS kept itself says the same: {shown(billed)}.")
+
+
+def _stream(call: Callable[..., Any]) -> None:
     _title("A streamed answer", "maas/openai/gpt-4o")
     messages = [{"role": "user", "content": _QUESTION}]
     usage = None
-    for chunk in litellm.completion(
+    for chunk in call(
         model="maas/openai/gpt-4o",
         messages=messages,
         stream=True,
         stream_options={"include_usage": True},
-        **connection,
     ):
         click.echo(chunk.choices[0].delta.content or "", nl=False)
         usage = getattr(chunk, "usage", None) or usage
@@ -79,20 +106,20 @@ def _stream(litellm: Any, connection: dict[str, str]) -> None:
     _tokens(usage)
 
 
-def _tool_call(litellm: Any, connection: dict[str, str]) -> None:
+def _tool_call(call: Callable[..., Any]) -> None:
     _title("A tool call", "maas/qwen/qwen3.6-plus")
     messages = [{"role": "user", "content": "Thời tiết ở Hà Nội thế nào?"}]
-    response = litellm.completion(model="maas/qwen/qwen3.6-plus", messages=messages, tools=[_WEATHER], **connection)
-    for call in response.choices[0].message.tool_calls or ():
-        click.echo(f"{call.function.name}({call.function.arguments})")
+    response = call(model="maas/qwen/qwen3.6-plus", messages=messages, tools=[_WEATHER])
+    for tool in response.choices[0].message.tool_calls or ():
+        click.echo(f"{tool.function.name}({tool.function.arguments})")
     _tokens(response.usage)
 
 
-def _fallback(litellm: Any, connection: dict[str, str]) -> None:
-    asked, instead = "maas/openai/gpt-4o-mini", "maas/gemini/gemini-2.5-flash"
+def _fallback(call: Callable[..., Any]) -> None:
+    asked, instead = "maas/openai/gpt-4o-mini", "maas/qwen/qwen3.6-flash"
     _title("A fallback", f"{asked}, then {instead}")
     messages = [{"role": "user", "content": _QUESTION}]
-    response = litellm.completion(model=asked, messages=messages, fallbacks=[instead], **connection)
+    response = call(model=asked, messages=messages, fallbacks=[instead])
     click.echo(response.choices[0].message.content)
     click.echo(f"answered by {response.model}")
     _tokens(response.usage)
