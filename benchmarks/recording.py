@@ -10,7 +10,6 @@ into a table without indexes: with one process and with four that write to the s
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import datetime as dt
 import json
 import multiprocessing
@@ -21,14 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
 import _litellm_maas_cli  # noqa: F401 - the package registers with LiteLLM on import, but not under its command
 from litellm_maas.spend import schema
-from litellm_maas.spend.event import Event, new_id
+from litellm_maas.spend.event import FIELDS, Event, new_id
 from litellm_maas.spend.ledger import INSERT_EVENT, row_of
 from litellm_maas.spend.recorder import Recorder
 from litellm_maas.spend.sqlite import SqliteLedger
@@ -40,7 +38,7 @@ LIMITS = {1_000_000: 1.0, 10_000_000: 3.0}
 
 def event(started_at: dt.datetime, chance: random.Random) -> Event:
     """One event, as a call of an application leaves it."""
-    tokens = chance.randrange(20_000)
+    tokens, person = chance.randrange(20_000), chance.randrange(20)
     return Event(
         event_id=new_id(),
         started_at=started_at,
@@ -60,9 +58,9 @@ def event(started_at: dt.datetime, chance: random.Random) -> Event:
         response_id=f"chatcmpl-{new_id()}",
         call_id=new_id(),
         trace_id=new_id(),
-        user=f"user-{chance.randrange(20)}",
-        team=f"team-{chance.randrange(4)}",
-        key_alias=f"key-{chance.randrange(5)}",
+        user=f"user-{person}",
+        team=f"team-{person % 4}",
+        key_alias=f"key-{person % 5}",
         tags=("app",),
         http_status=200,
     )
@@ -134,26 +132,29 @@ def show(name: str, times: list[float]) -> None:
 
 
 def fill(path: Path, rows: int) -> None:
-    """A ledger of so many events over two years, written in bulk."""
+    """A ledger of so many events over two years, made by SQLite itself out of 500 different ones."""
     SqliteLedger(path).close()
     chance = random.Random(7)
     end = dt.datetime.now(dt.timezone.utc)
-    step = dt.timedelta(days=730) / rows
-    samples = [event(end, chance) for _ in range(500)]
-
-    def made() -> Iterator[tuple[Any, ...]]:
-        for number in range(rows):
-            started = end - step * (rows - number)
-            yield row_of(dataclasses.replace(chance.choice(samples), event_id=f"{number:032x}", started_at=started))
-
     connection = sqlite3.connect(path, isolation_level=None)
     for statement in ("journal_mode = WAL", "synchronous = OFF", "cache_size = -400000"):
         connection.execute(f"PRAGMA {statement}")
     (trigger,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'events_add_up'").fetchone()
+    connection.execute(f"CREATE TEMP TABLE samples ({schema.columns()})")
+    into = INSERT_EVENT.replace("INTO events", "INTO samples").partition(" ON CONFLICT")[0]
+    connection.executemany(into, [row_of(event(end, chance)) for _ in range(500)])
+    others = ", ".join(f'"{name}"' for name in FIELDS if name not in ("event_id", "started_at"))
     connection.execute("BEGIN")
     connection.execute("DROP TRIGGER events_add_up")
-    connection.executemany(INSERT_EVENT, made())
-    connection.execute(schema.add_to_hourly("FROM events WHERE true"))
+    connection.execute(
+        f"""WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
+        INSERT INTO events (event_id, started_at, {others})
+        SELECT printf('%032x', n), ended_at - (? - n) * ?, {others}
+        FROM numbers CROSS JOIN samples ON samples.rowid = 1 + n * 7919 % 500""",
+        (rows, rows, int(730 * 86_400e6 / rows)),
+    )
+    for statement in schema.add_to_hourly("FROM events WHERE true"):
+        connection.execute(statement)
     connection.execute(trigger)
     connection.execute("COMMIT")
     connection.close()
@@ -165,7 +166,7 @@ def reports(folder: Path, rows: int) -> None:
     fill(path, rows)
     environment = {**os.environ, "MAAS_LEDGER": str(path)}
     command = [str(Path(sys.executable).with_name("litellm-maas")), "spend"]
-    for arguments in ((), ("--by", "model", "--since", "2020-01-01"), ("--by", "day,user", "--since", "30d")):
+    for arguments in ((), ("--by", "model", "--since", "2020-01-01"), ("--by", "day", "--since", "90d")):
         times = []
         for _ in range(3):
             started = time.perf_counter()

@@ -59,7 +59,8 @@ class PostgresLedger(Ledger):
             for event in events:
                 cursor.execute(_sql(f"{INSERT_EVENT} RETURNING event_id"), row_of(event))
                 added += [row[0] for row in cursor.fetchall()]
-            cursor.execute(schema.add_to_hourly("FROM events WHERE event_id = ANY(%s)").encode(), (added,))
+            for statement in schema.add_to_hourly("FROM events WHERE event_id = ANY(%s)"):
+                cursor.execute(statement.encode(), (added,))
         return len(added)
 
     def correct(self, corrections: Iterable[Correction]) -> None:
@@ -68,9 +69,11 @@ class PostgresLedger(Ledger):
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             for found in corrections:
                 where = (found.event_id,)
-                cursor.execute(_sql(OUT_OF_HOURLY), where)
+                for statement in OUT_OF_HOURLY:
+                    cursor.execute(_sql(statement), where)
                 cursor.execute(_sql(INSERT_CORRECTION), row_of_correction(found))
-                cursor.execute(_sql(INTO_HOURLY), where)
+                for statement in INTO_HOURLY:
+                    cursor.execute(_sql(statement), where)
 
     def query(self, sql: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """See `Ledger.query`."""

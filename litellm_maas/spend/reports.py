@@ -16,13 +16,13 @@ from typing import Any
 from litellm_maas.errors import SettingsError
 from litellm_maas.spend.ledger import Ledger, microseconds, moment, within
 from litellm_maas.spend.periods import Period
-from litellm_maas.spend.schema import MICROSECONDS_PER_HOUR, SUM_OF_EVENT, SUMS
+from litellm_maas.spend.schema import HOURLY, MICROSECONDS_PER_HOUR, SUM_OF_EVENT, SUMS
 
 _HOUR = dt.timedelta(hours=1)
 _CYCLE = 300_000_000
 """Microseconds of a collection cycle (vendor documentation, read 2026-10)."""
 
-# How a group is called by people, where it stands in `hourly`, and how it is found in an event.
+# How a group is called by people, where it stands in hourly sums, and how it is found in an event.
 _IN_HOURLY = {
     "model": "model_served",
     "user": '"user"',
@@ -174,14 +174,22 @@ def timeline(name: str, first: str, last: str, zone: dt.tzinfo) -> list[str]:
 def _sums(
     ledger: Ledger, period: Period, zone: dt.tzinfo, by: Sequence[str], model: str | None, tag: str | None
 ) -> Iterator[_Sums]:
-    summed = tag is None and all(name in _IN_HOURLY for name in by)
-    if summed and any(name in _TIMES for name in by):
-        summed = _has_whole_hours(ledger, zone)
-    hours, rest = _whole_hours(period) if summed else (None, [period])
-    if hours is not None:
-        yield from _of_hours(ledger, hours, by, model)
+    table = None if tag is not None else _table_for({*by, *(["model"] if model is not None else [])})
+    if table and any(name in _TIMES for name in by) and not _has_whole_hours(ledger, zone):
+        table = None
+    hours, rest = _whole_hours(period) if table else (None, [period])
+    if hours is not None and table is not None:
+        yield from _of_hours(ledger, table, hours, by, model)
     for part in rest:
         yield from _of_events(ledger, part, by, model, tag)
+
+
+def _table_for(names: set[str]) -> str | None:
+    """The hourly sums that keep these groups apart, if there are any."""
+    if not names <= _IN_HOURLY.keys():
+        return None
+    columns = {_IN_HOURLY[name].strip('"') for name in names - _TIMES.keys()}
+    return next((table for table, kept_apart in HOURLY.items() if columns <= set(kept_apart)), None)
 
 
 def _whole_hours(period: Period) -> tuple[Period | None, list[Period]]:
@@ -198,7 +206,7 @@ def _whole_hours(period: Period) -> tuple[Period | None, list[Period]]:
     return Period(since, until), rest
 
 
-def _of_hours(ledger: Ledger, period: Period, by: Sequence[str], model: str | None) -> Iterator[_Sums]:
+def _of_hours(ledger: Ledger, table: str, period: Period, by: Sequence[str], model: str | None) -> Iterator[_Sums]:
     columns = [_IN_HOURLY[name] for name in by]
     conditions, parameters = ["1 = 1"], []
     for moment_, sign in ((period.since, ">="), (period.until, "<")):
@@ -206,7 +214,7 @@ def _of_hours(ledger: Ledger, period: Period, by: Sequence[str], model: str | No
             conditions.append(f"hour {sign} ?")
             parameters.append(microseconds(moment_) // MICROSECONDS_PER_HOUR)
     sums = [f"sum({name})" for name in SUMS]
-    yield from _rows(ledger, "hourly", columns, sums, conditions, parameters, model)
+    yield from _rows(ledger, table, columns, sums, conditions, parameters, model)
 
 
 def _of_events(

@@ -29,10 +29,14 @@ SUM_OF_EVENT = {
 """What one event adds to each sum, in SQL over its columns; `{row}` is what they are prefixed with."""
 
 SUMS = tuple(SUM_OF_EVENT)
-"""What is added up, for an hour in the table `hourly` and for a period in a report."""
+"""What is added up, for an hour in one of `HOURLY` and for a period in a report."""
 
-DIMENSIONS = ("model_served", "user", "team", "key_alias", "route", "status", "basis")
-"""What `hourly` keeps apart; an empty text where an event has none."""
+HOURLY = {
+    "hourly": ("model_served", "route", "status", "basis"),
+    "hourly_users": ("user", "team", "key_alias", "basis"),
+}
+"""The tables of hourly sums, and what each keeps apart; an empty text where an event has none. Two, because everything
+kept apart from everything else would be nearly as many rows as there are events."""
 
 MICROSECONDS_PER_HOUR = 3_600_000_000
 
@@ -132,12 +136,15 @@ def _tables(dialect: Dialect) -> tuple[str, ...]:
         "CREATE INDEX corrections_by_event ON corrections (event_id, seq)",
         *dialect.guards,
         _current_events(),
-        f"""CREATE TABLE hourly (
-            hour BIGINT NOT NULL,  -- hours since 1970, UTC
-            {", ".join(f'"{name}" TEXT NOT NULL' for name in DIMENSIONS)},
-            {", ".join(f"{name} BIGINT NOT NULL" for name in SUMS)},
-            PRIMARY KEY (hour, {columns(DIMENSIONS)})
-        ) {dialect.hourly_options}""",
+        *(
+            f"""CREATE TABLE {table} (
+                hour BIGINT NOT NULL,  -- hours since 1970, UTC
+                {", ".join(f'"{name}" TEXT NOT NULL' for name in kept_apart)},
+                {", ".join(f"{name} BIGINT NOT NULL" for name in SUMS)},
+                PRIMARY KEY (hour, {columns(kept_apart)})
+            ) {dialect.hourly_options}"""
+            for table, kept_apart in HOURLY.items()
+        ),
     )
 
 
@@ -148,32 +155,40 @@ def _current_events() -> str:
     FROM events e LEFT JOIN corrections c ON c.seq = (SELECT max(seq) FROM corrections WHERE event_id = e.event_id)"""
 
 
-def _into_hourly(values: str) -> str:
-    updates = ", ".join(f"{name} = hourly.{name} + excluded.{name}" for name in SUMS)
-    return f"""INSERT INTO hourly (hour, {columns((*DIMENSIONS, *SUMS))}) {values}
-    ON CONFLICT (hour, {columns(DIMENSIONS)}) DO UPDATE SET {updates}"""
+def _into(table: str, values: str) -> str:
+    updates = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in SUMS)
+    return f"""INSERT INTO {table} (hour, {columns((*HOURLY[table], *SUMS))}) {values}
+    ON CONFLICT (hour, {columns(HOURLY[table])}) DO UPDATE SET {updates}"""
 
 
-def _hour(row: str = "") -> list[str]:
-    return [f"{row}started_at / {MICROSECONDS_PER_HOUR}", *(f"coalesce({row}\"{name}\", '')" for name in DIMENSIONS)]
+def hourly_key(table: str, row: str = "") -> list[str]:
+    """The row of a table of hourly sums that an event belongs to, in SQL over the event's columns."""
+    kept_apart = (f"coalesce({row}\"{name}\", '')" for name in HOURLY[table])
+    return [f"{row}started_at / {MICROSECONDS_PER_HOUR}", *kept_apart]
 
 
 def _add_up() -> str:
-    values = [*_hour("NEW."), *(SUM_OF_EVENT[name].format(row="NEW.") for name in SUMS)]
-    added = _into_hourly(f"VALUES ({', '.join(values)})")
-    return f"CREATE TRIGGER events_add_up AFTER INSERT ON events BEGIN {added}; END"
+    sums = [SUM_OF_EVENT[name].format(row="NEW.") for name in SUMS]
+    added = (_into(table, f"VALUES ({', '.join((*hourly_key(table, 'NEW.'), *sums))})") for table in HOURLY)
+    return f"CREATE TRIGGER events_add_up AFTER INSERT ON events BEGIN {'; '.join(added)}; END"
 
 
-def add_to_hourly(source: str, *, sign: str = "+") -> str:
-    """SQL that adds events to their hours, or takes them out again.
+def add_to_hourly(source: str, *, sign: str = "+") -> tuple[str, ...]:
+    """Statements that add events to their hours, or take them out again.
 
     Args:
         source: The rest of a SELECT over the events, from its FROM on.
         sign: ``+`` or ``-``.
     """
-    keys = _hour()
-    values = [*keys, *(f"{sign}sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS)]
-    return _into_hourly(f"SELECT {', '.join(values)} {source} GROUP BY {', '.join(map(str, range(1, len(keys) + 1)))}")
+    sums = [f"{sign}sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS]
+    keys = {table: hourly_key(table) for table in HOURLY}
+    return tuple(
+        _into(
+            table,
+            f"SELECT {', '.join((*key, *sums))} {source} GROUP BY {', '.join(map(str, range(1, len(key) + 1)))}",
+        )
+        for table, key in keys.items()
+    )
 
 
 POSTGRES_TABLES = _tables(POSTGRES)
@@ -183,6 +198,27 @@ _MIGRATIONS = (
         *_tables(SQLITE),
         _add_up(),
         "CREATE TABLE forwarded (destination TEXT PRIMARY KEY, seq BIGINT NOT NULL)",
+        "CREATE TABLE budgets (name TEXT PRIMARY KEY, definition TEXT NOT NULL)",
+        """CREATE TABLE reservations (
+            id TEXT NOT NULL,
+            budget TEXT NOT NULL,
+            micro_credits BIGINT NOT NULL,
+            expires_at BIGINT NOT NULL,  -- microseconds since 1970, UTC
+            PRIMARY KEY (id, budget)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE notices (
+            about TEXT NOT NULL,
+            period TEXT NOT NULL,
+            said_at BIGINT NOT NULL,
+            PRIMARY KEY (about, period)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE console (
+            seq INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL,  -- reading or topup
+            at BIGINT NOT NULL,
+            micro_credits BIGINT NOT NULL,
+            noted_at BIGINT NOT NULL
+        )""",
     ),
 )
 """From nothing to version 1 of an SQLite ledger, from 1 to 2, and so on. A released one is never changed."""

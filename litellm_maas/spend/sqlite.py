@@ -91,9 +91,11 @@ class SqliteLedger(Ledger):
         with self._errors(), self._transaction() as connection:
             for found in corrections:
                 where = (found.event_id,)
-                connection.execute(OUT_OF_HOURLY, where)
+                for statement in OUT_OF_HOURLY:
+                    connection.execute(statement, where)
                 connection.execute(INSERT_CORRECTION, row_of_correction(found))
-                connection.execute(INTO_HOURLY, where)
+                for statement in INTO_HOURLY:
+                    connection.execute(statement, where)
 
     def query(self, sql: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """See `Ledger.query`."""

@@ -8,7 +8,7 @@ from typing import Any
 from litellm_maas.pricing import book
 from litellm_maas.spend.event import Event, iso
 from litellm_maas.spend.ledger import Ledger, moment
-from litellm_maas.spend.schema import DIMENSIONS, MICROSECONDS_PER_HOUR, SUM_OF_EVENT, SUMS, columns
+from litellm_maas.spend.schema import HOURLY, MICROSECONDS_PER_HOUR, SUM_OF_EVENT, SUMS, columns, hourly_key
 
 _MOST = 20
 """Rows that are named one by one; a ledger with more mistakes than that has one mistake."""
@@ -35,13 +35,18 @@ def _first(problems: Iterable[str], what: str) -> Iterator[str]:
 
 
 def _sums(ledger: Ledger) -> Iterator[str]:
-    """Each row of the hourly sums that is not what its events add up to."""
-    keys = (f"started_at / {MICROSECONDS_PER_HOUR}", *(f"coalesce(\"{name}\", '')" for name in DIMENSIONS))
+    """Each row of hourly sums that is not what its events add up to."""
+    for table, kept_apart in HOURLY.items():
+        yield from _sums_of(ledger, table, columns((*kept_apart, *SUMS)))
+
+
+def _sums_of(ledger: Ledger, table: str, stored: str) -> Iterator[str]:
+    keys = hourly_key(table)
     sums = (f"sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS)
     grouped = ", ".join(map(str, range(1, len(keys) + 2)))
     # One query, so that nothing is recorded between the two halves.
     sql = f"""SELECT 0, {", ".join((*keys, *sums))} FROM current_events GROUP BY {grouped}
-    UNION ALL SELECT 1, hour, {columns((*DIMENSIONS, *SUMS))} FROM hourly"""
+    UNION ALL SELECT 1, hour, {stored} FROM {table}"""
     events: dict[tuple[Any, ...], tuple[int, ...]] = {}
     hours: dict[tuple[Any, ...], tuple[int, ...]] = {}
     for is_hour, *row in ledger.query(sql):
@@ -52,7 +57,8 @@ def _sums(ledger: Ledger) -> Iterator[str]:
         for name, right, wrong in zip(SUMS, of_events, of_hours, strict=True):
             if right != wrong:
                 hour = iso(moment(key[0] * MICROSECONDS_PER_HOUR))
-                yield f"{name} of {key[1]} in the hour of {hour}: the hourly sums say {wrong}, the events {right}"
+                about = " ".join(filter(None, key[1:]))
+                yield f"{table}: {name} of {about} in the hour of {hour}: the sums say {wrong}, the events {right}"
 
 
 def _orphans(ledger: Ledger) -> Iterator[str]:
