@@ -14,6 +14,9 @@ from litellm_maas.spend.ledger import Ledger, LedgerError
 from litellm_maas.spend.recorder import Recorder
 from litellm_maas.spend.sqlite import SqliteLedger
 
+_WAIT = 1.0
+"""Seconds to wait for a writer; a person is waiting for the report."""
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -57,7 +60,7 @@ def replay(where: str) -> Waiting:
     """Record what waits beside a ledger, so that totals are complete. Never raises: what cannot be recorded stays."""
     recorder = Recorder(Path(where))
     try:
-        recorder.replay()
+        recorder.replay(_WAIT)
         problem = None
     except (LedgerError, OSError) as error:
         problem = str(error)
