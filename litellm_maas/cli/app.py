@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 import click
@@ -43,6 +44,9 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line; what went wrong is said in one line, with exit status 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal has no letters for is no reason to show nothing.
+        sys.stdout.reconfigure(errors="replace")
     try:
         group()
     except MaasError as error:

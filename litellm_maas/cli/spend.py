@@ -13,7 +13,6 @@ from rich.text import Text
 from litellm_maas.cli import options, spend_ledger, spend_tables, spend_tail, tables
 from litellm_maas.cli.options import Asked
 from litellm_maas.cli.spend_notes import notes, nothing_recorded, waiting_note
-from litellm_maas.errors import SettingsError
 from litellm_maas.spend import opening, periods, reports
 from litellm_maas.spend.ledger import Ledger
 from litellm_maas.spend.opening import Waiting
@@ -71,7 +70,7 @@ def command(  # noqa: PLR0913 - one for each option
     with opening.opened(asked.ledger) as ledger:
         show = Shown(asked, by or (("day",) if chart else ()), limit)
         is_empty = ledger is None or not ledger.last_number()
-        count = _counting(ledger, asked, model, tag)
+        count = counting(ledger, asked, model, tag)
         if as_json:
             show.json(count, waiting)
         elif as_csv:
@@ -98,9 +97,7 @@ class Shown:
     """
 
     def __init__(self, asked: Asked, by: tuple[str, ...] = (), limit: int | None = None) -> None:
-        unknown = [name for name in by if name not in GROUPS]
-        if unknown:
-            raise SettingsError(f"--by {unknown[0]}: spend cannot be grouped by it; choose from {', '.join(GROUPS)}")
+        reports.check_groups(by)
         self._asked = asked
         self._by = by
         self._limit = limit
@@ -207,7 +204,9 @@ class Shown:
             to.print(Text(f"{len(found.groups) - len(shown)} more groups are not shown (--limit).", style="dim"))
 
 
-def _counting(ledger: Ledger | None, asked: Asked, model: str | None, tag: str | None) -> Count:
+def counting(ledger: Ledger | None, asked: Asked, model: str | None = None, tag: str | None = None) -> Count:
+    """Counts in a ledger, which may not be there; only a model, or calls with a tag, if one is named."""
+
     def count(period: Period, by: tuple[str, ...]) -> Report:
         if ledger is None:
             return Report(Total(), {})

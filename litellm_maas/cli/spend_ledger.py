@@ -112,21 +112,12 @@ def export_command(*, form: str, only: str | None, output: Path | None, **asked_
         events: Iterator[Event] = iter(()) if ledger is None else ledger.events(asked.period.since, asked.period.until)
         chosen = events if only is None else filter(_ONLY[only], events)
         if output is None:
-            _to_standard_output(form, chosen)
+            with tables.utf8_output() as out:
+                exports.TEXT_FORMATS[form](chosen, out)
         else:
             written = _to_file(form, chosen, output)
             click.echo(f"{written} events written to {output}.", err=True)
     _say(nothing_recorded(asked.ledger) if ledger is None else None, waiting_note(waiting))
-
-
-def _to_standard_output(form: str, events: Iterator[Event]) -> None:
-    # UTF-8 whatever the terminal speaks: it is data.
-    text = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="\n")
-    try:
-        exports.TEXT_FORMATS[form](events, text)
-        text.flush()
-    finally:
-        text.detach()
 
 
 def _to_file(form: str, events: Iterator[Event], file: Path) -> int:

@@ -20,14 +20,24 @@ Key = tuple[Any, ...]
 Section = tuple[str, Sequence[tuple[Key, Total]]]
 """A heading, empty for none, and the rows under it."""
 
+_WIDE = ("calls", "input", "cached", "output", "saved", "cost")
+_NARROW = ("calls", "input", "cached", "output", "cost")
+_LEAST = ("calls", "cost")
+_LEAST_NAME = 12
+"""Columns that a name folds into at least."""
 _BASES = tuple(basis for basis in get_args(Basis) if basis != "unpriced")
 
 
 def show_totals(to: Console, headings: Sequence[str], sections: Iterable[Section]) -> None:
-    """Print totals as one table: in full where there is room, else with short numbers and what is odd below each."""
+    """Print totals as one table, with as many columns as there is room for; numbers are never cut off."""
     sections = list(sections)
-    wide = _table(headings, sections, wide=True)
-    to.print(wide if to.width > tables.NARROW and tables.fits(wide, to) else _table(headings, sections, wide=False))
+    wide = _table(headings, sections, _WIDE)
+    if max(tables.NARROW + 1, tables.width(wide, to)) <= to.width:
+        to.print(wide)
+        return
+    numbers = tables.width(_table((), sections, _NARROW), to)
+    columns = _NARROW if numbers + _LEAST_NAME <= to.width else _LEAST
+    to.print(_table([" / ".join(headings)], sections, columns))
 
 
 def show_chart(to: Console, by: Sequence[str], groups: Mapping[Key, Total], zone: dt.tzinfo) -> None:
@@ -63,31 +73,33 @@ def print_csv(by: Sequence[str], groups: Mapping[Key, Total]) -> None:
     tables.print_csv([*by, *sums, *bases], rows())
 
 
-def _table(headings: Sequence[str], sections: Sequence[Section], *, wide: bool) -> Table:
-    texts = headings if wide else [" / ".join(headings)]
-    numbers = ("calls", "input", "cached", "output", *(["saved"] if wide else []), "cost")
-    table = tables.table(texts, numbers)
+def _table(headings: Sequence[str], sections: Sequence[Section], columns: Sequence[str]) -> Table:
+    table = tables.table(headings, columns)
     for position, (title, rows) in enumerate(sections):
         if position:
             table.add_row()
-        if title:
+        if title and headings:
             table.add_row(Text(title, style="bold"))
         for key, total in rows:
             names = [_name(value) for value in key]
-            table.add_row(
-                *(map(Text, names) if wide else [Text(" / ".join(filter(None, names)))]), *_cells(total, wide=wide)
-            )
+            if len(names) != len(headings):
+                # In the narrow form all names share a column; when only numbers are measured there is none.
+                names = [" / ".join(filter(None, names))][: len(headings)]
+            cells = _cells(total, exact=columns is _WIDE)
+            table.add_row(*map(Text, names), *(cells[column] for column in columns))
     return table
 
 
-def _cells(total: Total, *, wide: bool) -> Iterator[Text]:
-    counted = tables.number if wide else tables.short_number
-    yield Text(tables.number(total.calls))
-    for tokens in (total.input_tokens, total.cached_tokens, total.output_tokens):
-        yield Text(counted(tokens))
-    if wide:
-        yield Text(tables.money(total.saved_micro_credits))
-    yield Text("\n").join([Text(_cost(total)), *(Text(line, style="dim") for line in _details(total))])
+def _cells(total: Total, *, exact: bool) -> dict[str, Text]:
+    counted = tables.number if exact else tables.short_number
+    return {
+        "calls": Text(tables.number(total.calls)),
+        "input": Text(counted(total.input_tokens)),
+        "cached": Text(counted(total.cached_tokens)),
+        "output": Text(counted(total.output_tokens)),
+        "saved": Text(tables.money(total.saved_micro_credits)),
+        "cost": Text("\n").join([Text(_cost(total)), *(Text(line, style="dim") for line in _details(total))]),
+    }
 
 
 def _cost(total: Total) -> str:

@@ -15,6 +15,7 @@ import click
 from litellm_maas.cli import options, tables
 from litellm_maas.spend import opening, periods
 from litellm_maas.spend.event import Event
+from litellm_maas.spend.ledger import LedgerError
 from litellm_maas.spend.periods import DEFAULT_ZONE
 from litellm_maas.spend.place import Database, place
 
@@ -53,18 +54,32 @@ def command(*, lines: int, timezone: str, as_json: bool, ledger: str | None) -> 
 
 
 def _follow(where: Path | Database, lines: int) -> Iterator[Event]:
-    """The last events, then each as it is recorded; ends when nobody reads standard output any more."""
+    """The last events, then each as it is recorded; ends when nobody reads standard output any more.
+
+    Raises:
+        LedgerError: The ledger cannot be read, twice in a row: once is a ledger that is just being made or moved.
+    """
     number: int | None = None
+    failed = False
     while True:
-        # Opened anew each time: the ledger may not be there yet, or may be moved away.
-        with opening.opened(where) as ledger:
-            if ledger is None:
-                number = 0
-            elif number is None or ledger.last_number() < number:
-                number = max(ledger.last_number() - lines, 0) if number is None else 0
-            while ledger is not None and (found := ledger.events_after(number, _BATCH)):
-                yield from (event for _, event in found)
-                number = found[-1][0]
+        try:
+            # Opened anew each time: the ledger may not be there yet, or may be another one.
+            with opening.opened(where) as ledger:
+                last = ledger.last_number() if ledger is not None else 0
+                if number is None:
+                    number = max(last - lines, 0)
+                    if ledger is None:
+                        click.echo(f"No spend is recorded in {where} yet; waiting for it.", err=True)
+                elif last < number:
+                    number = 0
+                while ledger is not None and (found := ledger.events_after(number, _BATCH)):
+                    yield from (event for _, event in found)
+                    number = found[-1][0]
+            failed = False
+        except LedgerError:
+            if failed:
+                raise
+            failed = True
         if not _wait():
             return
 

@@ -5,12 +5,14 @@ Colours are rich's business: only on a terminal, and never with NO_COLOR.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any
 
 import click
 from rich.console import Console
@@ -83,9 +85,10 @@ def table(texts: Sequence[str], numbers: Sequence[str]) -> Table:
     return made
 
 
-def fits(made: Table, to: Console) -> bool:
-    """Whether a table can be printed without folding anything."""
-    return to.measure(made).maximum <= to.width
+def width(made: Table, to: Console) -> int:
+    """The columns that a table takes when nothing in it is folded."""
+    # Of a narrower console rich would say how wide the console is.
+    return to.measure(made, options=to.options.update(width=10_000)).maximum
 
 
 def say(to: Console, text: str, *commands: str) -> None:
@@ -104,9 +107,21 @@ def print_json(data: Any) -> None:
 
 def print_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Rows as CSV with a header; what is not there is an empty cell."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    with utf8_output() as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+@contextlib.contextmanager
+def utf8_output() -> Iterator[IO[str]]:
+    """Standard output as UTF-8, whatever the terminal speaks: for data."""
+    text = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="\n")
+    try:
+        yield text
+        text.flush()
+    finally:
+        text.detach()
 
 
 def _localised(text: str) -> str:

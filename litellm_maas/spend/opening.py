@@ -14,8 +14,8 @@ from litellm_maas.spend.postgres import PostgresLedger
 from litellm_maas.spend.recorder import Recorder
 from litellm_maas.spend.sqlite import SqliteLedger
 
-_PATIENCE = 5.0
-"""Seconds to wait for another process that is sending the same events."""
+_WAIT = 1.0
+"""Seconds to wait for another writer, or sender of the same events; a person is waiting for the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ def replay(where: Path | Database) -> Waiting:
     recorder = Recorder(where.spool if isinstance(where, Database) else where)
     problem = None
     try:
-        recorder.replay()
+        recorder.replay(_WAIT)
         if isinstance(where, Database):
-            forward(where, wait=_PATIENCE)
+            forward(where, wait=_WAIT)
     except (LedgerError, OSError) as error:
         problem = str(error)
     finally:

@@ -95,8 +95,11 @@ class Recorder:
         except LedgerError as error:
             self._keep(event, error, quietly=isinstance(error, LedgerBusyError))
 
-    def replay(self) -> int:
+    def replay(self, wait: float = _WAIT) -> int:
         """Write the events that were set aside, by this process or another; how many there were.
+
+        Args:
+            wait: Seconds to wait for another writer.
 
         Raises:
             LedgerError: The ledger still cannot be written; they stay where they are.
@@ -104,7 +107,7 @@ class Recorder:
         self._may_wait = False
         replayed = 0
         while self._backlog:
-            self._opened().insert(self._backlog[0], wait=_WAIT)
+            self._opened().insert(self._backlog[0], wait=wait)
             self._backlog.popleft()
             replayed += 1
         for file in self.waiting():
@@ -115,7 +118,7 @@ class Recorder:
             except (ValueError, KeyError, TypeError) as error:
                 logger.warning("%s holds no event (%s); move it away", file, error)
                 continue
-            self._opened().insert(event, wait=_WAIT)
+            self._opened().insert(event, wait=wait)
             file.unlink(missing_ok=True)
             replayed += 1
         if replayed:

@@ -130,9 +130,7 @@ def report(
         LedgerError: The ledger cannot be read.
         SettingsError: It cannot be grouped by one of these.
     """
-    for name in by:
-        if name not in GROUPS:
-            raise SettingsError(f"spend cannot be grouped by {name!r}; choose from {', '.join(GROUPS)}")
+    check_groups(by)
     total = Total()
     groups: dict[tuple[Any, ...], Total] = {}
     for values, basis, sums in _sums(ledger, period, zone, by, model, tag):
@@ -145,6 +143,17 @@ def report(
     # An empty list of times is the same for all, an amount that does not count too.
     found.sort(key=lambda pair: ([pair[0][i] for i in times], 0 if times else -pair[1].micro_credits, pair[0]))
     return Report(total, dict(found))
+
+
+def check_groups(by: Sequence[str]) -> None:
+    """Make sure that a report can be grouped by these.
+
+    Raises:
+        SettingsError: It cannot be grouped by one of them.
+    """
+    for name in by:
+        if name not in GROUPS:
+            raise SettingsError(f"spend cannot be grouped by {name!r}; choose from {', '.join(GROUPS)}")
 
 
 def is_time(name: str) -> bool:

@@ -1,0 +1,154 @@
+"""Random events, and what they add up to by plain Python: the truth that reports are compared with."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import random
+import zoneinfo
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from litellm_maas.pricing.book import Basis
+from litellm_maas.spend.event import Event, Status
+from litellm_maas.spend.ledger import Correction
+from litellm_maas.spend.sqlite import SqliteLedger
+
+NOW = dt.datetime(2026, 11, 22, 11, 37, 5, 123456, tzinfo=dt.timezone.utc)
+MODELS = ("openai/gpt-4o", "qwen/qwen3.6-plus", "gemini/gemini-2.5-flash", "[red]odd[/red]")
+TAGS = ((), ("a",), ("a", "b"), ("b", "đêm"), ("c, d",))
+_BASES: tuple[Basis, ...] = ("official", "custom", "estimate", "plan", "unpriced")
+_STATUSES: tuple[Status, ...] = ("ok", "ok", "ok", "failed", "aborted", "cache_hit", "refused")
+# Clocks change on Lord Howe, in Europe and in America within what the events span.
+_SPAN = dt.timedelta(days=100)
+
+
+def event(number: int, **fields: Any) -> Event:
+    """An event with a number of its own; what is not said is an ordinary call of 1,000 tokens."""
+    started_at = fields.pop("started_at", NOW - dt.timedelta(minutes=number))
+    ordinary: dict[str, Any] = {
+        "event_id": f"{number:032x}",
+        "started_at": started_at,
+        "ended_at": started_at + dt.timedelta(seconds=2),
+        "kind": "chat",
+        "route": "provider",
+        "status": "ok",
+        "model_requested": "openai/gpt-4o",
+        "model_served": "openai/gpt-4o",
+        "input_tokens": 1000,
+        "usage_source": "reported",
+        "micro_credits": 70_888_000,
+        "basis": "official",
+    }
+    return Event(**ordinary | fields)
+
+
+def random_events(seed: int, number: int) -> list[Event]:
+    """Events before `NOW`, many of them within a second of where an hour or a day begins in some zone."""
+    chance = random.Random(seed)
+    return [_random_event(chance, each) for each in range(number)]
+
+
+def _random_event(chance: random.Random, number: int) -> Event:
+    started_at = NOW - chance.random() * _SPAN
+    if chance.random() < 0.5:
+        quarter = started_at.replace(minute=chance.choice((0, 15, 30, 45)), second=0, microsecond=0)
+        started_at = quarter + chance.choice((-1, 0, 1)) * dt.timedelta(microseconds=1)
+    basis = chance.choice(_BASES)
+    input_tokens, output_tokens = chance.randrange(10_000), chance.randrange(2_000)
+    return event(
+        number,
+        started_at=started_at,
+        ended_at=started_at + chance.random() * dt.timedelta(minutes=3),
+        kind=chance.choice(("chat", "embedding", "image")),
+        route=chance.choice(("provider", "base_url")),
+        status=chance.choice(_STATUSES),
+        model_served=chance.choice(MODELS),
+        input_tokens=input_tokens,
+        cached_tokens=chance.randrange(input_tokens + 1),
+        output_tokens=output_tokens,
+        reasoning_tokens=chance.randrange(output_tokens + 1),
+        images=chance.randrange(3),
+        image_size=chance.choice((None, "1024x1024")),
+        usage_source=chance.choice(("reported", "estimated", "none")),
+        micro_credits=_amount(chance, basis),
+        saved_micro_credits=chance.randrange(-(10**6), 10**8),
+        basis=basis,
+        response_id=chance.choice((None, f"chatcmpl-{number}")),
+        attempt=chance.randrange(1, 4),
+        user=chance.choice((None, "an", "bình")),
+        team=chance.choice((None, "x")),
+        key_alias=chance.choice((None, "key-1", "key-2")),
+        session_id=chance.choice((None, "s1", "s2")),
+        tags=chance.choice(TAGS),
+        anomalies=chance.choice(((), (), ("prompt_tokens is -1, which no call can use", 'a "quoted", one'))),
+        http_status=chance.choice((None, 200, 429)),
+        error_class=chance.choice((None, "RateLimitError")),
+    )
+
+
+def _amount(chance: random.Random, basis: Basis) -> int | None:
+    return {"plan": 0, "unpriced": None}.get(basis, chance.randrange(10**9))
+
+
+def recorded(path: Path, events: Iterable[Event]) -> SqliteLedger:
+    """A ledger that holds these events."""
+    ledger = SqliteLedger(path)
+    for each in events:
+        ledger.insert(each)
+    return ledger
+
+
+def corrected(ledger: SqliteLedger, events: Sequence[Event], seed: int) -> list[Event]:
+    """Correct some of the events in the ledger, some of them twice; all events as they count from then on."""
+    chance = random.Random(seed)
+    found = list(events)
+    for _ in range(len(events) // 5):
+        position = chance.randrange(len(events))
+        basis = chance.choice(_BASES)
+        amount = _amount(chance, basis)
+        ledger.correct([Correction(found[position].event_id, amount, 7, basis, "list 2", "test")])
+        found[position] = dataclasses.replace(
+            found[position], micro_credits=amount, saved_micro_credits=7, basis=basis, price_source="list 2"
+        )
+    return found
+
+
+def total(events: Iterable[Event]) -> dict[str, Any]:
+    """What events add up to."""
+    events = list(events)
+    by_basis: dict[str, int] = {}
+    for each in events:
+        by_basis[each.basis] = by_basis.get(each.basis, 0) + (each.micro_credits or 0)
+    counted = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "images", "saved_micro_credits")
+    return {
+        **{name: sum(getattr(each, name) for each in events) for name in counted},
+        "calls": len(events),
+        "micro_credits": sum(each.micro_credits or 0 for each in events),
+        "by_basis": by_basis,
+        "unpriced_calls": sum(each.basis == "unpriced" and each.status in ("ok", "aborted") for each in events),
+        "estimated_calls": sum(each.usage_source == "estimated" for each in events),
+        "anomalies": sum(bool(each.anomalies) for each in events),
+    }
+
+
+def keys(each: Event, by: Sequence[str], zone: zoneinfo.ZoneInfo) -> list[tuple[Any, ...]]:
+    """The groups that an event is in."""
+    found: list[tuple[Any, ...]] = [()]
+    for name in by:
+        values: Sequence[Any] = each.tags or [None] if name == "tag" else [_value(each, name, zone)]
+        found = [(*key, value) for key in found for value in values]
+    return found
+
+
+def _value(each: Event, name: str, zone: zoneinfo.ZoneInfo) -> Any:
+    local = each.started_at.astimezone(zone)
+    if name == "day":
+        return local.strftime("%Y-%m-%d")
+    if name == "hour":
+        return local.strftime("%Y-%m-%d %H:00")
+    if name == "cycle":
+        return local.replace(minute=local.minute // 5 * 5).strftime("%Y-%m-%d %H:%M")
+    columns = {"model": "model_served", "key": "key_alias", "session": "session_id"}
+    return getattr(each, columns.get(name, name))
