@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # the stubs are a package of their own
+import jsonschema
 import pytest
 import yaml
 

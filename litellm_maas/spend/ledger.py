@@ -36,6 +36,10 @@ class LedgerBusyError(LedgerError):
     """Another process or thread is writing to the ledger just now."""
 
 
+class UnfitEventError(LedgerError):
+    """An event holds what no ledger can store; nothing is wrong with the ledger."""
+
+
 @dataclass(frozen=True, slots=True)
 class Correction:
     """What an event costs after all; the money of the event's own row is replaced by it."""

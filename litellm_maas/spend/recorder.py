@@ -8,25 +8,30 @@ import hashlib
 import json
 import logging
 import os
+import stat
 import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from litellm_maas.settings import Synchronous
 from litellm_maas.spend.event import Event
-from litellm_maas.spend.ledger import LedgerBusyError, LedgerError
+from litellm_maas.spend.ledger import LedgerBusyError, LedgerError, UnfitEventError
 from litellm_maas.spend.sqlite import SqliteLedger
 
 logger = logging.getLogger("litellm_maas")
 
 _WAIT = 5.0
 """Seconds to wait for another writer before an event is set aside."""
+_BRIEFLY = 0.001
+"""The same, once it is known that somebody holds the ledger for long."""
 _RETRY_AFTER = 1.0
 """Seconds after which a ledger that could not be opened is tried again."""
+_PAUSE = 0.000_5
+"""Seconds between two events that are replayed, in which new ones get their turn."""
 _CHECKPOINT_EVERY = 2000
 """Events after which what SQLite has logged is moved into the ledger, in the recorder's own thread."""
 _LARGEST_BACKLOG = 100_000
@@ -42,14 +47,14 @@ class Recorder:
         recorded: Called after each event that is in the ledger.
 
     Attributes:
-        set_aside: Events that could not be written to the ledger so far and wait beside it.
+        set_aside: Events that could not be written to the ledger at once and were set aside.
         lost: Events that could not even be kept, because disk and memory were full.
     """
 
     def __init__(
         self, path: Path, synchronous: Synchronous = "normal", recorded: Callable[[], None] | None = None
     ) -> None:
-        self.path = path
+        self.path = path.absolute()
         self._recorded = recorded
         self.set_aside = 0
         self.lost = 0
@@ -63,14 +68,16 @@ class Recorder:
         self._backlog: deque[Event] = deque()
         self._may_wait = True  # an earlier process may have left events beside the ledger
         self._since_checkpoint = 0
-        self._lock = threading.Lock()
+        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of anything.
+        self._opening = threading.RLock()
+        self._lock = threading.RLock()
         self._worker: ThreadPoolExecutor | None = None
 
     def record(self, event: Event) -> None:
         """Commit an event, or set it aside. Never raises, and waits at most five seconds for another writer."""
         try:
             # Whoever locks the ledger for long is waited for once, not by every call.
-            self._write(event, 0 if self._reported else _WAIT)
+            self._write(event, _BRIEFLY if self._reported else _WAIT)
         except LedgerError as error:
             self._keep(event, error)
 
@@ -86,10 +93,15 @@ class Recorder:
             self._keep(event, error)
             return
         # If the task is cancelled meanwhile, the event is recorded all the same.
-        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor(), self.record, event))
+        if (recorded := self._in_background(self.record, event)) is not None:
+            await asyncio.shield(asyncio.wrap_future(recorded))
+        else:
+            self.record(event)
 
     def record_now(self, event: Event) -> None:
         """Commit an event without waiting for anybody, or set it aside: for the end of a cancelled task."""
+        if self._ledger is None and self._in_background(self.record, event) is not None:
+            return
         try:
             self._write(event, 0)
         except LedgerError as error:
@@ -106,24 +118,43 @@ class Recorder:
         """
         self._may_wait = False
         replayed = 0
-        while self._backlog:
-            self._opened().insert(self._backlog[0], wait=wait)
-            self._backlog.popleft()
-            replayed += 1
-        for file in self.waiting():
-            try:
-                event = Event.from_dict(json.loads(file.read_text(encoding="utf-8")))
-            except FileNotFoundError:
-                continue  # another process was faster
-            except (ValueError, KeyError, TypeError) as error:
-                logger.warning("%s holds no event (%s); move it away", file, error)
-                continue
-            self._opened().insert(event, wait=wait)
-            file.unlink(missing_ok=True)
-            replayed += 1
-        if replayed:
-            logger.warning("%d events that had been set aside are in the ledger %s now", replayed, self.path)
+        try:
+            while self._backlog:
+                replayed += self._replay_from_memory(wait)
+            for file in self.waiting():
+                replayed += self._replay_from(file, wait)
+                time.sleep(_PAUSE)
+        except LedgerError:
+            self._may_wait = True
+            raise
+        finally:
+            if replayed:
+                logger.warning("%d events that had been set aside are in the ledger %s now", replayed, self.path)
         return replayed
+
+    def _replay_from_memory(self, wait: float) -> int:
+        try:
+            event = self._backlog.popleft()
+        except IndexError:
+            return 0  # another thread was faster
+        try:
+            self._opened(again=True).insert(event, wait=wait)
+        except LedgerError:
+            self._backlog.appendleft(event)
+            raise
+        return 1
+
+    def _replay_from(self, file: Path, wait: float) -> int:
+        try:
+            event = Event.from_dict(json.loads(file.read_text(encoding="utf-8")))
+            self._opened(again=True).insert(event, wait=wait)
+            file.unlink(missing_ok=True)
+        except FileNotFoundError:
+            return 0  # another process was faster
+        except (ValueError, KeyError, TypeError, OSError, UnfitEventError) as error:
+            logger.warning("%s holds no event (%s); move it away", file, error)
+            return 0
+        return 1
 
     def waiting(self) -> Iterator[Path]:
         """The files of events that were set aside for this ledger."""
@@ -136,6 +167,9 @@ class Recorder:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.shutdown()
+        if self._backlog:
+            # Nothing else will ever write these.
+            self._try_to(self.replay)
         if self._ledger is not None:
             self._ledger.close()
 
@@ -154,18 +188,19 @@ class Recorder:
         self._since_checkpoint += 1
         if self._may_wait:
             self._may_wait = False
-            if self._backlog or any(True for _ in self.waiting()):
-                self._executor().submit(self._try_to, self.replay)
+            if self._backlog or any(map(_holds_something, self._folders())):
+                self._in_background(self._try_to, self.replay)
         if self._since_checkpoint >= _CHECKPOINT_EVERY:
             self._since_checkpoint = 0
-            self._executor().submit(self._try_to, ledger.checkpoint)
+            self._in_background(self._try_to, ledger.checkpoint)
 
-    def _opened(self) -> SqliteLedger:
+    def _opened(self, *, again: bool = False) -> SqliteLedger:
+        """The ledger; `again` tries to open it also where that has failed a moment ago."""
         if self._ledger is not None:
             return self._ledger
-        with self._lock:
+        with self._opening:
             if self._ledger is None:
-                if self._failed_at is not None and time.monotonic() - self._failed_at < _RETRY_AFTER:
+                if not again and self._failed_at is not None and time.monotonic() - self._failed_at < _RETRY_AFTER:
                     raise LedgerError(f"{self.path} could not be opened a moment ago")
                 try:
                     self._ledger = SqliteLedger(self.path, synchronous=self._synchronous)
@@ -174,12 +209,16 @@ class Recorder:
                     raise
             return self._ledger
 
-    def _executor(self) -> ThreadPoolExecutor:
-        # One thread, made when something has to be waited for: events queue up behind the one that waits.
+    def _in_background(self, work: Callable[..., None], *arguments: object) -> Future[None] | None:
+        """Have something done in a thread, made when there is first need of one; None at the end of the process."""
         with self._lock:
             if self._worker is None:
-                self._worker = ThreadPoolExecutor(1, thread_name_prefix="maas-ledger")
-            return self._worker
+                # Two: new events do not queue up behind a long replay.
+                self._worker = ThreadPoolExecutor(2, thread_name_prefix="maas-ledger")
+            try:
+                return self._worker.submit(work, *arguments)
+            except RuntimeError:  # the interpreter is shutting down and takes no more work for threads
+                return None
 
     @staticmethod
     def _try_to(work: Callable[[], object]) -> None:
@@ -191,7 +230,8 @@ class Recorder:
     def _keep(self, event: Event, error: LedgerError, *, quietly: bool = False) -> None:
         """Set an event aside: as a file beside the ledger, in the temporary folder, or in memory."""
         self._may_wait = True
-        self.set_aside += 1
+        with self._lock:
+            self.set_aside += 1
         where = "in memory"
         for folder in self._folders():
             part = folder / f"{event.event_id}.part"
@@ -214,7 +254,29 @@ class Recorder:
             self._reported = True
             logger.warning("spend is not being recorded (%s). Events wait %s and are recorded later.", error, where)
 
-    def _folders(self) -> tuple[Path, Path]:
-        named = hashlib.sha256(str(self.path.absolute()).encode()).hexdigest()[:16]
-        mine = f"litellm-maas-{os.getuid() if hasattr(os, 'getuid') else 'waiting'}"
-        return Path(f"{self.path}.waiting"), Path(tempfile.gettempdir()) / mine / named
+    def _folders(self) -> Iterator[Path]:
+        yield Path(f"{self.path}.waiting")
+        mine = Path(tempfile.gettempdir()) / f"litellm-maas-{os.getuid() if hasattr(os, 'getuid') else 'waiting'}"
+        with contextlib.suppress(OSError):
+            mine.mkdir(mode=0o700, exist_ok=True)
+        if _is_private(mine):
+            yield mine / hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as found:
+            return any(found)
+    except OSError:
+        return False
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether nobody else can read or put anything there: in the temporary folder anybody can make any folder."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    if not hasattr(os, "getuid"):
+        return True  # Windows gives each user a temporary folder of their own
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077

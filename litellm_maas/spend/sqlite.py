@@ -23,6 +23,7 @@ from litellm_maas.spend.ledger import (
     Ledger,
     LedgerBusyError,
     LedgerError,
+    UnfitEventError,
     row_of,
     row_of_correction,
 )
@@ -66,6 +67,7 @@ class SqliteLedger(Ledger):
 
         Raises:
             LedgerBusyError: Another writer took longer than that.
+            UnfitEventError: The event holds what cannot be stored.
             LedgerError: It cannot be written.
         """
         deadline = time.monotonic() + wait
@@ -259,6 +261,8 @@ class SqliteLedger(Ledger):
         """Turns what SQLite and the file system say into what to do."""
         try:
             yield
+        except _UNFIT as error:
+            raise UnfitEventError(f"{self.path} cannot hold this ({error})") from None
         except sqlite3.Error as error:
             text = str(error)
             if "locked" in text or "busy" in text:
@@ -268,6 +272,8 @@ class SqliteLedger(Ledger):
             raise LedgerError(f"{self.path}: {error.strerror or error}; {_mend(str(error))}") from None
 
 
+# Values of a type, size or encoding that SQLite does not know, or none where there has to be one.
+_UNFIT = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, OverflowError, UnicodeError)
 _abandoned: list[sqlite3.Connection] = []
 
 
