@@ -24,34 +24,48 @@ BIN = Path(sys.executable).parent
 COVERED_ELSEWHERE = ("pip install litellm-maas", "export MAAS_API_KEY=")
 
 
+# What each Python snippet prints, in their order.
+PRINTED = ("heard: Xin chào!", "VND official", "heard: Xin chào!")
+
+
 def blocks(language: str) -> list[str]:
     """The code blocks in a language."""
     return [code for found, code in BLOCKS if found == language]
 
 
-def run(command: list[str], sandbox: Sandbox) -> subprocess.CompletedProcess[str]:
-    """Run a command with the sandbox in the place of the gateway."""
-    environment = {**os.environ, **sandbox.environment(), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
+def run(command: list[str], sandbox: Sandbox, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with the sandbox in the place of the gateway, and a data folder of the test's own."""
+    environment = {**os.environ, **sandbox.environment(), "LITELLM_LOCAL_MODEL_COST_MAP": "True", **variables}
+    environment |= {"PATH": f"{BIN}{os.pathsep}{environment['PATH']}", "XDG_DATA_HOME": str(folder)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=100)
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python(sandbox: Sandbox, code: str) -> None:
-    """A Python snippet runs and prints an answer."""
-    done = run([sys.executable, "-c", code], sandbox)
+@pytest.mark.parametrize(("code", "prints"), list(zip(blocks("python"), PRINTED, strict=True)))
+def test_python(sandbox: Sandbox, tmp_path: Path, code: str, prints: str) -> None:
+    """A Python snippet runs and prints what it is there to show."""
+    done = run([sys.executable, "-c", code], sandbox, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "heard: Xin chào!" in done.stdout
+    assert prints in done.stdout
 
 
-@pytest.mark.parametrize("line", [line for code in blocks("bash") for line in code.splitlines() if line.strip()])
-def test_commands(sandbox: Sandbox, line: str) -> None:
-    """A command line runs and prints something."""
-    if line.startswith(COVERED_ELSEWHERE):
-        return
-    done = run(shlex.split(line, comments=True), sandbox)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+@pytest.mark.parametrize("code", blocks("bash"))
+def test_commands(sandbox: Sandbox, tmp_path: Path, code: str) -> None:
+    """Command lines run and print something, one after the other, with what they export, after a call or two."""
+    if "litellm-maas spend" in code:
+        ((snippet, _),) = [pair for pair in zip(blocks("python"), PRINTED, strict=True) if "official" in pair[1]]
+        assert run([sys.executable, "-c", snippet], sandbox, tmp_path).returncode == 0
+    exported: dict[str, str] = {}
+    for line in filter(str.strip, code.splitlines()):
+        words = shlex.split(line, comments=True)
+        if line.startswith(COVERED_ELSEWHERE):
+            continue
+        if words[0] == "export":
+            name, _, value = words[1].partition("=")
+            exported[name] = value
+            continue
+        done = run(words, sandbox, tmp_path, **exported)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout, line
 
 
 @pytest.mark.parametrize("code", blocks("yaml"))
