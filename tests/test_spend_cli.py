@@ -102,7 +102,7 @@ def test_reports_equal_plain_sums(history: tuple[Path, list[Event]], seed: int) 
         chosen = [each for each in chosen if each.started_at < until]
     if chance.random() < 0.3:
         model = chance.choice(MODELS)
-        arguments += ["--model", model]
+        arguments += ["--model", chance.choice(("", "maas/")) + model]
         chosen = [each for each in chosen if each.model_served == model]
     if chance.random() < 0.3:
         arguments += ["--tag", "b"]
@@ -459,8 +459,10 @@ def test_events_that_cannot_be_recorded_are_mentioned(tmp_path: Path) -> None:
     recorded(path, [event(1)]).close()
     (tmp_path / "ledger.db.waiting").mkdir()
     (tmp_path / "ledger.db.waiting" / "2.json").write_text("not an event")
-    found = as_json(path)
+    result = spend(path, "--json")
+    found = json.loads(result.stdout)
     assert (found["total"]["calls"], found["waiting_events"]) == (1, 1)
+    assert "1 event beside the ledger is in no sum" in " ".join(result.stderr.split())
     assert "1 event beside the ledger is in no sum" in " ".join(shown(path).split())
 
 
