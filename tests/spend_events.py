@@ -17,7 +17,7 @@ from litellm_maas.spend.sqlite import SqliteLedger
 
 NOW = dt.datetime(2026, 11, 22, 11, 37, 5, 123456, tzinfo=dt.timezone.utc)
 MODELS = ("openai/gpt-4o", "qwen/qwen3.6-plus", "gemini/gemini-2.5-flash", "[red]odd[/red]")
-TAGS = ((), ("a",), ("a", "b"), ("b", "đêm"), ("c, d",))
+TAGS = ((), ("a",), ("a", "b"), ("b", "đêm"), ("c, b",))
 _BASES: tuple[Basis, ...] = ("official", "custom", "estimate", "plan", "unpriced")
 _STATUSES: tuple[Status, ...] = ("ok", "ok", "ok", "failed", "aborted", "cache_hit", "refused")
 # Clocks change on Lord Howe, in Europe and in America within what the events span.

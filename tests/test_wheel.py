@@ -38,7 +38,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_the_wheel_holds(wheel: Path) -> None:
     """The wheel holds the data files and the type marker, and no tests, no start-up hook and no stray files."""
     names = zipfile.ZipFile(wheel).namelist()
-    for wanted in ("py.typed", "models.yaml", "pricing/prices.yaml", "sandbox/pytest_plugin.py"):
+    for wanted in (
+        "py.typed",
+        "models.yaml",
+        "pricing/prices.yaml",
+        "pricing/prices.schema.json",
+        "sandbox/pytest_plugin.py",
+    ):
         assert f"litellm_maas/{wanted}" in names
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
         "litellm_maas",

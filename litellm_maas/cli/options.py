@@ -20,6 +20,14 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
+model = click.option(
+    "--model",
+    metavar="ID",
+    # The ledger has ids as the gateway knows them; people write them as LiteLLM does.
+    callback=lambda _context, _option, value: value and value.removeprefix("maas/"),
+    help="Only this model.",
+)
+
 
 def where(command: _Command) -> _Command:
     """`--ledger`."""

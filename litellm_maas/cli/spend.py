@@ -35,7 +35,7 @@ def _names(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option(
     "--by", callback=_names, metavar="NAMES", help=f"Group by any of {', '.join(GROUPS)}; several: model,day."
 )
-@click.option("--model", metavar="ID", help="Only this model.")
+@options.model
 @click.option("--tag", help="Only calls with this tag.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only so many groups: the largest, or the latest.")
 @click.option("--chart", is_flag=True, help="Draw bars; by day unless --by says otherwise.")
@@ -58,7 +58,8 @@ def command(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Show what was spent: today, this week and this month, or whatever you ask for.
 
-    Amounts are credits (1 credit = 1 VND). Without --since and --until a grouping is of this month.
+    Amounts are credits (1 credit = 1 VND). Without --since and --until a grouping is of this month, with --until
+    alone of everything before.
     """
     if context.invoked_subcommand is not None:
         _refuse_options(context)
@@ -76,9 +77,9 @@ def command(  # noqa: PLR0913 - one for each option
         elif as_csv:
             show.csv(count)
         elif not is_empty:
-            show.people(tables.console(), count, waiting, chart=chart)
-        if is_empty:
-            note = nothing_recorded(asked.ledger)
+            show.people(tables.console(), count, chart=chart)
+    for note in (nothing_recorded(asked.ledger) if is_empty else None, waiting_note(waiting)):
+        if note is not None:
             tables.say(tables.console(stderr=as_json or as_csv), note.text, *note.commands)
 
 
@@ -126,7 +127,7 @@ class Shown:
         found, by = self._found(count)
         spend_tables.print_csv(by, found.groups if by else {(): found.total})
 
-    def people(self, to: Console, count: Count, waiting: Waiting, *, chart: bool = False) -> None:
+    def people(self, to: Console, count: Count, *, chart: bool = False) -> None:
         """Print it for people, with what there is to remark."""
         by_model = None
         if self._overview:
@@ -141,9 +142,8 @@ class Shown:
             by_model = by_model or count(self._period, ("model",))
             unpriced = {model: each.unpriced_calls for (model,), each in by_model.groups.items() if each.unpriced_calls}
         since = self._period.since.date().isoformat() if self._no_period and self._period.since else None
-        for note in (*notes(total, unpriced, self._asked, since), waiting_note(waiting)):
-            if note is not None:
-                tables.say(to, note.text, *note.commands)
+        for note in notes(total, unpriced, self._asked, since):
+            tables.say(to, note.text, *note.commands)
 
     def _show_overview(self, to: Console, count: Count) -> Report:
         rows, by_model = self._count_overview(count, ("model",))
@@ -173,9 +173,8 @@ class Shown:
             to.print(Text("A call with several tags is in several groups, and once in the total.", style="dim"))
 
     def _in_words(self) -> str:
-        since, until = (
-            None if at is None else f"{at:%Y-%m-%d %H:%M}" for at in (self._period.since, self._period.until)
-        )
+        ends = (self._period.since, self._period.until)
+        since, until = (None if at is None else f"{at.astimezone(self._asked.zone):%Y-%m-%d %H:%M}" for at in ends)
         return f"{since or 'the beginning'} until {until or 'now'}"
 
     def _found(self, count: Count) -> tuple[Report, tuple[str, ...]]:

@@ -31,7 +31,7 @@ _ONLY: Mapping[str, Callable[[Event], bool]] = {
 
 @click.command(name="reprice")
 @options.period
-@click.option("--model", metavar="ID", help="Only this model.")
+@options.model
 @click.option("--apply", is_flag=True, help="Write it; without it only the difference is shown.")
 @click.option("--reason", default="repriced by the prices in force", help="Why; it is kept in the ledger.")
 @options.as_json
@@ -96,7 +96,7 @@ def _total(changes: list[Change]) -> Change:
 @click.command(name="export")
 @click.option("--format", "form", type=click.Choice([*exports.TEXT_FORMATS, "parquet"]), default="jsonl", show_default=True, help="What to write.")  # fmt: skip  # noqa: E501
 @options.period
-@click.option("--only", type=click.Choice(list(_ONLY)), help="Only calls without a price, with estimated tokens, …")
+@click.option("--only", type=click.Choice(list(_ONLY)), help="Only calls that are odd in this way.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file; default: standard output.")
 @options.where
 def export_command(*, form: str, only: str | None, output: Path | None, **asked_for: Any) -> None:
