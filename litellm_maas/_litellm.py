@@ -8,6 +8,7 @@ LiteLLM; two of its tables get an entry each.
 from __future__ import annotations
 
 import logging
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -86,6 +87,12 @@ def dollar_price(model_id: str) -> tuple[Decimal, Decimal | None, Decimal] | Non
             plain, output = (Decimal(str(price or 0)) for price in prices)
             return plain, None if cached is None else Decimal(str(cached)), output
     return None
+
+
+def proxy_router() -> litellm.Router | None:
+    """The router of the proxy that runs in this process, if one does. Without it a proxy's fallbacks are unknown."""
+    router: litellm.Router | None = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
+    return router
 
 
 def declare_defaults(provider: str, defaults: dict[str, Any]) -> bool:
