@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -26,6 +26,9 @@ ATTEMPTS_PARAM = "maas_attempts"
 
 SKIPPED_PARAM = "maas_skipped"
 """Where a router's rules leave the models that they passed over, for the attempt that comes next."""
+
+OWN_FALLBACKS_PARAM = "maas_own_fallbacks"
+"""Where a router's rules say for which kinds of failure the group that is called has fallbacks of their own."""
 
 _FINAL: frozenset[Kind] = frozenset({"bad_request", "authentication", "unprocessable"})
 """What every model of the account refuses alike."""
@@ -78,6 +81,12 @@ def last_failure(trail: Sequence[Record]) -> Failure | None:
 def is_routed(call: Mapping[str, Any]) -> bool:
     """Whether a router makes the call."""
     return _bucket(call) is not None
+
+
+def own_fallbacks(call: Mapping[str, Any]) -> Collection[str]:
+    """The kinds of failure for which a router has fallbacks of their own; empty where no rules have said so."""
+    found: Collection[str] = (_bucket(call) or {}).get(OWN_FALLBACKS_PARAM, ())
+    return found
 
 
 class Attempt:

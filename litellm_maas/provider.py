@@ -15,7 +15,7 @@ from litellm.types.utils import ModelResponseStream
 from pydantic import SecretStr
 
 from litellm_maas import _litellm
-from litellm_maas.attempts import ATTEMPTS_PARAM, Attempt, attempting, is_routed
+from litellm_maas.attempts import ATTEMPTS_PARAM, Attempt, attempting, is_routed, own_fallbacks
 from litellm_maas.errors import SettingsError
 from litellm_maas.metered import Metered
 from litellm_maas.models import catalogue
@@ -339,7 +339,8 @@ def _litellm_errors(call: _Call) -> Iterator[_Stage]:
     except GatewayError as error:
         exception = litellm_exception(error.failure, model, resolve_endpoint(call.get("api_base")).base_url)
         if stage.is_stream and is_routed(call):
-            exception = in_stream(error.failure, exception, model, has_begun=stage.has_begun)
+            also = own_fallbacks(call)
+            exception = in_stream(error.failure, exception, model, has_begun=stage.has_begun, also=also)
         raise exception from None
     except SettingsError as error:
         raise litellm.BadRequestError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None

@@ -17,13 +17,18 @@ import litellm
 from litellm.integrations.custom_logger import CustomLogger
 
 from litellm_maas import _litellm, attempts, settings
-from litellm_maas.attempts import ATTEMPTS_PARAM, SKIPPED_PARAM
+from litellm_maas.attempts import ATTEMPTS_PARAM, OWN_FALLBACKS_PARAM, SKIPPED_PARAM
 from litellm_maas.errors import SettingsError
 from litellm_maas.resting import Target, resting
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
 from litellm_maas.wire.exceptions import PROVIDER, litellm_exception
 
 _Deployment = Mapping[str, Any]
+
+_OWN_LISTS: dict[str, str] = {
+    "context_window": "context_window_fallbacks",
+    "content_policy": "content_policy_fallbacks",
+}
 
 
 class FallbackRules(CustomLogger):
@@ -54,6 +59,7 @@ class FallbackRules(CustomLogger):
         """
         request = request_kwargs or {}
         trail = _trail(request)
+        failure = attempts.last_failure(trail)
         level = request.get("_target_order")
         # A level that was chosen because the one before it rests is tried again by LiteLLM when it fails.
         failed = {attempt["deployment_id"] for attempt in trail} if level is not None else set()
@@ -62,13 +68,14 @@ class FallbackRules(CustomLogger):
             for deployment in healthy_deployments
             if (level is None or _order(deployment) == level) and _id(deployment) not in failed
         ]
+        candidates = self._own_fallbacks(request, candidates, None if failure is None else failure.kind)
         for order in sorted({_order(deployment) for deployment in candidates}):
             members = [deployment for deployment in candidates if _order(deployment) == order]
             if free := [deployment for deployment in members if _may_try(deployment)]:
                 _note_skipped(request, [each for each in candidates if _order(each) <= order], free)
                 return free
         _note_skipped(request, candidates, [])
-        if (failure := attempts.last_failure(trail)) is not None:
+        if failure is not None:
             # The caller is to hear why the model that was called failed, not why others were not called.
             raise litellm_exception(failure, model, settings.api_base())
         if not candidates:
@@ -91,6 +98,32 @@ class FallbackRules(CustomLogger):
         attempts.has_failed.set(True)
         raise _rests(deployment)
 
+    def _own_fallbacks(
+        self, request: Mapping[str, Any], candidates: list[dict[str, Any]], failed: str | None
+    ) -> list[dict[str, Any]]:
+        """The candidates without those that are no fallback for the kind of failure that brought the request here.
+
+        For an overflowing context and a refusing filter routers have lists of their own. LiteLLM's do not look at them
+        when a stream fails (measured on 1.106), so that it has to be told of them, and its choice to be mended.
+        """
+        if failed not in _OWN_LISTS and not request.get("stream"):
+            return candidates
+        metadata = _metadata(request)
+        asked_for = str(metadata.get("original_model_group"))
+        router = next(filter(None, (self._router_of(each) for each in candidates)), None)
+        if router is None:
+            return candidates
+        models = {kind: _listed_models(router, field, asked_for) for kind, field in _OWN_LISTS.items()}
+        if kinds := [kind for kind, found in models.items() if found]:
+            metadata[OWN_FALLBACKS_PARAM] = kinds
+        if failed not in models:
+            return candidates
+        return [each for each in candidates if each["litellm_params"].get("model") in models[failed]]
+
+    def _router_of(self, deployment: _Deployment) -> litellm.Router | None:
+        routers = filter(None, (*self._routers, _litellm.proxy_router()))
+        return next((router for router in routers if router.has_model_id(_id(deployment))), None)
+
     def _least_rested(self, candidates: list[dict[str, Any]], asked_for: str | None) -> dict[str, Any] | None:
         """The candidate to be called although it rests; None while another deployment is awake, or sooner awake."""
         own = {_id(each) for each in candidates}
@@ -108,12 +141,23 @@ class FallbackRules(CustomLogger):
             asked_for: The group that the caller asked for; None where only its fallbacks are known to have come here.
         """
         group = str(deployment.get("model_name"))
-        for router in filter(None, (*self._routers, _litellm.proxy_router())):
-            if router.has_model_id(_id(deployment)):
-                chains = [[name, *stand_ins] for name, stand_ins in _fallbacks(router)]
-                names = {name for chain in chains if asked_for in (None, chain[0]) for name in chain if group in chain}
-                yield from (each for name in {group, *names} for each in router.get_model_list(model_name=name) or ())
-                return
+        if (router := self._router_of(deployment)) is None:
+            return
+        chains = [[name, *stand_ins] for name, stand_ins in _fallbacks(router)]
+        names = {name for chain in chains if asked_for in (None, chain[0]) for name in chain if group in chain}
+        for name in {group, *names}:
+            yield from router.get_model_list(model_name=name) or ()
+
+
+def _listed_models(router: litellm.Router, field: str, group: str) -> set[str]:
+    """The models that a list of a router's names for a group: of each group there, what it calls first."""
+    found: set[str] = set()
+    for entry in getattr(router, field, None) or ():
+        for name in entry.get(group, ()):
+            members = router.get_model_list(model_name=name) or ()
+            first = min(map(_order, members), default=0)
+            found |= {str(each["litellm_params"].get("model")) for each in members if _order(each) == first}
+    return found
 
 
 def _fallbacks(router: litellm.Router) -> Iterator[tuple[str, list[str]]]:
