@@ -48,6 +48,11 @@ class Document:
             data = data[step]
         return Document(self.file, data, self._lines, (*self._at, *location))
 
+    def without(self, *names: str) -> Document:
+        """This document without some of its keys."""
+        kept = {name: value for name, value in self.data.items() if name not in names}
+        return Document(self.file, kept, self._lines, self._at)
+
     def line_of(self, location: Location) -> int | None:
         """The 1-based line of a part, or of its nearest enclosing part that has one."""
         whole = (*self._at, *location)
@@ -159,6 +164,8 @@ def _construct(
             field = ".".join(map(str, (*location, key.value)))
             raise DataFileError(file, line, field, f"key is already set on line {first}; keep one of the two")
     loader.flatten_mapping(node)
+    # An alias brings the same node again: what was merged into it is then no key set twice.
+    node.value = list({key.value: (key, child) for key, child in node.value}.values())
     result = {}
     for key, child in node.value:
         name = loader.construct_object(key, deep=True)

@@ -106,8 +106,8 @@ class Resting:
     def failed(self, target: Target, failure: Failure) -> None:
         """Note a failure; it makes the target rest if its kind, or the third in a row, says so."""
         rule = _LASTING if failure.lasts else _RULES.get(failure.kind)
-        if rule is None:
-            return
+        if rule is None or (failure.kind == "rate_limit" and failure.status is None):
+            return  # a limit without a reply is this side's own pacing, and says nothing of the model
         now = self._clock()
         with self._lock:
             state = self._states.setdefault(target, _State(failure))

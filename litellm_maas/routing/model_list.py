@@ -15,12 +15,9 @@ from litellm_maas.models import catalogue
 from litellm_maas.pricing.book import PriceBook
 from litellm_maas.routing.findings import Finding, did_you_mean, error, warning
 from litellm_maas.routing.model_ids import meant
-from litellm_maas.routing.router_file import FALLBACK_LISTS, unknown_params
+from litellm_maas.routing.router_file import FALLBACK_LISTS, VARIABLE, unknown_params
 from litellm_maas.wire.endpoints import parse_base_url, resolve_endpoint
 from litellm_maas.wire.exceptions import PROVIDER
-
-VARIABLE = "os.environ/"
-"""How a config refers to an environment variable."""
 
 
 @dataclass(frozen=True, slots=True)

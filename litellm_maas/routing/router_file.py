@@ -44,6 +44,9 @@ _NARROWER: dict[str, Any] = {
     "stream_timeout": _Seconds,
     "timeout": _Seconds,
 }
+VARIABLE = "os.environ/"
+"""How a config refers to an environment variable."""
+
 FALLBACK_LISTS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 _POLICIES: dict[str, type[BaseModel]] = {"retry_policy": RetryPolicy, "allowed_fails_policy": AllowedFailsPolicy}
 
@@ -118,9 +121,10 @@ def shape(document: Document, model: type[BaseModel]) -> Iterator[Finding]:
 
 def settings(document: Document) -> Iterator[Finding]:
     """What is wrong with router settings: names, types, and what stands in the policies."""
-    yield from shape(document, settings_model())
+    later = [name for name, value in document.data.items() if isinstance(value, str) and value.startswith(VARIABLE)]
+    yield from shape(document.without(*later), settings_model())
     for name, policy in _POLICIES.items():
-        found = document.data.get(name) if isinstance(document.data, Mapping) else None
+        found = document.data.get(name)
         for key in found if isinstance(found, Mapping) else ():
             if key not in policy.model_fields:
                 hint = did_you_mean(str(key), policy.model_fields)
