@@ -38,8 +38,8 @@ Record = dict[str, Any]
 skipped: ContextVar[tuple[Record, ...]] = ContextVar("maas_skipped", default=())
 """What a synchronous router passed over, because it rests; a router runs each request in a context of its own."""
 
-has_failed: ContextVar[bool] = ContextVar("maas_has_failed", default=False)
-"""Whether a synchronous router's request has failed before, or was passed on."""
+failed_with: ContextVar[Failure | None] = ContextVar("maas_failed_with", default=None)
+"""Why the last attempt of a synchronous router's request failed; None if none did."""
 
 
 def record(
@@ -135,7 +135,7 @@ class Attempt:
         resting.failed(self._target, failure)
         if self._bucket is not None:
             self._bucket[ATTEMPTS_PARAM] = self.trail
-            has_failed.set(True)
+            failed_with.set(failure)
 
     def answered(self) -> None:
         """Note that the model answers."""

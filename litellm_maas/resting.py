@@ -94,12 +94,12 @@ class _State:
 class Resting:
     """The resting models of this process.
 
-    Args:
-        clock: Seconds, monotonic.
+    Attributes:
+        clock: Seconds, monotonic; may be replaced, so that a test can move the time.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.Lock()
         self._states: dict[Target, _State] = {}
 
@@ -108,7 +108,7 @@ class Resting:
         rule = _LASTING if failure.lasts else _RULES.get(failure.kind)
         if rule is None or (failure.kind == "rate_limit" and failure.status is None):
             return  # a limit without a reply is this side's own pacing, and says nothing of the model
-        now = self._clock()
+        now = self.clock()
         with self._lock:
             state = self._states.setdefault(target, _State(failure))
             state.failure, state.trial_until = failure, 0.0
@@ -141,7 +141,7 @@ class Resting:
     def remaining(self, target: Target) -> float:
         """Seconds until the target's rest is over; 0 if it does not rest."""
         state = self._states.get(target)
-        return 0.0 if state is None else max(state.until - self._clock(), 0.0)
+        return 0.0 if state is None else max(state.until - self.clock(), 0.0)
 
     def failure(self, target: Target) -> Failure | None:
         """Why the target rests or rested last; None if it has answered since."""
@@ -154,7 +154,7 @@ class Resting:
         if state is None or not state.rests:
             return True
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             if now < state.until or now < state.trial_until:
                 return False
             state.trial_until = now + _TRIAL
@@ -165,7 +165,7 @@ class Resting:
         state = self._states.get(target)
         if state is None or not state.rests:
             return True
-        now = self._clock()
+        now = self.clock()
         return now >= state.until and now >= state.trial_until
 
     def forget(self) -> None:

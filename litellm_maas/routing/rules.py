@@ -55,7 +55,8 @@ class FallbackRules(CustomLogger):
         """A router asks this before each asynchronous attempt: which deployments of a group may be called.
 
         Raises:
-            Exception: None may. It is LiteLLM's exception for what made the first one rest, and the router falls back.
+            Exception: None may, and the router falls back. It is LiteLLM's exception for why the last attempt of this
+                request failed or, if there was none, for why the first one rests.
         """
         request = request_kwargs or {}
         trail = _trail(request)
@@ -76,7 +77,6 @@ class FallbackRules(CustomLogger):
                 return free
         _note_skipped(request, candidates, [])
         if failure is not None:
-            # The caller is to hear why the model that was called failed, not why others were not called.
             raise litellm_exception(failure, model, settings.api_base())
         if not candidates:
             return []
@@ -89,13 +89,17 @@ class FallbackRules(CustomLogger):
         """A router asks this before each synchronous attempt: whether the deployment that it chose may be called.
 
         Raises:
-            Exception: It rests, and another one is awake. It is LiteLLM's exception for what made it rest.
+            Exception: It rests, and another one is awake. Which exception, see `async_filter_deployments`.
         """
-        original = None if attempts.has_failed.get() else str(deployment.get("model_name"))
-        if _may_try(deployment) or self._least_rested([deployment], original) is not None:
+        if _may_try(deployment):
+            return
+        if (failure := attempts.failed_with.get()) is not None:
+            # The caller is to hear why the model that was called failed, not why others were not called.
+            raise litellm_exception(failure, _model(deployment), settings.api_base())
+        asked_for = None if attempts.skipped.get() else str(deployment.get("model_name"))
+        if self._least_rested([deployment], asked_for) is not None:
             return
         attempts.skipped.set((*attempts.skipped.get(), _skipped(deployment)))
-        attempts.has_failed.set(True)
         raise _rests(deployment)
 
     def _own_fallbacks(
