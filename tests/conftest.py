@@ -9,6 +9,7 @@ import litellm
 import pytest
 
 import litellm_maas
+from litellm_maas.resting import resting
 from litellm_maas.sandbox import Sandbox
 from tests.support import KEY, OTHER_KEYS
 
@@ -28,6 +29,7 @@ def clean_litellm() -> Iterator[None]:
     providers = list(litellm.custom_provider_map)
     litellm.suppress_debug_info = True
     yield
+    resting.forget()
     for name, value in before.items():
         setattr(litellm, name, value)
     litellm.custom_provider_map = providers
