@@ -11,6 +11,7 @@ import pytest
 import litellm_maas
 from litellm_maas.resting import resting
 from litellm_maas.sandbox import Sandbox
+from litellm_maas.spend.tracking import tracking
 from tests.support import KEY, OTHER_KEYS
 
 
@@ -36,6 +37,16 @@ def clean_litellm() -> Iterator[None]:
     # LiteLLM keeps callbacks in seven lists and takes no second one of the same class.
     litellm.logging_callback_manager._reset_all_callbacks()  # type: ignore[no-untyped-call]  # noqa: SLF001 - untyped, and nothing public does it
     litellm_maas.register()
+
+
+@pytest.fixture(autouse=True)
+def clean_tracking() -> Iterator[None]:
+    """Recording that a test switches on is off after it, and its ledgers are closed."""
+    before = {name: getattr(tracking, name) for name in ("_is_on", "_ledger", "_unreadable")}
+    yield
+    tracking.close()
+    for name, value in before.items():
+        setattr(tracking, name, value)
 
 
 @pytest.fixture

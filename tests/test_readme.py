@@ -25,7 +25,7 @@ COVERED_ELSEWHERE = ("pip install litellm-maas", "export MAAS_API_KEY=")
 
 
 # What each Python snippet prints, in their order.
-PRINTED = ("heard: Xin chào!", "VND official", "heard: Xin chào!")
+PRINTED = ("heard: Xin chào!", "VND official", "heard: Xin chào!", "heard: Xin chào!")
 
 
 def blocks(language: str) -> list[str]:
