@@ -11,6 +11,7 @@ from litellm_maas.pricing.usage import Usage, estimated
 from litellm_maas.spend.event import Event, Kind, Status
 from litellm_maas.spend.identity import identify
 from litellm_maas.spend.meter import Attempt, Cost
+from litellm_maas.spend.recorder import Then
 from litellm_maas.spend.tracking import tracking
 from litellm_maas.wire.chunks import StreamDecoder
 from litellm_maas.wire.exceptions import exception_name
@@ -24,23 +25,20 @@ class Metered:
     Leaving it commits the attempt's event, if spend is recorded: as ok after `succeeded`, as failed after a
     `GatewayError`, and as aborted when the caller gave up.
 
+    Args:
+        request: What is sent.
+        call: LiteLLM's call.
+        kind: What is asked for.
+        settle: Called when the event is in the ledger.
+
     Attributes:
         cost: What the attempt cost, once it has succeeded.
     """
 
-    def __init__(self, request: WireRequest, call: Mapping[str, Any], kind: Kind) -> None:
-        logging_obj = call["logging_obj"]
-        params = call.get("litellm_params") or logging_obj.model_call_details.get("litellm_params") or {}
+    def __init__(self, request: WireRequest, call: Mapping[str, Any], kind: Kind, settle: Then | None = None) -> None:
         self._request = request
-        self._attempt = Attempt(
-            kind=kind,
-            route="provider",
-            model=request.model,
-            host_kind=request.endpoint.host_kind,
-            identity=identify(params, logging_obj.model_call_details.get("user")),
-            call_id=logging_obj.litellm_call_id,
-            trace_id=logging_obj.litellm_trace_id,
-        )
+        self._attempt = attempt_of(request, call, kind)
+        self._settle = settle
         self._decoder: StreamDecoder | None = None
         self.cost: Cost | None = None
 
@@ -67,8 +65,8 @@ class Metered:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if _is_recorded():
-            tracking.recorder().record(self._event(error))
+        if is_recorded():
+            tracking.recorder().record(self._event(error), self._settle)
 
     async def __aenter__(self) -> Metered:
         return self
@@ -76,13 +74,13 @@ class Metered:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not _is_recorded():
+        if not is_recorded():
             return
         if error is None or isinstance(error, GatewayError):
-            await tracking.recorder().arecord(self._event(error))
+            await tracking.recorder().arecord(self._event(error), self._settle)
         else:
             # A cancelled task has no time left to wait in.
-            tracking.recorder().record_now(self._event(error))
+            tracking.recorder().record_now(self._event(error), self._settle)
 
     def _event(self, error: BaseException | None) -> Event:
         if error is None and self.cost is not None:
@@ -117,7 +115,24 @@ class Metered:
         return Cost(None, "unpriced", usage) if book is None else self._attempt.cost(usage, book)
 
 
-def _is_recorded() -> bool:
+def attempt_of(request: WireRequest, call: Mapping[str, Any], kind: Kind) -> Attempt:
+    """The attempt that a call of LiteLLM's makes, from now on."""
+    logging_obj = call["logging_obj"]
+    params = call.get("litellm_params") or logging_obj.model_call_details.get("litellm_params") or {}
+    return Attempt(
+        kind=kind,
+        route="provider",
+        model=request.model,
+        host_kind=request.endpoint.host_kind,
+        identity=identify(params, logging_obj.model_call_details.get("user")),
+        call_id=logging_obj.litellm_call_id,
+        trace_id=logging_obj.litellm_trace_id,
+        asked=call["model"],
+    )
+
+
+def is_recorded() -> bool:
+    """Whether spend is recorded: switched on, or the cost callback is registered."""
     return tracking.is_on or _litellm.is_callback(tracking.logger)
 
 

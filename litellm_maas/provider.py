@@ -15,19 +15,21 @@ from litellm.types.utils import ModelResponseStream
 from pydantic import SecretStr
 
 from litellm_maas import _litellm
-from litellm_maas.attempts import ATTEMPTS_PARAM, Attempt, attempting, is_routed, own_fallbacks
-from litellm_maas.errors import SettingsError
+from litellm_maas.admission import BudgetRefusedError
+from litellm_maas.attempts import ATTEMPTS_PARAM, Attempt, is_routed, own_fallbacks
+from litellm_maas.errors import MaasError
 from litellm_maas.metered import Metered
 from litellm_maas.models import catalogue
+from litellm_maas.passage import Passage, apassage, passage
+from litellm_maas.pricing.credits import in_credits
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.spend.event import Kind
 from litellm_maas.spend.meter import COST_PARAM
 from litellm_maas.wire import gateway, replies, requests
 from litellm_maas.wire.chunks import Chunk, StreamDecoder
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
-from litellm_maas.wire.exceptions import PROVIDER, in_stream, litellm_exception
+from litellm_maas.wire.exceptions import PROVIDER, MaasBudgetExceededError, in_stream, litellm_exception
 from litellm_maas.wire.failures import GatewayError
-from litellm_maas.wire.pacing import Paced
 from litellm_maas.wire.requests import RefusedParameterError, Timeouts, WireRequest
 
 _RETRYABLE = frozenset({"timeout", "connection", "rate_limit", "server", "bad_gateway", "unavailable"})
@@ -78,24 +80,22 @@ class MaasLLM(CustomLLM):
         return stream
 
     def _stream(self, call: _Call) -> Generator[Chunk, None, None]:
-        with _litellm_errors(call) as stage:
-            request = _chat_request(call, stream=True)
-            decoder = StreamDecoder(request)
-            with attempting(request, call) as attempt, Paced(request), Metered(request, call, "chat") as metered:
-                metered.watch(decoder)
-                with closing(gateway.stream(request, call.get("client"))) as received:
-                    next(received)
-                    yield _ACCEPTED
-                    stage.is_stream = True
-                    try:
-                        for data in received:
-                            for chunk in decoder.feed(data):
-                                yield stage.seen(chunk, attempt)
-                    except GatewayError:
-                        if not decoder.answered:
-                            raise
-                ending = _ending(decoder, metered)
-                stage.seen(ending[0], attempt)
+        with _litellm_errors(call) as stage, passage(_streamed_chat, call, "chat") as way:
+            decoder = StreamDecoder(way.request)
+            way.metered.watch(decoder)
+            with closing(gateway.stream(way.request, call.get("client"))) as received:
+                next(received)
+                yield _ACCEPTED
+                stage.is_stream = True
+                try:
+                    for data in received:
+                        for chunk in decoder.feed(data):
+                            yield stage.seen(chunk, way.attempt)
+                except GatewayError:
+                    if not decoder.answered:
+                        raise
+            ending = _ending(decoder, way.metered)
+            stage.seen(ending[0], way.attempt)
         yield from ending
 
     async def astreaming(  # type: ignore[override]  # LiteLLM annotates it as a coroutine and iterates what it returns
@@ -108,12 +108,11 @@ class MaasLLM(CustomLLM):
         """
         with _litellm_errors(call) as stage:
             stage.is_stream = True
-            request = _chat_request(call, stream=True)
             retries_left = int(call["optional_params"].get("max_retries") or 0)
             waits = (0.5 * 2**attempt for attempt in range(retries_left))
             while True:
                 try:
-                    async with aclosing(self._astream_once(request, call, stage)) as chunks:
+                    async with aclosing(self._astream_once(call, stage)) as chunks:
                         async for chunk in chunks:
                             yield chunk
                     return
@@ -124,21 +123,20 @@ class MaasLLM(CustomLLM):
                         raise
                 await asyncio.sleep(wait)
 
-    async def _astream_once(self, request: WireRequest, call: _Call, stage: _Stage) -> AsyncGenerator[Chunk, None]:
-        decoder = StreamDecoder(request)
-        with attempting(request, call) as attempt:
-            async with Paced(request), Metered(request, call, "chat") as metered:
-                metered.watch(decoder)
-                async with aclosing(gateway.astream(request, call.get("client"))) as received:
-                    try:
-                        async for data in received:
-                            for chunk in decoder.feed(data):
-                                yield stage.seen(chunk, attempt)
-                    except GatewayError:
-                        if not decoder.answered:
-                            raise
-                ending = _ending(decoder, metered)
-            stage.seen(ending[0], attempt)
+    async def _astream_once(self, call: _Call, stage: _Stage) -> AsyncGenerator[Chunk, None]:
+        async with apassage(_streamed_chat, call, "chat") as way:
+            decoder = StreamDecoder(way.request)
+            way.metered.watch(decoder)
+            async with aclosing(gateway.astream(way.request, call.get("client"))) as received:
+                try:
+                    async for data in received:
+                        for chunk in decoder.feed(data):
+                            yield stage.seen(chunk, way.attempt)
+                except GatewayError:
+                    if not decoder.answered:
+                        raise
+            ending = _ending(decoder, way.metered)
+        stage.seen(ending[0], way.attempt)
         for chunk in ending:
             yield chunk
 
@@ -187,38 +185,27 @@ class _Operation(Generic[_Response]):
 
 
 def _run(operation: _Operation[_Response], call: _Call) -> _Response:
-    with _litellm_errors(call):
-        request = operation.request(call)
-        with attempting(request, call) as attempt, Paced(request), Metered(request, call, operation.kind) as metered:
-            with _timed(call):
-                reply = gateway.send(request, call.get("client"))
-            return _response(operation, request, reply, call, metered, attempt)
+    with _litellm_errors(call), passage(operation.request, call, operation.kind) as way:
+        with _timed(call):
+            reply = gateway.send(way.request, call.get("client"))
+        return _response(operation, way, reply, call)
 
 
 async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
-        request = operation.request(call)
-        with attempting(request, call) as attempt:
-            async with Paced(request), Metered(request, call, operation.kind) as metered:
-                with _timed(call):
-                    reply = await gateway.asend(request, call.get("client"))
-                return _response(operation, request, reply, call, metered, attempt)
+        async with apassage(operation.request, call, operation.kind) as way:
+            with _timed(call):
+                reply = await gateway.asend(way.request, call.get("client"))
+            return _response(operation, way, reply, call)
 
 
-def _response(
-    operation: _Operation[_Response],
-    request: WireRequest,
-    reply: gateway.Reply,
-    call: _Call,
-    metered: Metered,
-    attempt: Attempt,
-) -> _Response:
-    payload = _parsed(request, reply, call)
-    cost = metered.succeeded(payload.get("id"), operation.usage(request, payload))
-    response = operation.response(request, payload, call)
-    attempt.answered()
+def _response(operation: _Operation[_Response], way: Passage, reply: gateway.Reply, call: _Call) -> _Response:
+    payload = _parsed(way.request, reply, call)
+    cost = way.metered.succeeded(payload.get("id"), operation.usage(way.request, payload))
+    response = operation.response(way.request, payload, call)
+    way.attempt.answered()
     response._hidden_params[COST_PARAM] = cost.as_dict()
-    response._hidden_params[ATTEMPTS_PARAM] = attempt.trail
+    response._hidden_params[ATTEMPTS_PARAM] = way.attempt.trail
     return response
 
 
@@ -254,6 +241,10 @@ _IMAGES = _Operation(
     lambda request, payload, call: replies.images(request, payload, call["model_response"]),
     _images,
 )
+
+
+def _streamed_chat(call: _Call) -> WireRequest:
+    return _chat_request(call, stream=True)
 
 
 def _chat_request(call: _Call, *, stream: bool) -> WireRequest:
@@ -343,7 +334,11 @@ def _litellm_errors(call: _Call) -> Iterator[_Stage]:
             also = own_fallbacks(call)
             exception = in_stream(error.failure, exception, model, has_begun=stage.has_begun, also=also)
         raise exception from None
-    except SettingsError as error:
+    except BudgetRefusedError as error:
+        state = error.refusal.state
+        spent, limit = (float(in_credits(each)) for each in (state.spent, state.budget.limit))
+        raise MaasBudgetExceededError(str(error), model, spent, limit) from None
+    except MaasError as error:
         raise litellm.BadRequestError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
     except RefusedParameterError as error:
         raise litellm.UnsupportedParamsError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None

@@ -80,6 +80,16 @@ def prices() -> str | None:
     return _value("MAAS_PRICES")
 
 
+def budgets() -> str | None:
+    """`MAAS_BUDGETS`: a file of budgets, beside those that the ledger holds."""
+    return _value("MAAS_BUDGETS")
+
+
+def webhook() -> str | None:
+    """`MAAS_WEBHOOK`: where warnings about budgets and credits are posted, as JSON."""
+    return _value("MAAS_WEBHOOK")
+
+
 def track_spend() -> bool:
     """`MAAS_TRACK_SPEND`: whether spend is recorded without any code asking for it."""
     return (_value("MAAS_TRACK_SPEND") or "0").lower() in ("1", "true", "yes", "on")

@@ -76,6 +76,7 @@ class Attempt:
     identity: Identity
     call_id: str | None
     trace_id: str | None
+    asked: str | None = None
     started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc))
     response_id: str | None = None
 
@@ -96,7 +97,7 @@ class Attempt:
             kind=self.kind,
             route=self.route,
             status=status,
-            model_requested=self.identity.requested or self.model,
+            model_requested=self.identity.requested or self.asked or self.model,
             model_served=self.model,
             input_tokens=usage.input_tokens,
             cached_tokens=usage.cached_tokens,

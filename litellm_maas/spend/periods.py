@@ -56,6 +56,17 @@ def named(name: str, now: dt.datetime) -> Period:
     return Period(midnight, None)
 
 
+def around(name: str, now: dt.datetime) -> Period:
+    """The `hour`, `day`, `week` or `month` that a moment is in, from beginning to end, in that moment's zone."""
+    if name == "hour":
+        since = now.replace(minute=0, second=0, microsecond=0)
+        return Period(since, since + dt.timedelta(hours=1))
+    since = named({"day": "today"}.get(name, name), now).since or now
+    days = {"day": 1, "week": 7, "month": 31}[name]
+    until = (since.replace(tzinfo=None) + dt.timedelta(days=days)).replace(tzinfo=since.tzinfo)
+    return Period(since, until.replace(day=1) if name == "month" else until)
+
+
 def moment(text: str, now: dt.datetime) -> dt.datetime:
     """A moment as a person writes it, in the zone of `now`.
 

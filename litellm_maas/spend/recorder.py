@@ -37,6 +37,8 @@ _CHECKPOINT_EVERY = 2000
 _LARGEST_BACKLOG = 100_000
 """Events kept in memory when not even a file can be written."""
 
+Then = Callable[[], None]
+
 
 class Recorder:
     """Writes events to one ledger.
@@ -73,19 +75,24 @@ class Recorder:
         self._lock = threading.RLock()
         self._worker: ThreadPoolExecutor | None = None
 
-    def record(self, event: Event) -> None:
-        """Commit an event, or set it aside. Never raises, and waits at most five seconds for another writer."""
+    def record(self, event: Event, then: Then | None = None) -> None:
+        """Commit an event, or set it aside. Never raises, and waits at most five seconds for another writer.
+
+        Args:
+            event: The event.
+            then: Called when the event is in the ledger, and not if it is set aside; must not raise.
+        """
         try:
             # Whoever locks the ledger for long is waited for once, not by every call.
-            self._write(event, _BRIEFLY if self._reported else _WAIT)
+            self._write(event, _BRIEFLY if self._reported else _WAIT, then)
         except LedgerError as error:
             self._keep(event, error)
 
-    async def arecord(self, event: Event) -> None:
+    async def arecord(self, event: Event, then: Then | None = None) -> None:
         """Like `record`, but the event loop only ever waits for a healthy insert: contention is waited for off it."""
         try:
             if self._ledger is not None:
-                self._write(event, 0)
+                self._write(event, 0, then)
                 return
         except LedgerBusyError:
             pass
@@ -93,17 +100,17 @@ class Recorder:
             self._keep(event, error)
             return
         # If the task is cancelled meanwhile, the event is recorded all the same.
-        if (recorded := self._in_background(self.record, event)) is not None:
+        if (recorded := self._in_background(self.record, event, then)) is not None:
             await asyncio.shield(asyncio.wrap_future(recorded))
         else:
-            self.record(event)
+            self.record(event, then)
 
-    def record_now(self, event: Event) -> None:
+    def record_now(self, event: Event, then: Then | None = None) -> None:
         """Commit an event without waiting for anybody, or set it aside: for the end of a cancelled task."""
-        if self._ledger is None and self._in_background(self.record, event) is not None:
+        if self._ledger is None and self._in_background(self.record, event, then) is not None:
             return
         try:
-            self._write(event, 0)
+            self._write(event, 0, then)
         except LedgerError as error:
             self._keep(event, error, quietly=isinstance(error, LedgerBusyError))
 
@@ -179,11 +186,13 @@ class Recorder:
             self._ledger.abandon()
         self._reset()
 
-    def _write(self, event: Event, wait: float) -> None:
+    def _write(self, event: Event, wait: float, then: Then | None = None) -> None:
         ledger = self._opened()
         ledger.insert(event, wait=wait)
         if self._recorded is not None:
             self._recorded()
+        if then is not None:
+            then()
         self._reported = False
         self._since_checkpoint += 1
         if self._may_wait:

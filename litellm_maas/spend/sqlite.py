@@ -88,6 +88,29 @@ class SqliteLedger(Ledger):
         finally:
             self._lock.release()
 
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[sqlite3.Connection]:
+        """A transaction in which nobody else writes. Never waits.
+
+        Raises:
+            LedgerBusyError: Somebody is writing just now.
+            LedgerError: It cannot be written.
+        """
+        if not self._lock.acquire(blocking=False):
+            raise LedgerBusyError(f"{self.path} is being written to")
+        try:
+            with self._errors():
+                connection = self._usable(0)
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
+        finally:
+            self._lock.release()
+
     def correct(self, corrections: Iterable[Correction]) -> None:
         """See `Ledger.correct`."""
         with self._errors(), self._transaction() as connection:

@@ -17,6 +17,31 @@ PROVIDER = "maas"
 # Not in every supported LiteLLM: 402 got a class of its own in 1.106.
 _PAYMENT_REQUIRED: Any = getattr(litellm, "PaymentRequiredError", None)
 
+
+class MaasBudgetExceededError(  # type: ignore[misc]  # both have a status code, and it is the same
+    litellm.BudgetExceededError, litellm.UnprocessableEntityError
+):
+    """LiteLLM's own error of a budget that is used up.
+
+    Also one of the errors that LiteLLM hands on as they are: it would make a BadRequestError of the bare one when it
+    comes from a provider. Amounts are credits (VND).
+    """
+
+    def __init__(self, message: str, model: str, spent: float, limit: float) -> None:
+        request = httpx.Request("POST", "https://litellm.ai")
+        litellm.UnprocessableEntityError.__init__(
+            self,
+            message=f"MaaS: {message}",
+            model=model,
+            llm_provider=PROVIDER,
+            response=httpx.Response(422, request=request),
+        )
+        # Whatever LiteLLM keeps on its own, which is more in each version.
+        own = litellm.BudgetExceededError(current_cost=spent, max_budget=limit, message=self.message)
+        vars(self).update({**vars(own), **vars(self)})
+        self.type = "budget_exceeded"
+
+
 _STATUS_OF_KIND: dict[Kind, int] = {
     "bad_request": 400,
     "context_window": 400,

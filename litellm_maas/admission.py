@@ -1,0 +1,138 @@
+"""Admission: a call has room in its budgets before it goes out, or is refused or sent to a cheaper model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Mapping
+from types import TracebackType
+from typing import Any
+
+from litellm_maas.metered import attempt_of, is_recorded
+from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.usage import Usage
+from litellm_maas.spend.budgeting import Room, budgeting
+from litellm_maas.spend.event import Kind
+from litellm_maas.spend.gate import Refusal
+from litellm_maas.spend.meter import Cost
+from litellm_maas.spend.recorder import Then
+from litellm_maas.spend.tracking import tracking
+from litellm_maas.spend.worst_case import worst_case
+from litellm_maas.wire.requests import WireRequest
+
+
+class BudgetRefusedError(Exception):
+    """A budget has no room for a call; nothing was sent.
+
+    Attributes:
+        refusal: Which one, and why.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(_explained(refusal))
+
+
+class Admitted:
+    """A block, synchronous (`with`) or asynchronous (`async with`), for which there is room.
+
+    Where spend is not recorded there are no budgets: nobody would know what is spent.
+
+    Args:
+        request: What is to be sent.
+        for_model: Makes the same request for another model.
+        call: LiteLLM's call.
+        kind: What is asked for.
+
+    Attributes:
+        request: What to send: the request, or the one for a cheaper model.
+
+    Raises:
+        BudgetRefusedError: There is no room.
+    """
+
+    def __init__(
+        self, request: WireRequest, for_model: Callable[[str], WireRequest], call: Mapping[str, Any], kind: Kind
+    ) -> None:
+        self.request = request
+        self._asked = request.model
+        self._for_model = for_model
+        self._call = call
+        self._kind = kind
+        self._room: Room | None = None
+
+    def settling(self) -> Then | None:
+        """What is to be called once the call is in the ledger; from now on that is not done here."""
+        room, self._room = self._room, None
+        return None if room is None else room.settle
+
+    def __enter__(self) -> Admitted:
+        for wait in self._waits():
+            time.sleep(wait)
+        return self
+
+    async def __aenter__(self) -> Admitted:
+        for wait in self._waits():
+            await asyncio.sleep(wait)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if (settle := self.settling()) is not None:
+            # Nobody took it over, so nothing was sent.
+            settle()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def _waits(self) -> Generator[float, None, None]:
+        if not is_recorded():
+            return
+        ledger, tried = tracking.recorder().path, {self._asked}
+        identity = attempt_of(self.request, self._call, self._kind).identity
+        while True:
+            found = yield from budgeting.room(ledger, self.request.model, identity, self._needed)
+            if not isinstance(found, Refusal):
+                self._room = found
+                return
+            cheaper = found.state.budget.cheaper_model
+            if cheaper is None or cheaper in tried or found.why == "unpriced":
+                self._note(found)
+                raise BudgetRefusedError(found)
+            tried.add(cheaper)
+            self.request = self._for_model(cheaper)
+
+    def _needed(self) -> int | None:
+        request, book = self.request, tracking.book()
+        if book is None:
+            return None
+        return worst_case(request.model, self._kind, request.body or {}, request.endpoint.host_kind, book)
+
+    def _note(self, refusal: Refusal) -> None:
+        attempt = attempt_of(self.request, self._call, self._kind)
+        event = attempt.event("refused", Cost(0, "official", Usage()), None, type(refusal).__name__)
+        tracking.recorder().record_now(event)
+
+
+def _explained(refusal: Refusal) -> str:
+    """What happened, why, and what to do."""
+    state, budget = refusal.state, refusal.state.budget
+    what = f"budget {budget.name!r} ({shown(budget.limit)} per {budget.per}, {budget.about()})"
+    if refusal.why == "unpriced":
+        return (
+            f"{what} takes no model without a price, and this one has none.\n"
+            "Put its price into the file that MAAS_PRICES names, or set the budget with --allow-unpriced."
+        )
+    resets_at = state.resets_at
+    if resets_at is not None:
+        when = f"It is whole again at {resets_at:%Y-%m-%d %H:%M} ({budget.timezone})"
+    else:
+        when = "It never resets" if budget.window is None else "It slides: room comes back as calls grow old"
+    return (
+        f"{what} has no room: {shown(state.spent)} spent, {shown(state.reserved)} set aside for calls under way, and "
+        f"this call can cost {shown(refusal.needed)}.\n"
+        f"{when}. Lower max_tokens, or raise the budget: litellm-maas budget set."
+    )

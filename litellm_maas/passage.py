@@ -1,0 +1,73 @@
+"""The way of a call to the gateway and back, in the order in which it passes each post.
+
+First whether another attempt can make sense (`attempts`), then whether the budgets have room (`admission`), then its
+turn under the account's limit (`wire.pacing`), and nearest to the wire the meter, which records what it came to
+(`metered`). On the way back, the event is in the ledger before anybody else hears of the reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from litellm_maas.admission import Admitted
+from litellm_maas.attempts import Attempt, attempting
+from litellm_maas.metered import Metered
+from litellm_maas.spend.event import Kind
+from litellm_maas.wire.pacing import Paced
+from litellm_maas.wire.requests import WireRequest
+
+MakeRequest = Callable[[dict[str, Any]], WireRequest]
+"""Makes a request out of LiteLLM's call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A call that may go out now.
+
+    Attributes:
+        request: What to send; a budget may have chosen a cheaper model.
+        attempt: Where to note that the model answers.
+        metered: Where to note what was used.
+    """
+
+    request: WireRequest
+    attempt: Attempt
+    metered: Metered
+
+
+@contextmanager
+def passage(make: MakeRequest, call: dict[str, Any], kind: Kind) -> Iterator[Passage]:
+    """A block that begins when a call may be sent.
+
+    Raises:
+        GatewayError: Another attempt is pointless, or the turn is too far away.
+        BudgetRefusedError: A budget has no room.
+    """
+    request = make(call)
+    with (
+        attempting(request, call) as attempt,
+        Admitted(request, _for_model(make, call), call, kind) as admitted,
+        Paced(admitted.request),
+        Metered(admitted.request, call, kind, admitted.settling()) as metered,
+    ):
+        yield Passage(admitted.request, attempt, metered)
+
+
+@asynccontextmanager
+async def apassage(make: MakeRequest, call: dict[str, Any], kind: Kind) -> AsyncIterator[Passage]:
+    """Like `passage`, asynchronously."""
+    request = make(call)
+    with attempting(request, call) as attempt:
+        async with (
+            Admitted(request, _for_model(make, call), call, kind) as admitted,
+            Paced(admitted.request),
+            Metered(admitted.request, call, kind, admitted.settling()) as metered,
+        ):
+            yield Passage(admitted.request, attempt, metered)
+
+
+def _for_model(make: MakeRequest, call: Mapping[str, Any]) -> Callable[[str], WireRequest]:
+    return lambda model: make({**call, "model": model})

@@ -1,0 +1,158 @@
+"""Budgets: what may be spent, on what, in which period, and what happens when it is used up."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from litellm_maas import data_files
+from litellm_maas.pricing.credits import MICRO_CREDITS
+from litellm_maas.spend import periods
+from litellm_maas.spend.event import Event
+from litellm_maas.spend.identity import Identity
+from litellm_maas.spend.periods import Period
+
+_ROLLING = re.compile(r"rolling (\d+)([hdw])")
+_HOURS = {"h": 1, "d": 24, "w": 168}
+_CALENDAR = ("hour", "day", "week", "month", "total")
+_ACTION = re.compile(r"block|warn|downgrade:.+")
+
+
+def _credits(value: object) -> object:
+    # YAML has no decimals: the shortest text of a float is what the person typed.
+    return Decimal(repr(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+class Budget(BaseModel):
+    """One budget. Every call that all its filters match counts, and needs room in it.
+
+    Attributes:
+        name: What it is called.
+        credits: What may be spent in a period, in credits (VND).
+        per: ``hour``, ``day``, ``week``, ``month``, ``total``, or ``rolling 24h`` (also d, w) for a window that slides.
+        model: Only calls to this model id.
+        tag: Only calls with this tag.
+        user: Only calls of this user.
+        team: Only calls of this team.
+        key: Only calls with the proxy key of this alias.
+        action: ``block`` refuses a call, ``warn`` only says so, ``downgrade:MODEL`` sends it to another model.
+        allow_unpriced: Whether models without a price may be called; what they cost is then in no sum.
+        warn_at: Percentages at which a warning is given, once in a period.
+        timezone: The zone whose days, weeks and months are meant.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    credits: Annotated[Decimal, BeforeValidator(_credits), Field(gt=0, le=10**12, decimal_places=6)]
+    per: str = "month"
+    model: str | None = None
+    tag: str | None = None
+    user: str | None = None
+    team: str | None = None
+    key: str | None = None
+    action: str = "block"
+    allow_unpriced: bool = False
+    warn_at: tuple[Annotated[int, Field(gt=0, le=1000)], ...] = (50, 80, 100)
+    timezone: str = periods.DEFAULT_ZONE
+
+    @field_validator("per")
+    @classmethod
+    def _is_a_period(cls, value: str) -> str:
+        if value not in _CALENDAR and not _ROLLING.fullmatch(value):
+            raise ValueError(f"{value!r} is no period; write {', '.join(_CALENDAR)}, or rolling 24h")
+        return value
+
+    @field_validator("action")
+    @classmethod
+    def _is_an_action(cls, value: str) -> str:
+        if not _ACTION.fullmatch(value):
+            raise ValueError(f"{value!r} is no action; write block, warn, or downgrade:MODEL")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        periods.zone(value)
+        return value
+
+    @property
+    def limit(self) -> int:
+        """What may be spent, in micro-credits."""
+        return int(self.credits * MICRO_CREDITS)
+
+    @property
+    def cheaper_model(self) -> str | None:
+        """The model that calls are sent to when there is no room for the one they ask for."""
+        return self.action.partition(":")[2] or None
+
+    @property
+    def window(self) -> dt.timedelta | None:
+        """The length of a window that slides; None for a period of the calendar."""
+        found = _ROLLING.fullmatch(self.per)
+        return None if found is None else dt.timedelta(hours=int(found.group(1)) * _HOURS[found.group(2)])
+
+    def period(self, now: dt.datetime) -> Period:
+        """The period that a moment is in; its end is when the budget is whole again."""
+        if self.window is not None:
+            return Period(now - self.window, None)
+        if self.per == "total":
+            return Period(None, None)
+        return periods.around(self.per, now.astimezone(periods.zone(self.timezone)))
+
+    def matches(self, model: str, identity: Identity | Event) -> bool:
+        """Whether a call counts."""
+        return (
+            self.model in (None, model)
+            and (self.tag is None or self.tag in identity.tags)
+            and self.user in (None, identity.user)
+            and self.team in (None, identity.team)
+            and self.key in (None, identity.key_alias)
+        )
+
+    def about(self) -> str:
+        """What it limits, in words."""
+        filters = ("model", "tag", "user", "team", "key")
+        named = [f"{name} {value}" for name in filters if (value := getattr(self, name)) is not None]
+        return ", ".join(named) or "all calls"
+
+
+class BudgetFile(BaseModel):
+    """A file of budgets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    budgets: tuple[Budget, ...]
+
+    @field_validator("budgets")
+    @classmethod
+    def _have_names_of_their_own(cls, value: tuple[Budget, ...]) -> tuple[Budget, ...]:
+        names = [budget.name for budget in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two budgets are called {name!r}; give each a name of its own")
+        return value
+
+
+def read(file: Path) -> tuple[Budget, ...]:
+    """The budgets in a file.
+
+    Raises:
+        DataFileError: The first mistake, with file, line and field.
+    """
+    return data_files.read(file).validate(BudgetFile).budgets
+
+
+def from_mapping(definition: Mapping[str, Any]) -> Budget:
+    """A budget from plain JSON values, as a ledger keeps it.
+
+    Raises:
+        ValidationError: It is none.
+    """
+    return Budget.model_validate(definition)

@@ -1,0 +1,169 @@
+"""The budgets in force in this process: where they come from, and asking the gate for room."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+
+import tenacity
+
+from litellm_maas import settings
+from litellm_maas.errors import DataFileError
+from litellm_maas.spend import announcing, budget
+from litellm_maas.spend.budget import Budget
+from litellm_maas.spend.gate import Gate, Refusal
+from litellm_maas.spend.identity import Identity
+from litellm_maas.spend.ledger import LedgerBusyError, LedgerError
+from litellm_maas.spend.sqlite import SqliteLedger
+
+logger = logging.getLogger("litellm_maas")
+
+_LONGEST_WAIT = 30.0
+"""Seconds that a call waits for room that calls under way may leave."""
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
+_WRITER_PAUSE = 0.000_2
+_STAYS = "a reservation stays for up to 15 minutes: %s"
+
+
+class Room:
+    """Room for one call in the budgets that it counts for.
+
+    Attributes:
+        budgets: Those budgets.
+        reservation: What was set aside, until it is settled.
+    """
+
+    def __init__(self, gate: Gate, budgets: Sequence[Budget], reservation: str) -> None:
+        self._gate = gate
+        self.budgets = budgets
+        self.reservation = reservation
+
+    def settle(self) -> None:
+        """Give the room up, because the ledger now says what the call cost, or because nothing was sent.
+
+        Never raises and never waits: if another process is writing just then, a thread does it.
+        """
+        try:
+            self._settle()
+        except LedgerBusyError:
+            threading.Thread(target=self._settle_patiently, name="maas-budget", daemon=True).start()
+        except LedgerError as error:
+            logger.warning(_STAYS, error)
+
+    def _settle(self) -> None:
+        for notice in self._gate.settle(self.reservation, self.budgets):
+            announcing.announce(notice)
+
+    def _settle_patiently(self) -> None:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(LedgerBusyError),
+            wait=tenacity.wait_fixed(_SHORTEST_PAUSE),
+            stop=tenacity.stop_after_delay(_LONGEST_WAIT),
+            reraise=True,
+        )
+        try:
+            retrying(self._settle)
+        except LedgerError as error:
+            logger.warning(_STAYS, error)
+
+
+class Budgeting:
+    """The budgets of this process, on the ledger that it records in.
+
+    Attributes:
+        configured: Budgets that a program brought, by a router's config for instance.
+    """
+
+    def __init__(self) -> None:
+        self.configured: tuple[Budget, ...] = ()
+        self._from_file: tuple[tuple[str, float], tuple[Budget, ...]] | None = None
+        self._gates: dict[Path, Gate] = {}
+        self._ledgers: list[SqliteLedger] = []
+        self._lock = threading.Lock()
+        self._unreadable: str | None = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def room(
+        self, ledger: Path, model: str, identity: Identity, needed: Callable[[], int | None]
+    ) -> Generator[float, None, Room | Refusal | None]:
+        """Ask for room; yields seconds to wait, and returns the room, or why there is none.
+
+        Args:
+            ledger: The ledger's file.
+            model: The model id that is to be called.
+            identity: Who calls.
+            needed: Tells what it costs at worst, in micro-credits; None where that is not known. Asked only if a budget
+                counts the call.
+
+        Returns:
+            None where no budget counts the call, or where the ledger cannot be used: then a warning says so once, and
+            the call goes on, as recording never stops a call.
+        """
+        deadline, pause = time.monotonic() + _LONGEST_WAIT, _SHORTEST_PAUSE
+        while True:
+            try:
+                gate = self._gate(ledger)
+                budgets = [found for found in gate.budgets(self.own()) if found.matches(model, identity)]
+                verdict = gate.admit(budgets, needed()) if budgets else None
+            except LedgerBusyError:
+                if time.monotonic() > deadline:
+                    self._say_once(f"{ledger} is locked")
+                    return None
+                yield _WRITER_PAUSE
+                continue
+            except LedgerError as error:
+                self._say_once(str(error))
+                return None
+            if isinstance(verdict, str):
+                return Room(gate, budgets, verdict)
+            if verdict is None or verdict.why != "busy" or time.monotonic() + pause > deadline:
+                return verdict
+            yield pause
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def own(self) -> tuple[Budget, ...]:
+        """The budgets that are not in the ledger: a program's own, and those of the file that `MAAS_BUDGETS` names."""
+        file = settings.budgets()
+        if file is None:
+            return self.configured
+        try:
+            key = (file, os.stat(file).st_mtime)  # noqa: PTH116 - on every call, and a tenth of the price
+            if self._from_file is None or self._from_file[0] != key:
+                self._from_file = (key, budget.read(Path(file)))
+        except OSError as error:
+            raise DataFileError(Path(file), None, "", f"cannot be read ({error.strerror or error})") from None
+        return (*self.configured, *self._from_file[1])
+
+    def _gate(self, ledger: Path) -> Gate:
+        if (found := self._gates.get(ledger)) is None:
+            with self._lock:
+                opened = SqliteLedger(ledger)
+                self._ledgers.append(opened)
+                found = self._gates.setdefault(ledger, Gate(opened))
+        return found
+
+    def close(self) -> None:
+        """Close the ledgers."""
+        self._gates.clear()
+        while self._ledgers:
+            self._ledgers.pop().close()
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        for ledger in self._ledgers:
+            ledger.abandon()
+        self._ledgers.clear()
+        self._gates.clear()
+
+    def _say_once(self, problem: str) -> None:
+        if self._unreadable != problem:
+            self._unreadable = problem
+            logger.warning("budgets are not being enforced: %s", problem)
+
+
+budgeting = Budgeting()

@@ -1,0 +1,110 @@
+"""What has been spent of each budget, kept up to date by reading only what is new in the ledger."""
+
+from __future__ import annotations
+
+import datetime as dt
+import heapq
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from litellm_maas.spend import reports
+from litellm_maas.spend.budget import Budget
+from litellm_maas.spend.identity import Identity
+from litellm_maas.spend.ledger import Ledger, microseconds
+from litellm_maas.spend.periods import Period
+
+_NEW = """SELECT seq, started_at, model_served, "user", team, key_alias, tags, micro_credits FROM events
+WHERE seq > ? ORDER BY seq"""
+_WINDOW = """SELECT seq, started_at, model_served, "user", team, key_alias, tags, micro_credits FROM current_events
+WHERE started_at >= ?"""
+
+
+@dataclass(slots=True)
+class _Spent:
+    """What has been spent of one budget in one period.
+
+    Attributes:
+        in_window: Of a window that slides: when (microseconds since 1970) and how much, the oldest first.
+    """
+
+    period: Period
+    micro_credits: int = 0
+    in_window: list[tuple[int, int]] | None = None
+
+    def add(self, started_at: int, micro_credits: int) -> None:
+        """Add a call, if it is in the period."""
+        if self.in_window is not None:
+            heapq.heappush(self.in_window, (started_at, micro_credits))
+        elif not (_at(self.period.since, 0) <= started_at < _at(self.period.until, 2**63)):
+            return
+        self.micro_credits += micro_credits
+
+    def forget_before(self, since: dt.datetime) -> None:
+        """Take out of a window what it has slid past."""
+        while self.in_window and self.in_window[0][0] < microseconds(since):
+            self.micro_credits -= heapq.heappop(self.in_window)[1]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been spent, by budget. The caller holds the ledger still while it asks.
+
+    Attributes:
+        ledger: The ledger, for what has to be added up anew.
+    """
+
+    ledger: Ledger
+    _last: int | None = None
+    _last_correction: int | None = None
+    _spent: dict[Budget, _Spent] = field(default_factory=dict)
+
+    def catch_up(self, connection: sqlite3.Connection) -> None:
+        """Read what is new in the ledger."""
+        ((correction,),) = connection.execute("SELECT max(seq) FROM corrections")
+        if self._last is None or correction != self._last_correction:
+            self._spent.clear()
+            self._last_correction = correction
+            ((last,),) = connection.execute("SELECT max(seq) FROM events")
+            self._last = last or 0
+            return
+        for seq, started_at, *row in connection.execute(_NEW, (self._last,)):
+            self._last = seq
+            for budget, spent in self._spent.items():
+                if (amount := _amount(budget, row)) is not None:
+                    spent.add(started_at, amount)
+
+    def spent(self, connection: sqlite3.Connection, budget: Budget, now: dt.datetime) -> int:
+        """Micro-credits spent of a budget in the period of `now`."""
+        period = budget.period(now)
+        found = self._spent.get(budget)
+        if found is None or (found.in_window is None and found.period != period):
+            found = self._spent[budget] = self._add_up(connection, budget, period)
+        if found.in_window is not None and period.since is not None:
+            found.forget_before(period.since)
+        return found.micro_credits
+
+    def _add_up(self, connection: sqlite3.Connection, budget: Budget, period: Period) -> _Spent:
+        if budget.window is not None and period.since is not None:
+            found = _Spent(period, in_window=[])
+            for _, started_at, *row in connection.execute(_WINDOW, (microseconds(period.since),)):
+                if (amount := _amount(budget, row)) is not None:
+                    found.add(started_at, amount)
+            return found
+        by = [name for name in ("user", "team", "key") if getattr(budget, name) is not None]
+        report = reports.report(self.ledger, period, dt.timezone.utc, by, model=budget.model, tag=budget.tag)
+        group = report.groups.get(tuple(getattr(budget, name) for name in by)) if by else report.total
+        return _Spent(period, group.micro_credits if group is not None else 0)
+
+
+def _amount(budget: Budget, row: Sequence[Any]) -> int | None:
+    """What a call adds to a budget; None if it does not count."""
+    model, user, team, key_alias, tags, micro_credits = row
+    identity = Identity(user=user, team=team, key_alias=key_alias, tags=tuple(json.loads(tags)) if tags else ())
+    return (micro_credits or 0) if budget.matches(model, identity) else None
+
+
+def _at(moment: dt.datetime | None, otherwise: int) -> int:
+    return otherwise if moment is None else microseconds(moment)
