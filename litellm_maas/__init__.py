@@ -18,16 +18,30 @@ from litellm_maas.version import __version__
 if TYPE_CHECKING:
     from litellm_maas.provider import maas
     from litellm_maas.registration import register
+    from litellm_maas.routing.router import load_router
+    from litellm_maas.routing.rules import fallback_rules
     from litellm_maas.spend.callback import spend_logger
     from litellm_maas.spend.costs import cost_of
     from litellm_maas.spend.meter import Cost
     from litellm_maas.spend.tracking import track_spend
 
-__all__ = ["Cost", "__version__", "cost_of", "maas", "register", "spend_logger", "track_spend"]
+__all__ = [
+    "Cost",
+    "__version__",
+    "cost_of",
+    "fallback_rules",
+    "load_router",
+    "maas",
+    "register",
+    "spend_logger",
+    "track_spend",
+]
 
 _HOMES = {
     "Cost": "litellm_maas.spend.meter",
     "cost_of": "litellm_maas.spend.costs",
+    "fallback_rules": "litellm_maas.routing.rules",
+    "load_router": "litellm_maas.routing.router",
     "maas": "litellm_maas.provider",
     "register": "litellm_maas.registration",
     "spend_logger": "litellm_maas.spend.callback",

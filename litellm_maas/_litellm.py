@@ -7,12 +7,17 @@ LiteLLM; two of its tables get an entry each.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import litellm
 
+from litellm_maas import data_files
+from litellm_maas.errors import DataFileError
 from litellm_maas.models import catalogue
 
 logger = logging.getLogger("litellm_maas")
@@ -86,6 +91,63 @@ def dollar_price(model_id: str) -> tuple[Decimal, Decimal | None, Decimal] | Non
             plain, output = (Decimal(str(price or 0)) for price in prices)
             return plain, None if cached is None else Decimal(str(cached)), output
     return None
+
+
+def proxy_router() -> litellm.Router | None:
+    """The router of the proxy that runs in this process, if one does. Without it a proxy's fallbacks are unknown."""
+    router: litellm.Router | None = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
+    return router
+
+
+def effective_config(file: Path) -> dict[str, Any]:
+    """A proxy's config after its includes, by LiteLLM's own merging.
+
+    Raises:
+        Exception: LiteLLM's own, about an include that it cannot read.
+    """
+    try:
+        from litellm.proxy.common_utils.config_includes import resolve_include_file_path, resolve_includes
+    except ImportError:  # before 1.106: only the proxy itself can, which takes it ten seconds to be imported
+        from litellm.proxy.proxy_server import ProxyConfig
+
+        found: dict[str, Any] = asyncio.run(ProxyConfig().get_config(config_file_path=str(file)))
+        return found
+
+    async def read(location: str) -> dict[str, Any]:
+        return _plain(Path(location))
+
+    def resolve(entry: str, declared_in: str) -> str:
+        return resolve_include_file_path(entry, declared_in, str(file))
+
+    return asyncio.run(resolve_includes(config=_plain(file), location=str(file), resolve=resolve, read=read))
+
+
+def _plain(file: Path) -> dict[str, Any]:
+    content = data_files.read(file).data
+    if not isinstance(content, dict):
+        raise DataFileError(file, 1, "", "is not a mapping of sections")
+    return content
+
+
+def named_instance(name: str, config: Path) -> Any:
+    """What a proxy's config means by a dotted name: an attribute of a module beside the config, or of an installed one.
+
+    Raises:
+        Exception: It cannot be imported.
+    """
+    from litellm.proxy.types_utils.utils import get_instance_fn
+
+    return get_instance_fn(name, config_file_path=str(config))
+
+
+def well_known_master_keys() -> frozenset[str]:
+    """SHA-256 digests of the master keys that LiteLLM refuses to start with; empty where it starts with any."""
+    try:
+        from litellm.proxy.auth.master_key_boot_check import PUBLICLY_KNOWN_MASTER_KEY_SHA256_DIGESTS
+    except ImportError as error:
+        logger.debug("LiteLLM has no list of well-known master keys (%r)", error)
+        return frozenset()
+    return PUBLICLY_KNOWN_MASTER_KEY_SHA256_DIGESTS
 
 
 def declare_defaults(provider: str, defaults: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from litellm_maas.errors import DataFileError
 
@@ -25,23 +26,44 @@ Location = tuple[str | int, ...]
 
 
 class Document:
-    """A parsed YAML file: its plain data, and the line on which each part of it stands."""
+    """A parsed YAML file, or a part of one: its plain data, and the line on which each part of it stands.
 
-    def __init__(self, file: Path, data: Any, lines: Mapping[Location, int]) -> None:
+    Args:
+        file: The file.
+        data: The data.
+        lines: The line of each part of the file.
+        at: Where in the file the data stands; locations are below it.
+    """
+
+    def __init__(self, file: Path, data: Any, lines: Mapping[Location, int], at: Location = ()) -> None:
         self.file = file
         self.data = data
         self._lines = lines
+        self._at = at
+
+    def part(self, *location: str | int) -> Document:
+        """A part as a document of its own, whose errors point into this file."""
+        data = self.data
+        for step in location:
+            data = data[step]
+        return Document(self.file, data, self._lines, (*self._at, *location))
+
+    def without(self, *names: str) -> Document:
+        """This document without some of its keys."""
+        kept = {name: value for name, value in self.data.items() if name not in names}
+        return Document(self.file, kept, self._lines, self._at)
 
     def line_of(self, location: Location) -> int | None:
         """The 1-based line of a part, or of its nearest enclosing part that has one."""
-        for end in range(len(location), -1, -1):
-            if (line := self._lines.get(location[:end])) is not None:
+        whole = (*self._at, *location)
+        for end in range(len(whole), -1, -1):
+            if (line := self._lines.get(whole[:end])) is not None:
                 return line
         return None
 
     def error(self, location: Location, problem: str) -> DataFileError:
         """An error that points at a part of this document."""
-        return DataFileError(self.file, self.line_of(location), ".".join(map(str, location)), problem)
+        return DataFileError(self.file, self.line_of(location), ".".join(map(str, (*self._at, *location))), problem)
 
     def validate(self, model: type[_Model]) -> _Model:
         """The data as `model`.
@@ -52,27 +74,34 @@ class Document:
         try:
             return model.model_validate(self.data)
         except ValidationError as error:
-            raise self._first_mistake(error) from None
+            raise self.mistakes(error)[0] from None
 
-    def _first_mistake(self, error: ValidationError) -> DataFileError:
+    def mistakes(self, error: ValidationError) -> list[DataFileError]:
+        """What is wrong with the data, in the order of the file, but what is missing last.
+
+        A misspelt key is unknown and its right spelling is missing: the former says more.
+        """
         details = error.errors(include_url=False, include_input=False)
-        # A misspelt key is unknown and its right spelling is missing: the former says more.
-        first = min(details, key=lambda detail: (detail["type"] == "missing", self.line_of(self._known(detail["loc"]))))
-        problem = first["msg"]
-        if first["type"] == "extra_forbidden":
+        details.sort(key=lambda detail: (detail["type"] == "missing", self.line_of(self._known(detail["loc"])) or 0))
+        return [self._mistake(detail) for detail in details]
+
+    def _mistake(self, detail: ErrorDetails) -> DataFileError:
+        problem = detail["msg"]
+        if detail["type"] == "extra_forbidden":
             problem = "unknown key; remove it or check its spelling"
-        elif first["type"] == "missing":
+        elif detail["type"] == "missing":
             problem = "required key is missing; add it"
         return DataFileError(
             self.file,
-            self.line_of(self._known(first["loc"])),
-            ".".join(map(str, first["loc"])),
+            self.line_of(self._known(detail["loc"])),
+            ".".join(map(str, (*self._at, *detail["loc"]))),
             problem.removeprefix("Value error, "),
         )
 
     def _known(self, location: Location) -> Location:
         # Pydantic puts names of union members and of validators into a location; only what the file holds has a line.
-        return tuple(part for index, part in enumerate(location) if location[: index + 1] in self._lines) or location
+        known = (part for index, part in enumerate(location) if (*self._at, *location[: index + 1]) in self._lines)
+        return tuple(known) or location
 
 
 def read(file: Path, text: str | None = None) -> Document:
@@ -135,6 +164,8 @@ def _construct(
             field = ".".join(map(str, (*location, key.value)))
             raise DataFileError(file, line, field, f"key is already set on line {first}; keep one of the two")
     loader.flatten_mapping(node)
+    # An alias brings the same node again: what was merged into it is then no key set twice.
+    node.value = list({key.value: (key, child) for key, child in node.value}.values())
     result = {}
     for key, child in node.value:
         name = loader.construct_object(key, deep=True)

@@ -11,9 +11,11 @@ from typing import Any, Generic, TypeVar
 
 import litellm
 from litellm import CustomLLM, EmbeddingResponse, ImageResponse, ModelResponse
+from litellm.types.utils import ModelResponseStream
 from pydantic import SecretStr
 
 from litellm_maas import _litellm
+from litellm_maas.attempts import ATTEMPTS_PARAM, Attempt, attempting, is_routed, own_fallbacks
 from litellm_maas.errors import SettingsError
 from litellm_maas.metered import Metered
 from litellm_maas.models import catalogue
@@ -23,7 +25,7 @@ from litellm_maas.spend.meter import COST_PARAM
 from litellm_maas.wire import gateway, replies, requests
 from litellm_maas.wire.chunks import Chunk, StreamDecoder
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
-from litellm_maas.wire.exceptions import PROVIDER, litellm_exception
+from litellm_maas.wire.exceptions import PROVIDER, in_stream, litellm_exception
 from litellm_maas.wire.failures import GatewayError
 from litellm_maas.wire.pacing import Paced
 from litellm_maas.wire.requests import RefusedParameterError, Timeouts, WireRequest
@@ -76,21 +78,24 @@ class MaasLLM(CustomLLM):
         return stream
 
     def _stream(self, call: _Call) -> Generator[Chunk, None, None]:
-        with _litellm_errors(call):
+        with _litellm_errors(call) as stage:
             request = _chat_request(call, stream=True)
             decoder = StreamDecoder(request)
-            with Paced(request), Metered(request, call, "chat") as metered:
+            with attempting(request, call) as attempt, Paced(request), Metered(request, call, "chat") as metered:
                 metered.watch(decoder)
                 with closing(gateway.stream(request, call.get("client"))) as received:
                     next(received)
                     yield _ACCEPTED
+                    stage.is_stream = True
                     try:
                         for data in received:
-                            yield from decoder.feed(data)
+                            for chunk in decoder.feed(data):
+                                yield stage.seen(chunk, attempt)
                     except GatewayError:
                         if not decoder.answered:
                             raise
                 ending = _ending(decoder, metered)
+                stage.seen(ending[0], attempt)
         yield from ending
 
     async def astreaming(  # type: ignore[override]  # LiteLLM annotates it as a coroutine and iterates what it returns
@@ -101,40 +106,63 @@ class MaasLLM(CustomLLM):
         LiteLLM starts it at the first chunk, when its own retries are over; so `num_retries` is honoured here, as
         long as nothing was yielded.
         """
-        with _litellm_errors(call):
+        with _litellm_errors(call) as stage:
+            stage.is_stream = True
             request = _chat_request(call, stream=True)
             retries_left = int(call["optional_params"].get("max_retries") or 0)
             waits = (0.5 * 2**attempt for attempt in range(retries_left))
             while True:
-                started = False
                 try:
-                    async with aclosing(self._astream_once(request, call)) as chunks:
+                    async with aclosing(self._astream_once(request, call, stage)) as chunks:
                         async for chunk in chunks:
-                            started = True
                             yield chunk
                     return
                 except GatewayError as error:
                     wait = next(waits, None)
-                    wait = _wait_before_retry(error, wait) if wait is not None and not started else None
+                    wait = _wait_before_retry(error, wait) if wait is not None and not stage.has_begun else None
                     if wait is None:
                         raise
                 await asyncio.sleep(wait)
 
-    async def _astream_once(self, request: WireRequest, call: _Call) -> AsyncGenerator[Chunk, None]:
+    async def _astream_once(self, request: WireRequest, call: _Call, stage: _Stage) -> AsyncGenerator[Chunk, None]:
         decoder = StreamDecoder(request)
-        async with Paced(request), Metered(request, call, "chat") as metered:
-            metered.watch(decoder)
-            async with aclosing(gateway.astream(request, call.get("client"))) as received:
-                try:
-                    async for data in received:
-                        for chunk in decoder.feed(data):
-                            yield chunk
-                except GatewayError:
-                    if not decoder.answered:
-                        raise
-            ending = _ending(decoder, metered)
+        with attempting(request, call) as attempt:
+            async with Paced(request), Metered(request, call, "chat") as metered:
+                metered.watch(decoder)
+                async with aclosing(gateway.astream(request, call.get("client"))) as received:
+                    try:
+                        async for data in received:
+                            for chunk in decoder.feed(data):
+                                yield stage.seen(chunk, attempt)
+                    except GatewayError:
+                        if not decoder.answered:
+                            raise
+                ending = _ending(decoder, metered)
+            stage.seen(ending[0], attempt)
         for chunk in ending:
             yield chunk
+
+
+@dataclass(slots=True)
+class _Stage:
+    """How far a call has come.
+
+    Attributes:
+        is_stream: Whether LiteLLM has handed out the stream, so that only its chunks can tell of an error.
+        has_begun: Whether a chunk has been handed out.
+    """
+
+    is_stream: bool = False
+    has_begun: bool = False
+
+    def seen(self, chunk: Chunk, attempt: Attempt) -> Chunk:
+        """Note a chunk; the first one tells that the model answers, and after which attempts."""
+        if not self.has_begun:
+            self.has_begun = True
+            attempt.answered()
+            if isinstance(chunk, ModelResponseStream):
+                chunk._hidden_params = {**chunk._hidden_params, ATTEMPTS_PARAM: attempt.trail}
+        return chunk
 
 
 def _ending(decoder: StreamDecoder, metered: Metered) -> list[Chunk]:
@@ -161,28 +189,36 @@ class _Operation(Generic[_Response]):
 def _run(operation: _Operation[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
         request = operation.request(call)
-        with Paced(request), Metered(request, call, operation.kind) as metered:
+        with attempting(request, call) as attempt, Paced(request), Metered(request, call, operation.kind) as metered:
             with _timed(call):
                 reply = gateway.send(request, call.get("client"))
-            return _response(operation, request, reply, call, metered)
+            return _response(operation, request, reply, call, metered, attempt)
 
 
 async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
         request = operation.request(call)
-        async with Paced(request), Metered(request, call, operation.kind) as metered:
-            with _timed(call):
-                reply = await gateway.asend(request, call.get("client"))
-            return _response(operation, request, reply, call, metered)
+        with attempting(request, call) as attempt:
+            async with Paced(request), Metered(request, call, operation.kind) as metered:
+                with _timed(call):
+                    reply = await gateway.asend(request, call.get("client"))
+                return _response(operation, request, reply, call, metered, attempt)
 
 
 def _response(
-    operation: _Operation[_Response], request: WireRequest, reply: gateway.Reply, call: _Call, metered: Metered
+    operation: _Operation[_Response],
+    request: WireRequest,
+    reply: gateway.Reply,
+    call: _Call,
+    metered: Metered,
+    attempt: Attempt,
 ) -> _Response:
     payload = _parsed(request, reply, call)
     cost = metered.succeeded(payload.get("id"), operation.usage(request, payload))
     response = operation.response(request, payload, call)
+    attempt.answered()
     response._hidden_params[COST_PARAM] = cost.as_dict()
+    response._hidden_params[ATTEMPTS_PARAM] = attempt.trail
     return response
 
 
@@ -296,13 +332,17 @@ def _timed(call: _Call) -> Iterator[None]:
 
 
 @contextmanager
-def _litellm_errors(call: _Call) -> Iterator[None]:
+def _litellm_errors(call: _Call) -> Iterator[_Stage]:
     """Turns what went wrong inside into LiteLLM's exceptions."""
-    model = call["model"]
+    model, stage = call["model"], _Stage()
     try:
-        yield
+        yield stage
     except GatewayError as error:
-        raise litellm_exception(error.failure, model, resolve_endpoint(call.get("api_base")).base_url) from None
+        exception = litellm_exception(error.failure, model, resolve_endpoint(call.get("api_base")).base_url)
+        if stage.is_stream and is_routed(call):
+            also = own_fallbacks(call)
+            exception = in_stream(error.failure, exception, model, has_begun=stage.has_begun, also=also)
+        raise exception from None
     except SettingsError as error:
         raise litellm.BadRequestError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
     except RefusedParameterError as error:

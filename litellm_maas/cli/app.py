@@ -11,6 +11,7 @@ from litellm_maas.errors import MaasError
 from litellm_maas.version import __version__
 
 _COMMANDS = {
+    "config": "Show, check or start a config for LiteLLM's router or proxy.",
     "demo": "Show a stream, a tool call and a fallback; offline, no key needed.",
     "models": "List the models that the key can see, with their prices.",
     "sandbox": "Run an offline MaaS on this machine.",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import httpx
 import litellm
+from litellm.exceptions import MidStreamFallbackError
 
 from litellm_maas.wire.failures import Failure, Kind
 
@@ -76,3 +78,33 @@ def litellm_exception(failure: Failure, model: str, url: str) -> Exception:
         # The attribute from which LiteLLM's router reads how long to wait.
         exception.litellm_response_headers = httpx.Headers(headers)  # type: ignore[attr-defined]
     return exception
+
+
+_FALLEN_BACK_FROM: frozenset[Kind] = frozenset({"payment", "permission", "not_found", "timeout"})
+
+
+def in_stream(
+    failure: Failure, exception: Exception, model: str, *, has_begun: bool, also: Collection[str] = ()
+) -> Exception:
+    """The exception as a router's stream has to carry it, so that the router falls back where it should.
+
+    Of errors that come while a stream is read, LiteLLM's router takes a status from 400 to 499 for the caller's own
+    fault, 429 excepted, and falls back on the rest only (measured on 1.106). An asynchronous stream tells of every
+    error only then. The router unwraps the exception where no fallback helps.
+
+    Args:
+        failure: What went wrong.
+        exception: The exception for it.
+        model: The id that was asked for.
+        has_begun: Whether a part of the answer has been handed out.
+        also: Kinds of failure for which the router has fallbacks of their own.
+    """
+    if failure.kind not in _FALLEN_BACK_FROM and failure.kind not in also:
+        return exception
+    return MidStreamFallbackError(
+        message=str(exception),
+        model=model,
+        llm_provider=PROVIDER,
+        original_exception=exception,
+        is_pre_first_chunk=not has_begun,
+    )

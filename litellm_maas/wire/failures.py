@@ -64,6 +64,11 @@ class Failure:
     hint: str
     retry_after: float | None = None
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it stays until somebody mends something: no such model, not enabled, no credits."""
+        return self.kind in ("payment", "permission", "not_found") or self.hint in (_NO_CREDITS, _NO_PLAN)
+
 
 class GatewayError(Exception):
     """A call failed; carried up to the provider, which turns it into LiteLLM's exception."""

@@ -1,0 +1,178 @@
+"""The attempts of a routed request: what each came to, and when another one is pointless.
+
+LiteLLM's router falls back on almost any error, also on those that every model answers alike. It keeps a dictionary of
+metadata with a request, which each further attempt inherits; what an attempt came to is written there, so that the
+next one knows. Calls without a router have no such dictionary that lasts, and each of their attempts stands alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from litellm_maas.resting import Target, resting
+from litellm_maas.wire.exceptions import exception_name
+from litellm_maas.wire.failures import Failure, GatewayError, Kind
+from litellm_maas.wire.requests import WireRequest
+
+logger = logging.getLogger("litellm_maas")
+
+ATTEMPTS_PARAM = "maas_attempts"
+"""Where the attempts stand: in a response's hidden parameters, those of a stream in its first chunk's."""
+
+SKIPPED_PARAM = "maas_skipped"
+"""Where a router's rules leave the models that they passed over, for the attempt that comes next."""
+
+OWN_FALLBACKS_PARAM = "maas_own_fallbacks"
+"""Where a router's rules say for which kinds of failure the group that is called has fallbacks of their own."""
+
+_FINAL: frozenset[Kind] = frozenset({"bad_request", "authentication", "unprocessable"})
+"""What every model of the account refuses alike."""
+
+Record = dict[str, Any]
+
+skipped: ContextVar[tuple[Record, ...]] = ContextVar("maas_skipped", default=())
+"""What a synchronous router passed over, because it rests; a router runs each request in a context of its own."""
+
+has_failed: ContextVar[bool] = ContextVar("maas_has_failed", default=False)
+"""Whether a synchronous router's request has failed before, or was passed on."""
+
+
+def record(
+    model: str,
+    deployment_id: str | None,
+    failure: Failure | None,
+    *,
+    seconds: float = 0.0,
+    passed_over: bool = False,
+) -> Record:
+    """What an attempt came to, as plain JSON: LiteLLM's callbacks write a request's metadata wherever they like.
+
+    Args:
+        model: The id that was asked for.
+        deployment_id: LiteLLM's id of the router's deployment.
+        failure: Why it failed; None if the model answered.
+        seconds: How long it took; of a stream, until its first chunk.
+        passed_over: Whether nothing was sent, because the model rests; the failure is then the one it rests after.
+    """
+    return {
+        "model": model,
+        "deployment_id": deployment_id,
+        "error": None if failure is None else exception_name(failure),
+        "http_status": 200 if failure is None else failure.status,
+        "reason": None if failure is None else failure.reason,
+        "hint": None if failure is None else failure.hint,
+        "kind": None if failure is None else failure.kind,
+        "seconds": round(seconds, 3),
+        "skipped": passed_over,
+    }
+
+
+def last_failure(trail: Sequence[Record]) -> Failure | None:
+    """Why the last attempt that was made failed; None where none was made."""
+    made = next((each for each in reversed(trail) if not each["skipped"] and each["error"] is not None), None)
+    return None if made is None else Failure(made["kind"], made["http_status"], made["reason"], made["hint"])
+
+
+def is_routed(call: Mapping[str, Any]) -> bool:
+    """Whether a router makes the call."""
+    return _bucket(call) is not None
+
+
+def own_fallbacks(call: Mapping[str, Any]) -> Collection[str]:
+    """The kinds of failure for which a router has fallbacks of their own; empty where no rules have said so."""
+    found: Collection[str] = (_bucket(call) or {}).get(OWN_FALLBACKS_PARAM, ())
+    return found
+
+
+class Attempt:
+    """One attempt to get an answer from a model.
+
+    Attributes:
+        trail: All attempts of the request so far.
+    """
+
+    def __init__(self, request: WireRequest, call: Mapping[str, Any]) -> None:
+        self._request = request
+        self._bucket = _bucket(call)
+        self._deployment_id = ((call.get("litellm_params") or {}).get("model_info") or {}).get("id")
+        self._target = Target.of(request.model, request.endpoint, request.key)
+        self._started = time.perf_counter()
+        self.trail: list[Record] = list(skipped.get())
+        if self._bucket is not None:
+            before = self._bucket.get(ATTEMPTS_PARAM, ()) if _is_further(self._bucket) else ()
+            self.trail = [*before, *self._bucket.pop(SKIPPED_PARAM, ()), *self.trail]
+
+    def refuse_if_pointless(self) -> None:
+        """Stop a fallback from an error that every model answers alike; say every other one in a log line.
+
+        Raises:
+            GatewayError: The previous attempt's failure, with nothing sent.
+        """
+        failure = last_failure(self.trail)
+        if failure is None:
+            return
+        if failure.kind in _FINAL:
+            raise GatewayError(failure)
+        failed = next(each for each in reversed(self.trail) if not each["skipped"])
+        logger.warning(
+            "maas/%s failed after %.2f s with %s%s; maas/%s is called %s.",
+            failed["model"],
+            failed["seconds"],
+            failed["error"],
+            "" if failure.status is None else f" ({failure.status})",
+            self._request.model,
+            "again" if failed["model"] == self._request.model else "instead",
+        )
+
+    def failed(self, failure: Failure) -> None:
+        """Note why it failed."""
+        self._add(failure)
+        resting.failed(self._target, failure)
+        if self._bucket is not None:
+            self._bucket[ATTEMPTS_PARAM] = self.trail
+            has_failed.set(True)
+
+    def answered(self) -> None:
+        """Note that the model answers."""
+        self._add(None)
+        resting.succeeded(self._target)
+
+    def _add(self, failure: Failure | None) -> None:
+        seconds = time.perf_counter() - self._started
+        self.trail = [*self.trail, record(self._request.model, self._deployment_id, failure, seconds=seconds)]
+
+
+@contextmanager
+def attempting(request: WireRequest, call: Mapping[str, Any]) -> Iterator[Attempt]:
+    """A context in which an attempt is made.
+
+    Raises:
+        GatewayError: The attempt is pointless: nothing is to be sent.
+    """
+    attempt = Attempt(request, call)
+    attempt.refuse_if_pointless()
+    try:
+        yield attempt
+    except GatewayError as error:
+        attempt.failed(error.failure)
+        raise
+
+
+def _bucket(call: Mapping[str, Any]) -> MutableMapping[str, Any] | None:
+    """The metadata that a router keeps with a request."""
+    params = call.get("litellm_params") or {}
+    for name in ("litellm_metadata", "metadata"):
+        found = params.get(name)
+        if isinstance(found, MutableMapping) and "model_group" in found:
+            return found
+    return None
+
+
+def _is_further(bucket: Mapping[str, Any]) -> bool:
+    """Whether this is not a request's first attempt; a caller may pass the same dictionary with every request."""
+    return any(bucket.get(name) for name in ("attempted_fallbacks", "attempted_retries"))

@@ -1,0 +1,107 @@
+"""`litellm-maas config`: what a config comes to, what is wrong with it, and starters."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from litellm_maas import settings
+from litellm_maas.errors import MaasError
+from litellm_maas.pricing import book
+
+_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(name="config")
+def command() -> None:
+    """Show, check or start a config for LiteLLM's router or proxy."""
+    # LiteLLM would otherwise try to download its price map.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+
+@command.command()
+@_FILE
+@_JSON
+def show(file: Path, *, as_json: bool) -> None:
+    """Print the config that a proxy started with FILE has, after its includes, with secrets masked.
+
+    LiteLLM itself puts it together. References to environment variables are printed as they are written.
+    """
+    from litellm_maas import _litellm  # noqa: PLC0415 - loads LiteLLM, which takes seconds
+    from litellm_maas.routing.masking import masked  # noqa: PLC0415 - the same
+
+    try:
+        effective = masked(_litellm.effective_config(file.absolute()))
+    except MaasError:
+        raise
+    except Exception as error:  # noqa: BLE001 - LiteLLM raises what it likes
+        raise MaasError(f"{file}: LiteLLM cannot put it together: {error}") from None
+    if as_json:
+        click.echo(json.dumps(effective, ensure_ascii=False, indent=2))
+    else:
+        click.echo(yaml.safe_dump(effective, allow_unicode=True, sort_keys=False), nl=False)
+
+
+@command.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_JSON
+def check(files: tuple[Path, ...], *, as_json: bool) -> None:
+    """Say what is wrong with FILES and how to mend it.
+
+    A file with nothing but `model_list` and `router_settings` is taken for one of `load_router`'s, any other one for a
+    proxy's. It is checked with the environment of this command: run it where the program will run. Exits with 1 if
+    there is an error; warnings alone exit with 0.
+    """
+    from litellm_maas.errors import DataFileError  # noqa: PLC0415 - with the next, which loads LiteLLM for seconds
+    from litellm_maas.routing.findings import Finding  # noqa: PLC0415
+    from litellm_maas.routing.proxy_config import check_file  # noqa: PLC0415
+
+    prices = _prices()
+
+    def found_in(file: Path) -> list[Finding]:
+        try:
+            return list(check_file(file, prices))
+        except DataFileError as mistake:
+            return [Finding("error", mistake)]
+
+    findings = [finding for file in files for finding in found_in(file)]
+    if as_json:
+        click.echo(json.dumps([finding.as_dict() for finding in findings], ensure_ascii=False, indent=2))
+    for finding in () if as_json else findings:
+        colour = "red" if finding.level == "error" else "yellow"
+        click.echo(f"{click.style(finding.level, fg=colour)}: {finding.mistake}")
+    if any(finding.level == "error" for finding in findings):
+        sys.exit(1)
+
+
+@command.command()
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+@_JSON
+def init(folder: Path, *, as_json: bool) -> None:
+    """Write the shipped configs into FOLDER, to be changed at will; never over a file.
+
+    `litellm --config proxy.yaml` starts a proxy with them; `litellm_maas.load_router("router.yaml")` makes a router.
+    """
+    from litellm_maas.routing import shipped  # noqa: PLC0415 - the group's help needs none of it
+
+    targets = {folder / name: shipped.config_file(name) for name in shipped.NAMES}
+    there = [str(target) for target in targets if target.exists()]
+    if there:
+        raise MaasError(f"{', '.join(there)} is there already; nothing was written. Choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    for target, source in targets.items():
+        target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    written = [str(target) for target in targets]
+    click.echo(json.dumps({"written": written}) if as_json else "\n".join(written))
+
+
+def _prices() -> Any:
+    own = settings.prices()
+    return book.official() if own is None else book.with_own(Path(own))

@@ -1,0 +1,38 @@
+"""Model ids that people write: known, plausible, or a slip of the pen.
+
+The catalogue is not complete, so an id that it lacks is no mistake in itself. A version that it lacks (`gpt-5.4`), or
+a variant (`gpt-4o-audio`), is plausible; one whose digits are those of a known id and whose letters almost are is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+_SAME_LETTERS = 0.9
+"""From this similarity on, two ids with the same digits are one id and a slip (chosen by the catalogue's own ids)."""
+
+
+def meant(written: str, known: Iterable[str]) -> str | None:
+    """The known id that was probably meant by another one; None where the other one is plausible."""
+    best: tuple[float, str] | None = None
+    for candidate in known:
+        similarity = _similarity(written, candidate)
+        if similarity >= _SAME_LETTERS and (best is None or similarity > best[0]):
+            best = (similarity, candidate)
+    return None if best is None else best[1]
+
+
+def _similarity(written: str, candidate: str) -> float:
+    if candidate.endswith(f"/{written}"):
+        return 1.0  # the vendor's prefix was left out
+    if written.startswith(f"{candidate}-") or candidate.startswith(f"{written}-"):
+        return 0.0  # a variant
+    if re.sub(r"\D", "", written) != re.sub(r"\D", "", candidate):
+        return 0.0  # a version
+    return SequenceMatcher(None, _letters(written), _letters(candidate)).ratio()
+
+
+def _letters(model_id: str) -> str:
+    return re.sub(r"[^a-z]", "", model_id.lower())

@@ -1,0 +1,227 @@
+"""What is wrong with a LiteLLM proxy's config, as far as MaaS models are concerned."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from litellm import CustomLLM
+from litellm.integrations.custom_logger import CustomLogger
+
+from litellm_maas import _litellm, settings
+from litellm_maas.data_files import Document, Location
+from litellm_maas.pricing.book import PriceBook
+from litellm_maas.routing import router, router_file
+from litellm_maas.routing.findings import Finding, error, warning
+from litellm_maas.routing.includes import Config
+from litellm_maas.routing.model_list import Deployment, check_deployments, check_fallbacks, deployments
+from litellm_maas.wire.exceptions import PROVIDER
+
+HANDLER = "litellm_maas.maas"
+SPEND = "litellm_maas.spend_logger"
+RULES = "litellm_maas.fallback_rules"
+
+_ELSEWHERE = {"health_check_interval": "general_settings", "health_check_concurrency": "general_settings"}
+_SECTIONS = ("litellm_settings", "router_settings", "general_settings")
+
+
+def check_file(file: Path, book: PriceBook | None) -> Iterator[Finding]:
+    """What is wrong with a config file: a router's, or a proxy's.
+
+    Args:
+        file: A file with nothing but `model_list` and `router_settings` is taken for a router's, one with nothing but
+            `model_list` for one to be included.
+        book: The prices in force; without them nothing is said of prices.
+
+    Raises:
+        DataFileError: The file cannot be read, or is not a mapping.
+    """
+    config = Config(file)
+    names = set(config.documents[0].data)
+    if names <= {"model_list", "router_settings"} and "router_settings" in names:
+        yield from router.check(config.documents[0], book)
+    elif names == {"model_list"}:
+        yield from _check_models(config, book)
+    else:
+        yield from config.findings
+        yield from check(config, book)
+
+
+def check(config: Config, book: PriceBook | None) -> Iterator[Finding]:
+    """What is wrong with a proxy's config."""
+    mistakes = [*_check_models(config, book), *_check_router(config)]
+    yield from mistakes
+    ours = [each for document in config.documents for each in _readable(document) if each.model is not None]
+    if ours:
+        yield from _check_registration(config, ours[0])
+        yield from _check_timeouts(config, ours)
+    yield from _check_callbacks(config, uses_maas=bool(ours))
+    yield from _check_master_key(config)
+    yield from _check_variables(config)
+
+
+def _check_models(config: Config, book: PriceBook | None) -> Iterator[Finding]:
+    for document in config.documents:
+        yield from router_file.shape(document, router_file.ModelList)
+    yield from check_deployments([each for document in config.documents for each in _readable(document)], book)
+
+
+def _readable(document: Document) -> list[Deployment]:
+    return [] if any(router_file.shape(document, router_file.ModelList)) else deployments(document)
+
+
+def _check_router(config: Config) -> Iterator[Finding]:
+    groups = [each.group for document in config.documents for each in _readable(document)]
+    section = config.section("router_settings")
+    if section is not None:
+        for finding in router_file.settings(section):
+            name = finding.mistake.field.rpartition(".")[2]
+            if name in _ELSEWHERE:
+                yield error(section, (name,), f"belongs into {_ELSEWHERE[name]}; LiteLLM does not start with it here")
+            else:
+                yield finding
+    for part in filter(None, (section, config.section("litellm_settings"))):
+        # LiteLLM takes the lists in either place.
+        lists = {name: part.data[name] for name in router_file.FALLBACK_LISTS if part.data.get(name)}
+        if not any(router_file.shape(Document(part.file, lists, {}), router_file.settings_model())):
+            yield from check_fallbacks(part, groups)
+
+
+def _check_registration(config: Config, first: Deployment) -> Iterator[Finding]:
+    section = config.section("litellm_settings")
+    entries = None if section is None else section.data.get("custom_provider_map")
+    if section is None or entries is None:
+        if not any(name.startswith("litellm_maas.") for name in _callbacks(config)):
+            yield error(
+                first.document,
+                (*first.at, "litellm_params", "model"),
+                f"nothing makes maas/ known to the proxy: add to litellm_settings "
+                f"custom_provider_map: [{{provider: {PROVIDER}, custom_handler: {HANDLER}}}]",
+            )
+        return
+    at = ("custom_provider_map",)
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        yield error(section, at, f"must be a list such as [{{provider: {PROVIDER}, custom_handler: {HANDLER}}}]")
+        return
+    if not any(entry.get("provider") == PROVIDER for entry in entries):
+        yield error(
+            section,
+            at,
+            "drops maas: LiteLLM replaces its map of providers by this one; "
+            f"add {{provider: {PROVIDER}, custom_handler: {HANDLER}}}",
+        )
+    for index, entry in enumerate(entries):
+        where = (*at, index, "custom_handler")
+        yield from _check_instance(config, section, where, str(entry.get("custom_handler")), _is_handler)
+
+
+def _check_callbacks(config: Config, *, uses_maas: bool) -> Iterator[Finding]:
+    section, names = config.section("litellm_settings"), _callbacks(config)
+    if section is not None:
+        for index, name in enumerate(names):
+            if "." in name and "://" not in name:
+                where: Location = (
+                    ("callbacks", index) if isinstance(section.data["callbacks"], list) else ("callbacks",)
+                )
+                yield from _check_instance(config, section, where, name, _is_callback)
+    if not uses_maas:
+        return
+    at = ("callbacks",) if names else ()
+    holder = section or config.documents[0]
+    if SPEND not in names and not settings.track_spend():
+        yield warning(holder, at, f"spend is not recorded: add {SPEND} to the callbacks, or set MAAS_TRACK_SPEND=1")
+    if RULES not in names:
+        yield warning(
+            holder, at, f"a model that answers 403 is called again with each request: add {RULES} to the callbacks"
+        )
+
+
+def _callbacks(config: Config) -> list[str]:
+    found = config.value("litellm_settings", "callbacks")
+    return [str(name) for name in (found if isinstance(found, list) else [found])] if found else []
+
+
+def _check_instance(
+    config: Config, section: Document, at: Location, name: str, fits: Callable[[Any], str | None]
+) -> Iterator[Finding]:
+    try:
+        found = _litellm.named_instance(name, config.documents[0].file)
+    except Exception as reason:  # noqa: BLE001 - a user's module may raise anything
+        cause = reason.__cause__ or reason
+        yield error(section, at, f"{name} cannot be imported ({type(cause).__name__}: {cause}); check the dotted name")
+        return
+    if (problem := fits(found)) is not None:
+        yield error(section, at, f"{name} {problem}")
+
+
+def _is_handler(found: Any) -> str | None:
+    if isinstance(found, CustomLLM):
+        return None
+    what = "is a class" if isinstance(found, type) else f"is a {type(found).__name__}"
+    return f"{what} and no instance of CustomLLM; for MaaS write {HANDLER}"
+
+
+def _is_callback(found: Any) -> str | None:
+    if isinstance(found, CustomLogger):
+        return None
+    if isinstance(found, type):
+        return "is a class, and LiteLLM would never call it; name an instance of it"
+    return None if callable(found) else f"is a {type(found).__name__}, and LiteLLM would never call it; name a logger"
+
+
+def _check_timeouts(config: Config, ours: list[Deployment]) -> Iterator[Finding]:
+    everywhere = [("router_settings", "timeout"), ("litellm_settings", "request_timeout")]
+    if any(config.value(section, name) for section, name in everywhere):
+        return
+    for each in ours:
+        if not each.params.get("timeout") and not each.params.get("request_timeout"):
+            yield warning(
+                each.document,
+                (*each.at, "litellm_params"),
+                "no timeout is set: LiteLLM's default is 6,000 s, and a silent model is waited for 300 s before the "
+                "next one is called. Set router_settings.timeout and stream_timeout",
+            )
+            return
+
+
+def _check_master_key(config: Config) -> Iterator[Finding]:
+    section = config.section("general_settings")
+    root = config.documents[0]
+    written = None if section is None else section.data.get("master_key")
+    holder, at = (root, ()) if section is None or written is None else (section, ("master_key",))
+    if written is None and not os.environ.get("LITELLM_MASTER_KEY"):
+        yield error(
+            section or root,
+            (),
+            "no master key: whoever reaches the proxy may spend, and LiteLLM does not start. "
+            "Set LITELLM_MASTER_KEY, and write master_key: os.environ/LITELLM_MASTER_KEY",
+        )
+        return
+    key = str(written or os.environ.get("LITELLM_MASTER_KEY"))
+    refers = key.startswith(router_file.VARIABLE)
+    if refers:
+        key = os.environ.get(key.removeprefix(router_file.VARIABLE), "")
+    if hashlib.sha256(key.encode()).hexdigest() in _litellm.well_known_master_keys():
+        yield error(holder, at, "the master key is one that everybody knows; make one: openssl rand -hex 32")
+    elif written is not None and not refers:
+        yield warning(holder, at, "the master key stands in the file; write os.environ/LITELLM_MASTER_KEY")
+
+
+def _check_variables(config: Config) -> Iterator[Finding]:
+    for name in _SECTIONS:
+        section = config.section(name)
+        for at, value in _texts(section.data) if section is not None else ():
+            variable = value.removeprefix(router_file.VARIABLE)
+            if section is not None and variable != value and not os.environ.get(variable):
+                yield error(section, at, f"the environment variable {variable} is not set; set it where the proxy runs")
+
+
+def _texts(value: object, at: Location = ()) -> Iterator[tuple[Location, str]]:
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, (Mapping, list)):
+        for step, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _texts(inner, (*at, step))

@@ -1,0 +1,99 @@
+"""`load_router`: a YAML file -> `litellm.Router`, checked before LiteLLM sees it."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import litellm
+
+from litellm_maas import data_files
+from litellm_maas.data_files import Document
+from litellm_maas.errors import SettingsError
+from litellm_maas.pricing.book import PriceBook
+from litellm_maas.registration import register
+from litellm_maas.routing import shipped
+from litellm_maas.routing.findings import Finding
+from litellm_maas.routing.model_list import check_deployments, check_fallbacks, deployments
+from litellm_maas.routing.router_file import RouterFile, settings, shape
+from litellm_maas.routing.rules import fallback_rules
+
+logger = logging.getLogger("litellm_maas")
+
+
+def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) -> litellm.Router:
+    """A router over MaaS models with fallbacks, from a file.
+
+    Args:
+        path: A file with `model_list` and `router_settings`, or the name of a shipped one, such as
+            ``router.current.yaml``. By default the shipped ``router.yaml``: GPT-4o, Gemini 2.5 Flash, Qwen 3 27B, each
+            by its own name, and all of them in that order as `maas`.
+        **overrides: Router settings that win over the file's, such as ``timeout=30``.
+
+    Raises:
+        DataFileError: The first mistake in the file, with its line and how to mend it. What is only doubtful, such as
+            a model that the catalogue does not name, is logged as a warning.
+        SettingsError: An override that LiteLLM's router does not take.
+    """
+    document = data_files.read(_file(path))
+    for finding in check(document):
+        if finding.level == "error":
+            raise finding.mistake
+        logger.warning("%s", finding.mistake)
+    given = Document(Path("load_router"), overrides, {})
+    groups = [each.group for each in deployments(document)]
+    for finding in settings(given) if overrides else ():
+        raise SettingsError(str(finding.mistake))
+    for finding in check_fallbacks(given, groups):
+        raise SettingsError(str(finding.mistake))
+    register()
+    content = copy.deepcopy(document.data)
+    chosen = _closed({**(content.get("router_settings") or {}), **overrides}, groups)
+    router = litellm.Router(model_list=content["model_list"], **chosen)
+    fallback_rules.watch(router)
+    return router
+
+
+def check(document: Document, book: PriceBook | None = None) -> Iterator[Finding]:
+    """What is wrong with a router's file.
+
+    Args:
+        document: The file.
+        book: The prices in force; without them nothing is said of prices.
+    """
+    mistakes = list(shape(document, RouterFile))
+    given = document.data.get("router_settings") if isinstance(document.data, Mapping) else None
+    part = document.part("router_settings") if isinstance(given, Mapping) else None
+    if part is not None:
+        mistakes += settings(part)
+    if mistakes:
+        # What follows reads a file whose shape is right.
+        yield from mistakes
+        return
+    found = deployments(document)
+    yield from check_deployments(found, book)
+    if part is not None:
+        yield from check_fallbacks(part, [each.group for each in found])
+
+
+def _file(path: str | os.PathLike[str] | None) -> Path:
+    if path is None:
+        return shipped.config_file("router.yaml")
+    file = Path(path)
+    return shipped.config_file(file.name) if not file.exists() and str(path) in shipped.NAMES else file
+
+
+def _closed(given: dict[str, Any], groups: list[str]) -> dict[str, Any]:
+    """Settings in which each group has a list of what takes over when its context overflows or a filter refuses.
+
+    Where LiteLLM finds no such lists at all, it takes a group's ordinary fallbacks; an empty one keeps it from that.
+    """
+    for field in ("context_window_fallbacks", "content_policy_fallbacks"):
+        entries = list(given.get(field) or ())
+        listed = {name for entry in entries for name in entry}
+        given[field] = [*entries, *({group: []} for group in dict.fromkeys(groups) if group not in listed)]
+    return given

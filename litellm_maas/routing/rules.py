@@ -1,0 +1,253 @@
+"""The rules that LiteLLM's router lacks: a model that cannot answer now is passed over, and tried again in time.
+
+LiteLLM's own cooldowns leave out 403, groups of one deployment and most of what is not a 429, and a group whose
+members all cool down refuses calls (measured on 1.106). Here a resting model is passed over while another one of its
+group, or of the groups that it falls back on, is awake; where all of them rest, the one whose rest ends first is
+called. See `litellm_maas.resting` for what rests and for how long.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import litellm
+from litellm.integrations.custom_logger import CustomLogger
+
+from litellm_maas import _litellm, attempts, settings
+from litellm_maas.attempts import ATTEMPTS_PARAM, OWN_FALLBACKS_PARAM, SKIPPED_PARAM
+from litellm_maas.errors import SettingsError
+from litellm_maas.resting import Target, resting
+from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
+from litellm_maas.wire.exceptions import PROVIDER, litellm_exception
+
+_Deployment = Mapping[str, Any]
+
+_OWN_LISTS: dict[str, str] = {
+    "context_window": "context_window_fallbacks",
+    "content_policy": "content_policy_fallbacks",
+}
+
+
+class FallbackRules(CustomLogger):
+    """The rules, for `litellm.callbacks` and a proxy's `callbacks`; `load_router` registers them by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._routers: weakref.WeakSet[litellm.Router] = weakref.WeakSet()
+
+    def watch(self, router: litellm.Router) -> None:
+        """Know a router's groups and fallbacks, and be asked by it; a proxy's own router is known anyway."""
+        self._routers.add(router)
+        if self not in litellm.callbacks:
+            litellm.callbacks.append(self)
+
+    async def async_filter_deployments(
+        self,
+        model: str,
+        healthy_deployments: list[dict[str, Any]],
+        messages: Any,
+        request_kwargs: dict[str, Any] | None = None,
+        parent_otel_span: Any = None,
+    ) -> list[dict[str, Any]]:
+        """A router asks this before each asynchronous attempt: which deployments of a group may be called.
+
+        Raises:
+            Exception: None may. It is LiteLLM's exception for what made the first one rest, and the router falls back.
+        """
+        request = request_kwargs or {}
+        trail = _trail(request)
+        failure = attempts.last_failure(trail)
+        level = request.get("_target_order")
+        # A level that was chosen because the one before it rests is tried again by LiteLLM when it fails.
+        failed = {attempt["deployment_id"] for attempt in trail} if level is not None else set()
+        candidates = [
+            deployment
+            for deployment in healthy_deployments
+            if (level is None or _order(deployment) == level) and _id(deployment) not in failed
+        ]
+        candidates = self._own_fallbacks(request, candidates, None if failure is None else failure.kind)
+        for order in sorted({_order(deployment) for deployment in candidates}):
+            members = [deployment for deployment in candidates if _order(deployment) == order]
+            if free := [deployment for deployment in members if _may_try(deployment)]:
+                _note_skipped(request, [each for each in candidates if _order(each) <= order], free)
+                return free
+        _note_skipped(request, candidates, [])
+        if failure is not None:
+            # The caller is to hear why the model that was called failed, not why others were not called.
+            raise litellm_exception(failure, model, settings.api_base())
+        if not candidates:
+            return []
+        last = self._least_rested(candidates, _metadata(request).get("original_model_group"))
+        if last is None:
+            raise _rests(candidates[0])
+        return [last]
+
+    def pre_call_check(self, deployment: dict[str, Any]) -> None:
+        """A router asks this before each synchronous attempt: whether the deployment that it chose may be called.
+
+        Raises:
+            Exception: It rests, and another one is awake. It is LiteLLM's exception for what made it rest.
+        """
+        original = None if attempts.has_failed.get() else str(deployment.get("model_name"))
+        if _may_try(deployment) or self._least_rested([deployment], original) is not None:
+            return
+        attempts.skipped.set((*attempts.skipped.get(), _skipped(deployment)))
+        attempts.has_failed.set(True)
+        raise _rests(deployment)
+
+    def _own_fallbacks(
+        self, request: Mapping[str, Any], candidates: list[dict[str, Any]], failed: str | None
+    ) -> list[dict[str, Any]]:
+        """The candidates without those that are no fallback for the kind of failure that brought the request here.
+
+        For an overflowing context and a refusing filter routers have lists of their own. LiteLLM's do not look at them
+        when a stream fails (measured on 1.106), so that it has to be told of them, and its choice to be mended.
+        """
+        if failed not in _OWN_LISTS and not request.get("stream"):
+            return candidates
+        metadata = _metadata(request)
+        asked_for = str(metadata.get("original_model_group"))
+        router = next(filter(None, (self._router_of(each) for each in candidates)), None)
+        if router is None:
+            return candidates
+        models = {kind: _listed_models(router, field, asked_for) for kind, field in _OWN_LISTS.items()}
+        if kinds := [kind for kind, found in models.items() if found]:
+            metadata[OWN_FALLBACKS_PARAM] = kinds
+        if failed not in models:
+            return candidates
+        return [each for each in candidates if each["litellm_params"].get("model") in models[failed]]
+
+    def _router_of(self, deployment: _Deployment) -> litellm.Router | None:
+        routers = filter(None, (*self._routers, _litellm.proxy_router()))
+        return next((router for router in routers if router.has_model_id(_id(deployment))), None)
+
+    def _least_rested(self, candidates: list[dict[str, Any]], asked_for: str | None) -> dict[str, Any] | None:
+        """The candidate to be called although it rests; None while another deployment is awake, or sooner awake."""
+        own = {_id(each) for each in candidates}
+        others = [each for each in self._stand_ins(candidates[0], asked_for) if _id(each) not in own]
+        if any(_is_awake(each) for each in others):
+            return None
+        first = min([*candidates, *others], key=_remaining)
+        return next((each for each in candidates if each is first), None)
+
+    def _stand_ins(self, deployment: _Deployment, asked_for: str | None) -> Iterator[_Deployment]:
+        """The deployments that a router may call in the place of one.
+
+        Args:
+            deployment: The one.
+            asked_for: The group that the caller asked for; None where only its fallbacks are known to have come here.
+        """
+        group = str(deployment.get("model_name"))
+        if (router := self._router_of(deployment)) is None:
+            return
+        chains = [[name, *stand_ins] for name, stand_ins in _fallbacks(router)]
+        names = {name for chain in chains if asked_for in (None, chain[0]) for name in chain if group in chain}
+        for name in {group, *names}:
+            yield from router.get_model_list(model_name=name) or ()
+
+
+def _listed_models(router: litellm.Router, field: str, group: str) -> set[str]:
+    """The models that a list of a router's names for a group: of each group there, what it calls first."""
+    found: set[str] = set()
+    for entry in getattr(router, field, None) or ():
+        for name in entry.get(group, ()):
+            members = router.get_model_list(model_name=name) or ()
+            first = min(map(_order, members), default=0)
+            found |= {str(each["litellm_params"].get("model")) for each in members if _order(each) == first}
+    return found
+
+
+def _fallbacks(router: litellm.Router) -> Iterator[tuple[str, list[str]]]:
+    """The groups of a router that have fallbacks, with those."""
+    entries = [entry for entry in router.fallbacks or () if isinstance(entry, Mapping)]
+    lists: dict[str, Any] = {name: names for entry in entries for name, names in entry.items()}
+    everyone = lists.pop("*", ())
+    for group in router.get_model_names():
+        names = lists.get(group, everyone)
+        yield group, [name for name in names if isinstance(name, str) and name != group]
+
+
+def _trail(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The attempts that this request has been through; none for a first attempt, whatever its metadata says."""
+    return list(_metadata(request).get(ATTEMPTS_PARAM, ())) if request.get("fallback_depth") else []
+
+
+def _metadata(request: Mapping[str, Any]) -> dict[str, Any]:
+    found = request.get("litellm_metadata") or request.get("metadata")
+    return found if isinstance(found, dict) else {}
+
+
+def _note_skipped(request: Mapping[str, Any], candidates: list[dict[str, Any]], chosen: list[dict[str, Any]]) -> None:
+    metadata = _metadata(request)
+    earlier = metadata.pop(SKIPPED_PARAM, ()) if request.get("fallback_depth") else ()
+    passed_over = [_skipped(each) for each in candidates if each not in chosen and not _is_awake(each)]
+    if earlier or passed_over:
+        metadata[SKIPPED_PARAM] = [*earlier, *passed_over]
+
+
+def _skipped(deployment: _Deployment) -> dict[str, Any]:
+    return attempts.record(_model(deployment), _id(deployment), _failure(deployment), passed_over=True)
+
+
+def _rests(deployment: _Deployment) -> Exception:
+    failure = _failure(deployment)
+    if failure is None:  # it answered in this very moment
+        return litellm.ServiceUnavailableError(f"MaaS: {_model(deployment)} rests", PROVIDER, _model(deployment))
+    remaining = _remaining(deployment)
+    rested = replace(failure, reason=f"not called, it rests for {remaining:.0f} s more, because: {failure.reason}")
+    url = resolve_endpoint(deployment["litellm_params"].get("api_base")).base_url
+    return litellm_exception(rested, _model(deployment), url)
+
+
+def _target(deployment: _Deployment) -> Target | None:
+    """What a deployment calls; None for another provider's, and where its settings are no use."""
+    params = deployment["litellm_params"]
+    model = str(params.get("model"))
+    if not model.startswith(f"{PROVIDER}/"):
+        return None
+    try:
+        endpoint, key = resolve_endpoint(params.get("api_base")), resolve_key(params.get("api_key"))
+    except SettingsError:
+        return None
+    return None if key is None else Target.of(_model(deployment), endpoint, key)
+
+
+def _may_try(deployment: _Deployment) -> bool:
+    target = _target(deployment)
+    return target is None or resting.may_try(target)
+
+
+def _is_awake(deployment: _Deployment) -> bool:
+    target = _target(deployment)
+    return target is None or resting.is_awake(target)
+
+
+def _remaining(deployment: _Deployment) -> float:
+    target = _target(deployment)
+    return 0.0 if target is None else resting.remaining(target)
+
+
+def _failure(deployment: _Deployment) -> Any:
+    target = _target(deployment)
+    return None if target is None else resting.failure(target)
+
+
+def _model(deployment: _Deployment) -> str:
+    return str(deployment["litellm_params"].get("model")).removeprefix(f"{PROVIDER}/")
+
+
+def _id(deployment: _Deployment) -> str:
+    return str((deployment.get("model_info") or {}).get("id"))
+
+
+def _order(deployment: _Deployment) -> int:
+    order = deployment["litellm_params"].get("order")
+    # LiteLLM prefers those with an order to those without.
+    return order if isinstance(order, int) else 2**31
+
+
+fallback_rules = FallbackRules()
+"""The rules, for `litellm.callbacks` or a proxy's `callbacks`."""
