@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from litellm_maas.spend.callback import spend_logger
     from litellm_maas.spend.costs import cost_of
     from litellm_maas.spend.meter import Cost
+    from litellm_maas.spend.sessions import session_spend
     from litellm_maas.spend.tracking import track_spend
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "load_router",
     "maas",
     "register",
+    "session_spend",
     "spend_logger",
     "track_spend",
 ]
@@ -44,6 +46,7 @@ _HOMES = {
     "load_router": "litellm_maas.routing.router",
     "maas": "litellm_maas.provider",
     "register": "litellm_maas.registration",
+    "session_spend": "litellm_maas.spend.sessions",
     "spend_logger": "litellm_maas.spend.callback",
     "track_spend": "litellm_maas.spend.tracking",
 }

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from litellm_maas.resting import Target, resting
+from litellm_maas.spend.identity import EARLIER_PARAM, attempts_made, is_first
 from litellm_maas.wire.exceptions import exception_name
 from litellm_maas.wire.failures import Failure, GatewayError, Kind
 from litellm_maas.wire.requests import WireRequest
@@ -106,6 +107,8 @@ class Attempt:
         if self._bucket is not None:
             before = self._bucket.get(ATTEMPTS_PARAM, ()) if _is_further(self._bucket) else ()
             self.trail = [*before, *self._bucket.pop(SKIPPED_PARAM, ()), *self.trail]
+            if is_first(self._bucket) and (earlier := attempts_made(self._bucket)):
+                self._bucket[EARLIER_PARAM] = earlier
 
     def refuse_if_pointless(self) -> None:
         """Stop a fallback from an error that every model answers alike; say every other one in a log line.

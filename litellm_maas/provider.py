@@ -22,7 +22,7 @@ from litellm_maas.metered import Metered
 from litellm_maas.models import catalogue
 from litellm_maas.passage import Passage, apassage, passage
 from litellm_maas.pricing.credits import in_credits
-from litellm_maas.pricing.usage import Usage
+from litellm_maas.pricing.usage import Usage, estimated
 from litellm_maas.spend.event import Kind
 from litellm_maas.spend.meter import COST_PARAM
 from litellm_maas.wire import gateway, replies, requests
@@ -209,8 +209,10 @@ def _response(operation: _Operation[_Response], way: Passage, reply: gateway.Rep
     return response
 
 
-def _reported_usage(_: WireRequest, payload: dict[str, Any]) -> Usage:
-    return Usage.reported(payload.get("usage"))
+def _token_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:
+    if payload.get("usage") is None:
+        return estimated(sum(map(len, request.prompt_texts())), replies.characters(payload.get("choices")), 0)
+    return Usage.reported(payload["usage"])
 
 
 def _images(request: WireRequest, payload: dict[str, Any]) -> Usage:
@@ -227,13 +229,13 @@ _CHAT = _Operation(
     "chat",
     lambda call: _chat_request(call, stream=False),
     lambda request, payload, call: replies.chat(request, payload, call["model_response"]._hidden_params),
-    _reported_usage,
+    _token_usage,
 )
 _EMBEDDING = _Operation(
     "embedding",
     lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}, requests.WITHHELD_FROM_EMBEDDINGS),
     lambda request, payload, call: replies.embedding(request, payload, call["model_response"]),
-    _reported_usage,
+    _token_usage,
 )
 _IMAGES = _Operation(
     "image",

@@ -244,6 +244,22 @@ def test_scripted_answers_and_limits(sandbox: Sandbox) -> None:
     assert post(sandbox, forced).json()["choices"][0]["message"]["content"]
 
 
+def test_a_result_is_answered_whatever_follows_it(sandbox: Sandbox) -> None:
+    """A tool is called for each question once: a result is answered, also where a reminder of the user's follows it."""
+    call: Any = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]}
+    result, reminder = {"role": "tool", "content": "31 °C"}, {"role": "user", "content": "Be brief."}
+    answered = [*MESSAGES, call, result, reminder]
+
+    def calls_a_tool(messages: list[Any]) -> bool:
+        reply = post(sandbox, {"tools": [TOOL], "messages": messages}).json()
+        return bool(reply["choices"][0]["message"].get("tool_calls"))
+
+    assert calls_a_tool(MESSAGES)
+    assert not calls_a_tool([*MESSAGES, call, result])
+    assert not calls_a_tool(answered)
+    assert calls_a_tool([*answered, {"role": "assistant", "content": "Hot."}, *MESSAGES])
+
+
 def test_faults_hit_in_order_and_only_what_they_match(sandbox: Sandbox) -> None:
     """Faults wait for the requests that they are meant for, as often as they say."""
     sandbox.faults.add(Fault(status=500, times=2, model="openai/gpt-5"))

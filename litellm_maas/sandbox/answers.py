@@ -106,7 +106,7 @@ def answer(request: Mapping[str, Any], model: Model, scripted: Answer | None, ca
 def _made_up(request: Mapping[str, Any], model: Model) -> Choice:
     last = request["messages"][-1]
     reasoning = "Let me think about that." if model.reasoning and not _thinking_is_off(request) else ""
-    if (tool := _chosen_tool(request, last)) is not None:
+    if (tool := _chosen_tool(request)) is not None:
         arguments = json.dumps(_instance(tool.get("parameters") or {}), ensure_ascii=False)
         return Choice(reasoning=reasoning, tool_calls=(ToolCall(tool["name"], arguments),))
     response_format = request.get("response_format") or {}
@@ -126,15 +126,23 @@ def _thinking_is_off(request: Mapping[str, Any]) -> bool:
     )
 
 
-def _chosen_tool(request: Mapping[str, Any], last: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _chosen_tool(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
     tools = [tool["function"] for tool in request.get("tools") or () if tool.get("type") == "function"]
     choice = request.get("tool_choice") or "auto"
     if not tools or choice == "none":
         return None
     if isinstance(choice, Mapping):
         return next((tool for tool in tools if tool["name"] == choice["function"]["name"]), None)
-    # Left to itself the sandbox calls the first tool once, and answers when it has the result.
-    return tools[0] if choice == "required" or last.get("role") == "user" else None
+    # Left to itself the sandbox calls the first tool once, and answers when it has the result, whatever follows it:
+    # agents add reminders as messages of the user's.
+    return tools[0] if choice == "required" or _is_asked(request["messages"]) else None
+
+
+def _is_asked(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a user speaks last, and no result of a tool came since the model spoke."""
+    roles = [message.get("role") for message in messages]
+    spoke = max((position for position, role in enumerate(roles) if role == "assistant"), default=-1)
+    return roles[-1] == "user" and "tool" not in roles[spoke + 1 :]
 
 
 def _instance(schema: Mapping[str, Any]) -> Any:

@@ -6,6 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+EARLIER_PARAM = "maas_earlier_attempts"
+"""Where a request's first attempt notes how many attempts its metadata tells of already: programs pass one dictionary
+with all their requests, and LiteLLM's router goes on counting in it (measured on 1.106)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -37,14 +41,13 @@ def identify(litellm_params: Mapping[str, Any], user: object = None) -> Identity
     for name in ("litellm_metadata", "metadata"):
         if isinstance(litellm_params.get(name), Mapping):
             known |= litellm_params[name]
-    previous = known.get("previous_models")
-    earlier = list(previous) if isinstance(previous, (list, tuple)) else []
-    retries = known.get("request_retry_count")
+    made = 0 if is_first(known) else attempts_made(known) - known.get(EARLIER_PARAM, 0)
+    earlier = _previous(known)[-made:] if made else []
     routed = "model_group" in known or "deployment" in known
     first = earlier[0] if earlier and isinstance(earlier[0], Mapping) else {}
     return Identity(
         requested=_first(first.get("model_group"), known.get("original_model_group"), known.get("model_group")),
-        attempt=1 + (retries if isinstance(retries, int) else len(earlier)) if routed else None,
+        attempt=1 + made if routed else None,
         user=_first(user, known.get("user_api_key_end_user_id"), known.get("user_api_key_user_id")),
         team=_first(known.get("user_api_key_team_alias"), known.get("user_api_key_team_id")),
         key_alias=_first(known.get("user_api_key_alias")),
@@ -53,6 +56,22 @@ def identify(litellm_params: Mapping[str, Any], user: object = None) -> Identity
         ),
         tags=tuple(dict.fromkeys(_texts(known.get("tags")))),
     )
+
+
+def is_first(known: Mapping[str, Any]) -> bool:
+    """Whether a router's metadata is that of a request's first attempt; versions before 1.100 do not say."""
+    return known.get("attempted_fallbacks") == 0 and not known.get("attempted_retries")
+
+
+def attempts_made(known: Mapping[str, Any]) -> int:
+    """How many attempts a router's metadata tells of; of requests that shared it, of all of them."""
+    retries = known.get("request_retry_count")
+    return retries if isinstance(retries, int) else len(_previous(known))
+
+
+def _previous(known: Mapping[str, Any]) -> list[Any]:
+    previous = known.get("previous_models")
+    return list(previous) if isinstance(previous, (list, tuple)) else []
 
 
 def _first(*candidates: object) -> str | None:

@@ -11,9 +11,11 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from litellm_maas.errors import SettingsError
+from litellm_maas.pricing.credits import in_credits
 from litellm_maas.spend.ledger import Ledger, microseconds, moment, within
 from litellm_maas.spend.periods import Period
 from litellm_maas.spend.schema import HOURLY, MICROSECONDS_PER_HOUR, SUM_OF_EVENT, SUMS
@@ -82,6 +84,11 @@ class Total:
     unpriced_calls: int = 0
     estimated_calls: int = 0
     anomalies: int = 0
+
+    @property
+    def credits(self) -> Decimal:
+        """The sum of all known costs in credits (VND)."""
+        return in_credits(self.micro_credits)
 
     def add(self, basis: str, sums: Sequence[int]) -> None:
         """Add sums of one basis, in the order of `schema.SUMS`."""

@@ -14,6 +14,8 @@ from litellm_maas.wire.chunks import MALFORMED, about, with_reasoning_content
 from litellm_maas.wire.failures import GatewayError
 from litellm_maas.wire.requests import WireRequest
 
+_WRITTEN = frozenset({"content", "text", "reasoning_content", "reasoning", "name", "arguments"})
+
 
 def parse(request: WireRequest, body: bytes) -> dict[str, Any]:
     """The JSON object of a reply.
@@ -30,6 +32,18 @@ def parse(request: WireRequest, body: bytes) -> dict[str, Any]:
     if payload.get("error"):
         raise GatewayError(failures.from_error_object(request, payload["error"]))
     return payload
+
+
+def characters(reply: Any) -> int:
+    """The length of everything that a model wrote in a chat reply, reasoning and tool calls included."""
+    if isinstance(reply, list):
+        return sum(map(characters, reply))
+    if not isinstance(reply, dict):
+        return 0
+    return sum(
+        len(value) if isinstance(value, str) and name in _WRITTEN else characters(value)
+        for name, value in reply.items()
+    )
 
 
 def chat(request: WireRequest, payload: dict[str, Any], hidden_params: dict[str, Any]) -> ModelResponse:
