@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from litellm_maas.registration import register
     from litellm_maas.routing.router import load_router
     from litellm_maas.routing.rules import fallback_rules
+    from litellm_maas.spend.announcing import on_warning
     from litellm_maas.spend.callback import spend_logger
     from litellm_maas.spend.costs import cost_of
     from litellm_maas.spend.meter import Cost
@@ -33,6 +34,7 @@ __all__ = [
     "fallback_rules",
     "load_router",
     "maas",
+    "on_warning",
     "register",
     "session_spend",
     "spend_logger",
@@ -45,6 +47,7 @@ _HOMES = {
     "fallback_rules": "litellm_maas.routing.rules",
     "load_router": "litellm_maas.routing.router",
     "maas": "litellm_maas.provider",
+    "on_warning": "litellm_maas.spend.announcing",
     "register": "litellm_maas.registration",
     "session_spend": "litellm_maas.spend.sessions",
     "spend_logger": "litellm_maas.spend.callback",

@@ -11,6 +11,7 @@ import pytest
 import litellm_maas
 from litellm_maas.resting import resting
 from litellm_maas.sandbox import Sandbox
+from litellm_maas.spend.budgeting import budgeting
 from litellm_maas.spend.tracking import tracking
 from tests.support import KEY, OTHER_KEYS
 
@@ -45,6 +46,8 @@ def clean_tracking() -> Iterator[None]:
     before = {name: getattr(tracking, name) for name in ("_is_on", "_ledger", "_unreadable")}
     yield
     tracking.close()
+    budgeting.close()
+    budgeting.configured = ()
     for name, value in before.items():
         setattr(tracking, name, value)
 

@@ -12,6 +12,7 @@ from litellm_maas.errors import MaasError
 from litellm_maas.version import __version__
 
 _COMMANDS = {
+    "budget": "Set limits on what may be spent, and see how they stand.",
     "config": "Show, check or start a config for LiteLLM's router or proxy.",
     "demo": "Show a stream, a tool call, a fallback and the bill; offline, no key needed.",
     "models": "List the models that the key can see, with their prices.",

@@ -24,6 +24,9 @@ from litellm_maas.spend.tally import Tally
 RESERVED_FOR = dt.timedelta(minutes=15)
 """How long a reservation lasts whose call never ends: that of a process that was killed."""
 
+_PATIENCE = 5.0
+"""Seconds that a person waits for another writer."""
+
 _LOOK_AGAIN = 1.0
 """Seconds after which budgets that another process set or removed are seen."""
 
@@ -73,8 +76,8 @@ class Gate:
     """The budgets of one ledger file: those that the ledger itself holds, and those that a program brings.
 
     Raises:
-        LedgerError: The ledger cannot be opened. All its methods raise that too, or LedgerBusyError where another
-            process is writing just then: they never wait.
+        LedgerError: The ledger cannot be opened. All its methods raise that too. `admit` and `settle` never wait, and
+            raise LedgerBusyError where another process is writing just then.
     """
 
     def __init__(self, ledger: SqliteLedger) -> None:
@@ -91,6 +94,22 @@ class Gate:
             self._looked_at = time.monotonic()
         names = {budget.name for budget in own}
         return (*own, *(budget for budget in self._known if budget.name not in names))
+
+    def set(self, made: Budget) -> None:
+        """Keep a budget in the ledger, in the place of one of the same name."""
+        with self._ledger.exclusive(_PATIENCE) as connection:
+            connection.execute(
+                "INSERT INTO budgets VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET definition = excluded.definition",
+                (made.name, made.model_dump_json()),
+            )
+        self._looked_at = None
+
+    def remove(self, name: str) -> bool:
+        """Remove a budget from the ledger; whether it was there."""
+        with self._ledger.exclusive(_PATIENCE) as connection:
+            removed = connection.execute("DELETE FROM budgets WHERE name = ?", (name,)).rowcount
+        self._looked_at = None
+        return bool(removed)
 
     def admit(self, budgets: Sequence[Budget], needed: int | None) -> str | Refusal:
         """Set the cost of a call at worst aside in each budget that it counts for.
@@ -140,7 +159,7 @@ class Gate:
     def status(self, budgets: Sequence[Budget]) -> list[State]:
         """How budgets stand."""
         now = dt.datetime.now(dt.timezone.utc)
-        with self._ledger.exclusive() as connection:
+        with self._ledger.exclusive(_PATIENCE) as connection:
             self._tally.catch_up(connection)
             return [self._state(connection, budget, now) for budget in budgets]
 

@@ -89,19 +89,32 @@ class SqliteLedger(Ledger):
             self._lock.release()
 
     @contextlib.contextmanager
-    def exclusive(self) -> Iterator[sqlite3.Connection]:
-        """A transaction in which nobody else writes. Never waits.
+    def exclusive(self, wait: float = 0.0) -> Iterator[sqlite3.Connection]:
+        """A transaction in which nobody else writes.
+
+        Args:
+            wait: Seconds to wait for another writer.
 
         Raises:
-            LedgerBusyError: Somebody is writing just now.
+            LedgerBusyError: Somebody is writing just now, and was for that long.
             LedgerError: It cannot be written.
         """
-        if not self._lock.acquire(blocking=False):
+        deadline, pause = time.monotonic() + wait, _SHORTEST_PAUSE
+        if not self._lock.acquire(timeout=wait):
             raise LedgerBusyError(f"{self.path} is being written to")
         try:
+            while True:
+                try:
+                    with self._errors():
+                        connection = self._usable(_WAIT_TO_MAKE)
+                        connection.execute("BEGIN IMMEDIATE")
+                    break
+                except LedgerBusyError:
+                    if time.monotonic() + pause > deadline:
+                        raise
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
             with self._errors():
-                connection = self._usable(0)
-                connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
                     connection.execute("COMMIT")

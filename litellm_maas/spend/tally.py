@@ -16,6 +16,7 @@ from litellm_maas.spend.identity import Identity
 from litellm_maas.spend.ledger import Ledger, microseconds
 from litellm_maas.spend.periods import Period
 
+_LAST = "SELECT coalesce((SELECT max(seq) FROM events), 0), (SELECT max(seq) FROM corrections)"
 _NEW = """SELECT seq, started_at, model_served, "user", team, key_alias, tags, micro_credits FROM events
 WHERE seq > ? ORDER BY seq"""
 _WINDOW = """SELECT seq, started_at, model_served, "user", team, key_alias, tags, micro_credits FROM current_events
@@ -63,12 +64,11 @@ class Tally:
 
     def catch_up(self, connection: sqlite3.Connection) -> None:
         """Read what is new in the ledger."""
-        ((correction,),) = connection.execute("SELECT max(seq) FROM corrections")
-        if self._last is None or correction != self._last_correction:
+        ((last, correction),) = connection.execute(_LAST)
+        # A ledger that has fewer rows than before is another one.
+        if self._last is None or correction != self._last_correction or last < self._last:
             self._spent.clear()
-            self._last_correction = correction
-            ((last,),) = connection.execute("SELECT max(seq) FROM events")
-            self._last = last or 0
+            self._last, self._last_correction = last, correction
             return
         for seq, started_at, *row in connection.execute(_NEW, (self._last,)):
             self._last = seq

@@ -1,0 +1,159 @@
+"""`litellm-maas budget`: setting budgets in the ledger, and how they stand."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from rich.text import Text
+
+from litellm_maas.cli import options, tables
+from litellm_maas.errors import MaasError
+from litellm_maas.spend import budget, opening
+from litellm_maas.spend.budgeting import Budgeting
+from litellm_maas.spend.gate import Gate, State
+from litellm_maas.spend.place import Database, place
+from litellm_maas.spend.sqlite import SqliteLedger
+
+_AMOUNT = "credits (1 credit = 1 VND)"
+
+
+@click.group(name="budget")
+def command() -> None:
+    """Set limits on what may be spent, and see how they stand.
+
+    A budget holds wherever spend is recorded in its ledger: in Python, on a proxy, in agents, in several processes at
+    once. With a ledger in PostgreSQL it holds for the programs of this machine.
+    """
+
+
+@command.command(name="set")
+@click.argument("credits", metavar="CREDITS", type=Decimal)
+@click.option("--name", help="What to call it; by default what it limits.")
+@click.option("--per", default="month", show_default=True, help="hour, day, week, month, total, or 'rolling 24h'.")
+@click.option("--model", help="Only calls to this model id.")
+@click.option("--tag", help="Only calls with this tag.")
+@click.option("--user", help="Only calls of this user.")
+@click.option("--team", help="Only calls of this team.")
+@click.option("--key", help="Only calls with the proxy key of this alias.")
+@click.option("--action", default="block", show_default=True, help="block, warn, or downgrade:MODEL.")
+@click.option("--allow-unpriced", is_flag=True, help="Let models without a price be called; their cost is in no sum.")
+@click.option("--warn-at", "warn_at", default="50,80,100", show_default=True, help="Percentages that are warned of.")
+@click.option("--timezone", default=None, help="The zone whose days and months are meant; Asia/Ho_Chi_Minh by default.")
+@options.where
+def set_command(ledger: str | None, **given: Any) -> None:
+    """Set a budget of so many CREDITS, or replace the one of the same name."""
+    given["warn_at"] = [part.strip() for part in given["warn_at"].split(",") if part.strip()]
+    given["name"] = given["name"] or _named(given)
+    try:
+        made = budget.from_mapping({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = str(first["loc"][0]).replace("_", "-") if first["loc"] else "budget"
+        raise MaasError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
+    with _gate(ledger) as gate:
+        gate.set(made)
+    click.echo(f"Budget {made.name!r}: {tables.money(made.limit)} per {made.per}, {made.about()}; {made.action}.")
+
+
+@command.command(name="remove")
+@click.argument("name")
+@options.where
+def remove_command(name: str, ledger: str | None) -> None:
+    """Remove a budget from the ledger."""
+    with _gate(ledger) as gate:
+        if not gate.remove(name):
+            known = ", ".join(repr(found.name) for found in gate.budgets()) or "none"
+            raise MaasError(f"there is no budget {name!r} in the ledger; there is: {known}")
+    click.echo(f"Budget {name!r} is removed.")
+
+
+@command.command(name="list")
+@options.as_json
+@options.where
+def list_command(ledger: str | None, *, as_json: bool) -> None:
+    """List the budgets, those of the file that MAAS_BUDGETS names included."""
+    with _gate(ledger) as gate:
+        found = gate.budgets(Budgeting().own())
+    if as_json:
+        tables.print_json([json.loads(each.model_dump_json()) for each in found])
+        return
+    if not found:
+        click.echo("No budgets. Set one with: litellm-maas budget set 200000 --per day")
+        return
+    table = tables.table(["budget", "limits", "per", "action"], ["credits"])
+    for each in found:
+        table.add_row(each.name, each.about(), each.per, each.action, tables.money(each.limit))
+    tables.console().print(table)
+
+
+@command.command(name="status")
+@click.argument("name", required=False)
+@options.as_json
+@options.where
+def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> None:
+    """Show what is spent of the budgets, or of one. Exit status 1 if one that blocks is used up."""
+    opening.replay(place(ledger))
+    with _gate(ledger) as gate:
+        found = [each for each in gate.budgets(Budgeting().own()) if name in (None, each.name)]
+        states = gate.status(found)
+    if name is not None and not states:
+        raise MaasError(f"there is no budget {name!r}; see: litellm-maas budget list")
+    if as_json:
+        tables.print_json([_plain(state) for state in states])
+    elif not states:
+        click.echo("No budgets. Set one with: litellm-maas budget set 200000 --per day")
+    else:
+        _show(states)
+    if any(state.budget.action == "block" and state.spent >= state.budget.limit for state in states):
+        sys.exit(1)
+
+
+def _show(states: list[State]) -> None:
+    table = tables.table(["budget", "per", "resets"], ["spent", "under way", "limit", "used"])
+    for state in states:
+        used = 100 * state.spent // state.budget.limit
+        style = "red" if used >= 100 else "yellow" if used >= 80 else "green"
+        resets_at = state.resets_at
+        table.add_row(
+            state.budget.name,
+            state.budget.per,
+            "-" if resets_at is None else f"{resets_at:%Y-%m-%d %H:%M}",
+            tables.money(state.spent),
+            tables.money(state.reserved),
+            tables.money(state.budget.limit),
+            Text(f"{used} %", style=style),
+        )
+    tables.console().print(table)
+
+
+def _plain(state: State) -> dict[str, Any]:
+    resets_at = state.resets_at
+    return {
+        **json.loads(state.budget.model_dump_json()),
+        "limit_micro_credits": state.budget.limit,
+        "spent_micro_credits": state.spent,
+        "reserved_micro_credits": state.reserved,
+        "resets_at": None if resets_at is None else resets_at.astimezone(dt.timezone.utc).isoformat(),
+    }
+
+
+def _named(given: dict[str, Any]) -> str:
+    filters = [f"{name} {given[name]}" for name in ("model", "tag", "user", "team", "key") if given[name] is not None]
+    return ", ".join([*filters, given["per"]])
+
+
+@contextmanager
+def _gate(named: str | None) -> Iterator[Gate]:
+    where = place(named)
+    path: Path = where.spool if isinstance(where, Database) else where
+    with SqliteLedger(path) as ledger:
+        yield Gate(ledger)
