@@ -7,9 +7,10 @@ turn under the account's limit (`wire.pacing`), and nearest to the wire the mete
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 from litellm_maas.admission import Admitted
@@ -56,17 +57,29 @@ def passage(make: MakeRequest, call: dict[str, Any], kind: Kind) -> Iterator[Pas
         yield Passage(admitted.request, attempt, metered)
 
 
-@asynccontextmanager
-async def apassage(make: MakeRequest, call: dict[str, Any], kind: Kind) -> AsyncIterator[Passage]:
-    """Like `passage`, asynchronously."""
-    request = make(call)
-    with attempting(request, call) as attempt:
-        async with (
-            Admitted(request, _for_model(make, call), call, kind) as admitted,
-            Paced(admitted.request),
-            Metered(admitted.request, call, kind, admitted.settling()) as metered,
-        ):
-            yield Passage(admitted.request, attempt, metered)
+class apassage:  # noqa: N801 - used as the function beside it is
+    """Like `passage`, asynchronously. A class, for the same reason as `gateway.AsyncStream`."""
+
+    def __init__(self, make: MakeRequest, call: dict[str, Any], kind: Kind) -> None:
+        self._make = make
+        self._call = call
+        self._kind = kind
+
+    async def __aenter__(self) -> Passage:
+        make, call, kind = self._make, self._call, self._kind
+        async with AsyncExitStack() as entered:
+            request = make(call)
+            attempt = entered.enter_context(attempting(request, call))
+            admitted = await entered.enter_async_context(Admitted(request, _for_model(make, call), call, kind))
+            await entered.enter_async_context(Paced(admitted.request))
+            metered = await entered.enter_async_context(Metered(admitted.request, call, kind, admitted.settling()))
+            self._entered = entered.pop_all()
+        return Passage(admitted.request, attempt, metered)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._entered.__aexit__(kind, error, traceback)
 
 
 def _for_model(make: MakeRequest, call: Mapping[str, Any]) -> Callable[[str], WireRequest]:

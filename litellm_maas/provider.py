@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
-from contextlib import aclosing, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -83,14 +83,14 @@ class MaasLLM(CustomLLM):
         with _litellm_errors(call) as stage, passage(_streamed_chat, call, "chat") as way:
             decoder = StreamDecoder(way.request)
             way.metered.watch(decoder)
-            with closing(gateway.stream(way.request, call.get("client"))) as received:
-                next(received)
+            with gateway.open_stream(way.request, call.get("client")) as reply:
                 yield _ACCEPTED
                 stage.is_stream = True
                 try:
-                    for data in received:
-                        for chunk in decoder.feed(data):
-                            yield stage.seen(chunk, way.attempt)
+                    with gateway.reading(way.request):
+                        for data in reply.iter_bytes():
+                            for chunk in decoder.feed(data):
+                                yield stage.seen(chunk, way.attempt)
                 except GatewayError:
                     if not decoder.answered:
                         raise
@@ -110,11 +110,25 @@ class MaasLLM(CustomLLM):
             stage.is_stream = True
             retries_left = int(call["optional_params"].get("max_retries") or 0)
             waits = (0.5 * 2**attempt for attempt in range(retries_left))
+            # All in one generator: when a loop ends, it closes all of its asynchronous generators at once.
             while True:
                 try:
-                    async with aclosing(self._astream_once(call, stage)) as chunks:
-                        async for chunk in chunks:
-                            yield chunk
+                    async with apassage(_streamed_chat, call, "chat") as way:
+                        decoder = StreamDecoder(way.request)
+                        way.metered.watch(decoder)
+                        async with gateway.AsyncStream(way.request, call.get("client")) as reply:
+                            try:
+                                with gateway.reading(way.request):
+                                    async for data in reply.aiter_bytes():
+                                        for chunk in decoder.feed(data):
+                                            yield stage.seen(chunk, way.attempt)
+                            except GatewayError:
+                                if not decoder.answered:
+                                    raise
+                        ending = _ending(decoder, way.metered)
+                    stage.seen(ending[0], way.attempt)
+                    for chunk in ending:
+                        yield chunk
                     return
                 except GatewayError as error:
                     wait = next(waits, None)
@@ -122,23 +136,6 @@ class MaasLLM(CustomLLM):
                     if wait is None:
                         raise
                 await asyncio.sleep(wait)
-
-    async def _astream_once(self, call: _Call, stage: _Stage) -> AsyncGenerator[Chunk, None]:
-        async with apassage(_streamed_chat, call, "chat") as way:
-            decoder = StreamDecoder(way.request)
-            way.metered.watch(decoder)
-            async with aclosing(gateway.astream(way.request, call.get("client"))) as received:
-                try:
-                    async for data in received:
-                        for chunk in decoder.feed(data):
-                            yield stage.seen(chunk, way.attempt)
-                except GatewayError:
-                    if not decoder.answered:
-                        raise
-            ending = _ending(decoder, way.metered)
-        stage.seen(ending[0], way.attempt)
-        for chunk in ending:
-            yield chunk
 
 
 @dataclass(slots=True)

@@ -61,9 +61,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budgeting_module, "_LONGEST_WAIT", 0.0)
 
 
-def allow(credits: Decimal | float, **more: Any) -> Budget:
+def allow(amount: Decimal | float, **more: Any) -> Budget:
     """Put a budget in force."""
-    made = Budget(name=more.pop("name", "test"), credits=credits, **more)
+    made = Budget(name=more.pop("name", "test"), credits=amount, **more)
     budgeting.configured = (*budgeting.configured, made)
     return made
 
@@ -214,7 +214,7 @@ async def _give_up_call() -> None:
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -236,8 +236,10 @@ def test_a_killed_process_gives_its_room_back_in_time(ledger: Path, sandbox: San
     )
     environment = {**os.environ, **sandbox.environment()}
     with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:
-        _wait_until(lambda: len(sandbox.requests) == 1)
-        process.send_signal(signal.SIGKILL)
+        try:
+            _wait_until(lambda: len(sandbox.requests) == 1)
+        finally:
+            process.send_signal(signal.SIGKILL)
     assert reserved(ledger) > 0
     with pytest.raises(litellm.BudgetExceededError):
         litellm.completion(**CALL)
@@ -281,11 +283,11 @@ def test_a_warning_budget_never_refuses(ledger: Path, sandbox: Sandbox, caplog: 
     assert [mark.partition("(")[2].partition(" reached")[0] for mark in marks] == ["50 %", "100 %", "150 %"]
 
 
-@pytest.mark.parametrize("model", ["gemini/gemini-2.5-flash", "someone/unheard-of"])
+@pytest.mark.parametrize("model", ["gemini/gemini-2.5-flash", "qwen/qwen3-27b"])
 def test_models_without_a_price_need_leave(ledger: Path, sandbox: Sandbox, model: str) -> None:
     """Under a budget a model without a price is refused, unless the budget allows such models."""
     allow(COST, name="strict")
-    with pytest.raises(litellm.BudgetExceededError, match="takes no model without a price.*\n.*MAAS_PRICES"):
+    with pytest.raises(litellm.BudgetExceededError, match=r"takes no model without a price.*\n.*MAAS_PRICES"):
         litellm.completion(**{**CALL, "model": f"maas/{model}"})
     assert not sandbox.requests
     budgeting.configured = ()
@@ -442,7 +444,7 @@ def test_warnings_reach_hook_and_webhook(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Each mark is told once a period to log, hook and webhook; a hook that fails and a webhook that is slow harm nobody."""
+    """Each mark is told once a period to log, hook and webhook; one that fails harms nobody."""
     monkeypatch.setattr(announcing, "_hooks", [])
     told: list[dict[str, Any]] = []
 
@@ -461,7 +463,7 @@ def test_warnings_reach_hook_and_webhook(
     assert [warning["percent"] for warning in told] == [50]
     assert told[0] == {
         "about": "budget",
-        "text": "budget team: 114.84 VND of 229.67 VND spent (50 % reached; per month, all calls)",
+        "text": "budget team: 115 VND of 230 VND spent (50 % reached; per month, all calls)",
         "budget": "team",
         "percent": 50,
         "spent_micro_credits": int(COST * 2_000_000),
@@ -595,13 +597,13 @@ def test_mistakes_in_a_file_are_named(
 def test_a_file_of_budgets_holds(
     tmp_path: Path, ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file that MAAS_BUDGETS names is in force, beside the ledger's and before one of the same name; so is its change."""
+    """The file that MAAS_BUDGETS names is in force, before the ledger's of the same name, and so is a change of it."""
     file = tmp_path / "budgets.yaml"
     file.write_text("budgets:\n  - {name: a, credits: 0.5}")
     monkeypatch.setenv("MAAS_BUDGETS", str(file))
     with SqliteLedger(ledger) as opened:
         Gate(opened).set(Budget(name="a", credits=10**9))
-    with pytest.raises(litellm.BudgetExceededError, match="0.5 VND per month"):
+    with pytest.raises(litellm.BudgetExceededError, match=r"0\.5 VND per month"):
         litellm.completion(**CALL)
     file.write_text("budgets:\n  - {name: a, credits: 5000}")
     os.utime(file, (1, 1))
@@ -617,7 +619,7 @@ def cli(*arguments: str) -> Result:
 
 
 def test_the_command_line(ledger: Path, sandbox: Sandbox) -> None:
-    """A budget that is set on the command line holds in running programs, is listed, shown with its figures, and removed."""
+    """A budget set on the command line holds in running programs, is listed, shown with its figures, and removed."""
     sandbox.script(*[ANSWER] * 3)
     assert "No budgets" in cli("list").stdout
     assert "No budgets" in cli("status").stdout

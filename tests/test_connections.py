@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
+import sys
+import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -152,3 +156,22 @@ def test_tls_verification_follows_litellms_setting(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(litellm, "ssl_verify", str(tmp_path / "missing.pem"))
     with pytest.raises(Exception, match=r"missing\.pem|No such file"):
         litellm.completion(api_base="https://gateway.example/v1", api_key="vn-x", **CALL)
+
+
+def test_a_dropped_async_stream_makes_no_noise(sandbox: Sandbox) -> None:
+    """Streams that are dropped half read as their loop ends leave no word on standard error."""
+    code = """
+        import asyncio, gc, litellm, litellm_maas
+        from tests.test_connections import CALL
+        async def main():
+            chunks = await litellm.acompletion(stream=True, **CALL)
+            await anext(aiter(chunks))
+        for _ in range(3):
+            asyncio.run(main())
+            gc.collect()
+    """
+    environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **sandbox.environment()}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert not done.stderr
+    assert len(sandbox.requests) == 3

@@ -58,7 +58,7 @@ def _tokens(part: object) -> int:
         return _TOKENS_PER_PART + sum(map(_tokens, part.values()))
     if isinstance(part, (list, tuple)):
         return sum(map(_tokens, part))
-    return _TOKENS_PER_PART
+    return 0 if part is None else _TOKENS_PER_PART
 
 
 def _output(body: Mapping[str, Any]) -> int:

@@ -13,9 +13,9 @@ import ssl
 import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 import httpx
@@ -51,38 +51,24 @@ def send(request: WireRequest, client: object = None) -> Reply:
     Raises:
         GatewayError: No reply, or one with an error status.
     """
-    with open_stream(request, client) as reply:
-        return Reply(reply.headers, b"".join(_reading(request, reply.iter_bytes())))
+    with open_stream(request, client) as reply, reading(request):
+        return Reply(reply.headers, b"".join(reply.iter_bytes()))
 
 
 async def asend(request: WireRequest, client: object = None) -> Reply:
     """Like `send`, asynchronously."""
-    async with aopen_stream(request, client) as reply:
-        return Reply(reply.headers, b"".join([data async for data in _areading(request, reply.aiter_bytes())]))
-
-
-def stream(request: WireRequest, client: object = None) -> Generator[bytes, None, None]:
-    """Send a request and yield the reply's bytes as they come; first an empty one, once the gateway has accepted.
-
-    Raises:
-        GatewayError: No reply, one with an error status, or one that broke off.
-    """
-    with open_stream(request, client) as reply:
-        yield b""
-        yield from _reading(request, reply.iter_bytes())
-
-
-async def astream(request: WireRequest, client: object = None) -> AsyncGenerator[bytes, None]:
-    """Like `stream`, asynchronously."""
-    async with aopen_stream(request, client) as reply:
-        yield b""
-        async for data in _areading(request, reply.aiter_bytes()):
-            yield data
+    async with AsyncStream(request, client) as reply:
+        with reading(request):
+            return Reply(reply.headers, b"".join([data async for data in reply.aiter_bytes()]))
 
 
 @contextmanager
 def open_stream(request: WireRequest, client: object) -> Iterator[httpx.Response]:
-    """A reply whose body is still to be read; closed on leaving, read or not."""
+    """A reply whose body is still to be read; closed on leaving, read or not.
+
+    Raises:
+        GatewayError: No reply, or one with an error status.
+    """
     http = _unwrap(client, httpx.Client) or _pools.client(request.endpoint)
     prepared = _prepare(http, request)
     try:
@@ -98,21 +84,54 @@ def open_stream(request: WireRequest, client: object) -> Iterator[httpx.Response
         reply.close()
 
 
-@asynccontextmanager
-async def aopen_stream(request: WireRequest, client: object) -> AsyncIterator[httpx.Response]:
-    """Like `open_stream`, asynchronously."""
-    async with AsyncExitStack() as opened:
-        http = _unwrap(client, httpx.AsyncClient) or await _pools.async_client(request.endpoint, opened)
-        prepared = _prepare(http, request)
+class AsyncStream:
+    """Like `open_stream`, asynchronously: for `async with`.
+
+    Not made of an asynchronous generator: when a loop ends, it closes all of those at once, the ones that wait for one
+    another included.
+    """
+
+    def __init__(self, request: WireRequest, client: object) -> None:
+        self._request = request
+        self._client = client
+
+    async def __aenter__(self) -> httpx.Response:
+        request = self._request
+        async with AsyncExitStack() as opened:
+            http = _unwrap(self._client, httpx.AsyncClient) or await _pools.async_client(request.endpoint, opened)
+            prepared = _prepare(http, request)
+            try:
+                reply = await http.send(prepared, stream=True, auth=_Bearer(request.key), follow_redirects=False)
+            except httpx.HTTPError as error:
+                raise GatewayError(failures.from_transport(request, error)) from None
+            opened.push_async_callback(reply.aclose)
+            if reply.status_code >= 300:
+                _raise_status(request, reply, await _aerror_body(reply.aiter_bytes()))
+            _expect_chunks(prepared, request)
+            self._opened = opened.pop_all()
+        return reply
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         try:
-            reply = await http.send(prepared, stream=True, auth=_Bearer(request.key), follow_redirects=False)
-        except httpx.HTTPError as error:
-            raise GatewayError(failures.from_transport(request, error)) from None
-        opened.push_async_callback(reply.aclose)
-        if reply.status_code >= 300:
-            _raise_status(request, reply, await _aerror_body(reply.aiter_bytes()))
-        _expect_chunks(prepared, request)
-        yield reply
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return  # a stream that was dropped with its loop: nothing can be awaited, and its socket is closed with it
+        await self._opened.__aexit__(kind, error, traceback)
+
+
+@contextmanager
+def reading(request: WireRequest) -> Iterator[None]:
+    """A block in which a reply's body is read.
+
+    Raises:
+        GatewayError: The body broke off.
+    """
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise GatewayError(failures.from_transport(request, error, reading=True)) from None
 
 
 class _Bearer(httpx.Auth):
@@ -269,21 +288,6 @@ def _prepare(http: httpx.Client | httpx.AsyncClient, request: WireRequest) -> ht
 def _expect_chunks(prepared: httpx.Request, request: WireRequest) -> None:
     # The transport looks up the read timeout again when it starts on the body.
     prepared.extensions["timeout"]["read"] = request.timeouts.between_chunks
-
-
-def _reading(request: WireRequest, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    try:
-        yield from chunks
-    except httpx.HTTPError as error:
-        raise GatewayError(failures.from_transport(request, error, reading=True)) from None
-
-
-async def _areading(request: WireRequest, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in chunks:
-            yield chunk
-    except httpx.HTTPError as error:
-        raise GatewayError(failures.from_transport(request, error, reading=True)) from None
 
 
 _LONGEST_ERROR_BODY = 64 * 1024
