@@ -265,6 +265,15 @@ def test_reprice_only_what_was_asked_for(tmp_path: Path) -> None:
     assert json.loads(shown(path, "reprice", "--json"))["total"]["events"] == 3
 
 
+def test_reprice_leaves_what_no_price_is_for(tmp_path: Path) -> None:
+    """Token Plan calls, cache hits and refused calls cost nothing by any price."""
+    path = tmp_path / "ledger.db"
+    free: dict[str, Any] = {"micro_credits": 0}
+    kinds: list[dict[str, Any]] = [{"basis": "plan"}, {"status": "cache_hit"}, {"status": "refused"}]
+    recorded(path, [event(number, **free, **kind) for number, kind in enumerate(kinds)]).close()
+    assert "Nothing changes" in shown(path, "reprice")
+
+
 def test_reprice_by_an_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With estimates switched on in the user's file, a model without any price is priced by LiteLLM's dollars."""
     path, own = tmp_path / "ledger.db", tmp_path / "prices.yaml"
@@ -359,13 +368,26 @@ def test_verify_names_the_first_twenty(sound: Path) -> None:
 
 
 def test_verify_a_damaged_file(sound: Path) -> None:
-    """A file whose pages are damaged is said to be, without trusting what is read from it."""
+    """An index that no longer says what the rows say is found by the database's own check, and only that is shown."""
+    ledger = SqliteLedger(sound)
+    ((page,),) = ledger.query("SELECT rootpage FROM sqlite_master WHERE name = 'events_by_time'")
+    ((size,),) = ledger.query("PRAGMA page_size")
+    ledger.checkpoint()
+    ledger.close()
     content = bytearray(sound.read_bytes())
-    page = 4096 * (len(content) // 4096 // 2)
-    content[page : page + 4096 * 3] = os.urandom(4096 * 3)
+    content[page * size - 4] ^= 1  # in the first entry, which stands at the end of the page
     sound.write_bytes(content)
     done = spend(sound, "verify")
+    assert isinstance(done.exception, SystemExit)
     assert done.exit_code == 1
+    assert "events_by_time" in done.stdout
+    assert "hourly sums" not in done.stdout
+
+
+def test_verify_a_file_that_is_no_ledger(tmp_path: Path) -> None:
+    """What is no database at all is an error that says what to do."""
+    (tmp_path / "ledger.db").write_bytes(os.urandom(20_000))
+    assert "move it away" in mistake(tmp_path / "ledger.db", "verify")
 
 
 def test_verify_without_a_ledger(tmp_path: Path) -> None:
