@@ -153,6 +153,38 @@ def test_what_a_period_is_without_words(history: tuple[Path, list[Event]]) -> No
     assert as_json(path, "--since", "2026-11-01")["groups"] == []
 
 
+def test_a_period_within_an_hour(history: tuple[Path, list[Event]]) -> None:
+    """A period that holds no whole hour is counted from the events alone, once."""
+    path, events = history
+    at = events[0].started_at.replace(microsecond=0)
+    at = at.replace(minute=min(at.minute, 57))
+    since, until = at - dt.timedelta(seconds=at.second), at + dt.timedelta(minutes=2)
+    expected = total(each for each in events if since <= each.started_at < until)
+    found = as_json(path, "--since", since.isoformat(), "--until", until.isoformat(), "--by", "model")["total"]
+    assert expected["calls"]
+    assert found == expected
+
+
+def test_days_by_their_names(history: tuple[Path, list[Event]]) -> None:
+    """A period can begin and end with `yesterday` and `today`."""
+    path, events = history
+    since, until = (local(day, "Asia/Ho_Chi_Minh") for day in ("2026-11-21", "2026-11-22"))
+    expected = total(each for each in events if since <= each.started_at < until)
+    assert expected["calls"]
+    assert as_json(path, "--since", "yesterday", "--until", "today")["total"] == expected
+
+
+def test_the_models_without_a_price_are_named_up_to_five(tmp_path: Path) -> None:
+    """Of many models without a price the most used are named and the rest counted."""
+    models = [f"some/model-{number}" for number in range(7)]
+    events = [event(n, model_served=model, basis="unpriced", micro_credits=None) for n, model in enumerate(models)]
+    more = [event(100, model_served=models[6], basis="unpriced", micro_credits=None)]
+    recorded(tmp_path / "ledger.db", [*events, *more]).close()
+    text = " ".join(shown(tmp_path / "ledger.db").split())
+    assert "8 calls without a price are in no sum: some/model-6 (2), some/model-0 (1)" in text
+    assert "some/model-3 (1), 2 models more." in text
+
+
 def test_limit(history: tuple[Path, list[Event]]) -> None:
     """A limit leaves the most expensive groups, or the latest ones, and says that there are more."""
     path, _ = history

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
 import io
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from litellm_maas.spend.sqlite import SqliteLedger
 from tests.spend_events import NOW, corrected, event, random_events, recorded
 from tests.support import run
 
+Start = Callable[..., "subprocess.Popen[str]"]
 COMMAND = str(Path(sys.executable).with_name("litellm-maas"))
 OWN_PRICES = """
 format: 1
@@ -74,16 +76,28 @@ def history(tmp_path: Path) -> tuple[Path, list[Event]]:
     return path, sorted(events, key=lambda each: each.started_at)
 
 
-def started(path: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The command as a process of its own, whose output is read line by line."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAAS_")}
-    return subprocess.Popen(
-        [COMMAND, "spend", *arguments, "--ledger", str(path)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts `litellm-maas spend` as a process of its own, whose output is read line by line; ended with the test."""
+    with contextlib.ExitStack() as processes:
+
+        def started(path: Path, *arguments: str) -> subprocess.Popen[str]:
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("MAAS_")}
+            # A shell starts what it runs in the background deaf to Ctrl-C, and its children are born so.
+            before = signal.signal(signal.SIGINT, signal.default_int_handler)
+            process = subprocess.Popen(
+                [COMMAND, "spend", *arguments, "--ledger", str(path)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            signal.signal(signal.SIGINT, before)
+            processes.enter_context(process)
+            processes.callback(process.kill)
+            return process
+
+        yield started
 
 
 def test_export_as_json_lines(history: tuple[Path, list[Event]]) -> None:
@@ -251,6 +265,15 @@ def test_reprice_only_what_was_asked_for(tmp_path: Path) -> None:
     assert json.loads(shown(path, "reprice", "--json"))["total"]["events"] == 3
 
 
+def test_reprice_leaves_what_no_price_is_for(tmp_path: Path) -> None:
+    """Token Plan calls, cache hits and refused calls cost nothing by any price."""
+    path = tmp_path / "ledger.db"
+    free: dict[str, Any] = {"micro_credits": 0}
+    kinds: list[dict[str, Any]] = [{"basis": "plan"}, {"status": "cache_hit"}, {"status": "refused"}]
+    recorded(path, [event(number, **free, **kind) for number, kind in enumerate(kinds)]).close()
+    assert "Nothing changes" in shown(path, "reprice")
+
+
 def test_reprice_by_an_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With estimates switched on in the user's file, a model without any price is priced by LiteLLM's dollars."""
     path, own = tmp_path / "ledger.db", tmp_path / "prices.yaml"
@@ -345,13 +368,26 @@ def test_verify_names_the_first_twenty(sound: Path) -> None:
 
 
 def test_verify_a_damaged_file(sound: Path) -> None:
-    """A file whose pages are damaged is said to be, without trusting what is read from it."""
+    """An index that no longer says what the rows say is found by the database's own check, and only that is shown."""
+    ledger = SqliteLedger(sound)
+    ((page,),) = ledger.query("SELECT rootpage FROM sqlite_master WHERE name = 'events_by_time'")
+    ((size,),) = ledger.query("PRAGMA page_size")
+    ledger.checkpoint()
+    ledger.close()
     content = bytearray(sound.read_bytes())
-    page = 4096 * (len(content) // 4096 // 2)
-    content[page : page + 4096 * 3] = os.urandom(4096 * 3)
+    content[page * size - 4] ^= 1  # in the first entry, which stands at the end of the page
     sound.write_bytes(content)
     done = spend(sound, "verify")
+    assert isinstance(done.exception, SystemExit)
     assert done.exit_code == 1
+    assert "events_by_time" in done.stdout
+    assert "hourly sums" not in done.stdout
+
+
+def test_verify_a_file_that_is_no_ledger(tmp_path: Path) -> None:
+    """What is no database at all is an error that says what to do."""
+    (tmp_path / "ledger.db").write_bytes(os.urandom(20_000))
+    assert "move it away" in mistake(tmp_path / "ledger.db", "verify")
 
 
 def test_verify_without_a_ledger(tmp_path: Path) -> None:
@@ -360,12 +396,9 @@ def test_verify_without_a_ledger(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def tail(sound: Path) -> Iterator[subprocess.Popen[str]]:
+def tail(sound: Path, start: Start) -> subprocess.Popen[str]:
     """A running `spend tail --json --lines 2`."""
-    process = started(sound, "tail", "--json", "--lines", "2")
-    yield process
-    process.kill()
-    process.communicate()
+    return start(sound, "tail", "--json", "--lines", "2")
 
 
 def next_number(process: subprocess.Popen[str]) -> int:
@@ -394,17 +427,17 @@ def test_tail_follows_a_new_ledger(sound: Path, tail: subprocess.Popen[str]) -> 
     assert next_number(tail) == 7
 
 
-def test_tail_of_a_file_that_is_no_ledger(tmp_path: Path) -> None:
+def test_tail_of_a_file_that_is_no_ledger(tmp_path: Path, start: Start) -> None:
     """What is no ledger, and does not become one, is an error."""
     (tmp_path / "ledger.db").write_text("not a database, but long enough to be looked at as one" * 100)
-    out, err = started(tmp_path / "ledger.db", "tail").communicate(timeout=20)
+    out, err = start(tmp_path / "ledger.db", "tail").communicate(timeout=20)
     assert (out, len(err.splitlines())) == ("", 1)
     assert "move it away" in err
 
 
-def test_tail_waits_for_a_ledger(tmp_path: Path) -> None:
+def test_tail_waits_for_a_ledger(tmp_path: Path, start: Start) -> None:
     """Without a ledger it waits for one; lines for people show time, model, tokens and cost."""
-    process = started(tmp_path / "ledger.db", "tail")
+    process = start(tmp_path / "ledger.db", "tail")
     assert process.stderr is not None
     assert process.stderr.readline() == f"No spend is recorded in {tmp_path / 'ledger.db'} yet; waiting for it.\n"
     recorded(tmp_path / "ledger.db", [event(1, cached_tokens=400, micro_credits=56_710_400)]).close()
@@ -415,9 +448,9 @@ def test_tail_waits_for_a_ledger(tmp_path: Path) -> None:
     assert line == ("2026-11-22 18:36:05  openai/gpt-4o  ok  1,000 in (400 cached)  0 out  56.71 VND  official\n")
 
 
-def test_tail_ends_when_nobody_reads(sound: Path) -> None:
+def test_tail_ends_when_nobody_reads(sound: Path, start: Start) -> None:
     """When the reader of its output goes away it ends at once, without a word, though nothing more is recorded."""
-    process = started(sound, "tail")
+    process = start(sound, "tail")
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
@@ -436,11 +469,11 @@ def test_tail_ends_when_nobody_reads(sound: Path) -> None:
         ("--by", "session", "--json"),
     ],
 )
-def test_a_closed_pipe_is_no_traceback(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_a_closed_pipe_is_no_traceback(tmp_path: Path, arguments: tuple[str, ...], start: Start) -> None:
     """`| head` ends a long output without a word on standard error."""
     path = tmp_path / "ledger.db"
     recorded(path, (event(number, session_id=f"session {number}") for number in range(2_000))).close()
-    process = started(path, *arguments, "--since", "2026-01-01")
+    process = start(path, *arguments, "--since", "2026-01-01")
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
@@ -450,27 +483,27 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path, arguments: tuple[str, ...
     process.stderr.close()
 
 
-def test_errors_are_one_line(tmp_path: Path) -> None:
+def test_errors_are_one_line(tmp_path: Path, start: Start) -> None:
     """As a process it says what is wrong in one line, with exit status 1."""
-    process = started(tmp_path / "ledger.db", "--since", "soon")
+    process = start(tmp_path / "ledger.db", "--since", "soon")
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (1, "")
     assert err.startswith("Error: 'soon' is no moment")
     assert len(err.splitlines()) == 1
 
 
-def test_output_that_has_no_such_characters(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_that_has_no_such_characters(sound: Path, monkeypatch: pytest.MonkeyPatch, start: Start) -> None:
     """Where the output cannot show ₫ or a bar, plain characters take their place, and JSON stays JSON."""
     recorded(sound, [event(1000, user="bình")]).close()
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     monkeypatch.setenv("LC_ALL", "vi_VN")
-    out, err = started(sound, "--chart", "--since", "2026-01-01").communicate(timeout=20)
+    out, err = start(sound, "--chart", "--since", "2026-01-01").communicate(timeout=20)
     assert "###" in out
     assert "VND" in out
     assert err == ""
-    out, _ = started(sound, "--by", "user", "--json", "--since", "2026-01-01").communicate(timeout=20)
+    out, _ = start(sound, "--by", "user", "--json", "--since", "2026-01-01").communicate(timeout=20)
     assert "bình" in [group["key"]["user"] for group in json.loads(out)["groups"]]
-    out, err = started(sound, "--by", "user", "--since", "2026-01-01").communicate(timeout=20)
+    out, err = start(sound, "--by", "user", "--since", "2026-01-01").communicate(timeout=20)
     assert ("b?nh" in out, err) == (True, "")
     command = [COMMAND, "spend", "--by", "user", "--csv", "--since", "2026-01-01", "--ledger", str(sound)]
     assert "bình," in subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8")
@@ -514,9 +547,9 @@ def test_nothing_of_it_loads_litellm(sound: Path, tmp_path: Path) -> None:
     assert run(WITHOUT_LITELLM.format(calls=calls), MAAS_PRICES=str(tmp_path / "prices.yaml")) == "False"
 
 
-def test_the_installed_command(sound: Path) -> None:
+def test_the_installed_command(sound: Path, start: Start) -> None:
     """The installed command prints the JSON of the contract."""
-    out, err = started(sound, "--json", "--since", "2026-01-01", "--by", "model").communicate(timeout=20)
+    out, err = start(sound, "--json", "--since", "2026-01-01", "--by", "model").communicate(timeout=20)
     found = json.loads(out)
     assert err == ""
     assert (found["total"]["calls"], found["groups"][0]["key"]) == (50, {"model": "openai/gpt-4o"})
