@@ -85,7 +85,7 @@ class MaasLLM(CustomLLM):
                 with closing(gateway.stream(request, call.get("client"))) as received:
                     next(received)
                     yield _ACCEPTED
-                    stage.is_stream = True
+                    stage.is_stream = attempt.handed_out = True
                     try:
                         for data in received:
                             for chunk in decoder.feed(data):
