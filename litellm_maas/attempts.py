@@ -95,6 +95,7 @@ class Attempt:
 
     Attributes:
         trail: All attempts of the request so far.
+        handed_out: Whether what follows runs in the caller's context, who reads the stream, and not in a router's.
     """
 
     def __init__(self, request: WireRequest, call: Mapping[str, Any]) -> None:
@@ -103,6 +104,7 @@ class Attempt:
         self._deployment_id = ((call.get("litellm_params") or {}).get("model_info") or {}).get("id")
         self._target = Target.of(request.model, request.endpoint, request.key)
         self._started = time.perf_counter()
+        self.handed_out = False
         self.trail: list[Record] = list(skipped.get())
         if self._bucket is not None:
             before = self._bucket.get(ATTEMPTS_PARAM, ()) if _is_further(self._bucket) else ()
@@ -138,7 +140,8 @@ class Attempt:
         resting.failed(self._target, failure)
         if self._bucket is not None:
             self._bucket[ATTEMPTS_PARAM] = self.trail
-            failed_with.set(failure)
+            if not self.handed_out:
+                failed_with.set(failure)
 
     def answered(self) -> None:
         """Note that the model answers."""

@@ -260,6 +260,19 @@ def test_where_all_groups_rest_the_least_rested_is_called(
     assert asked(sandbox) == [SECOND]
 
 
+@every_way
+def test_routers_with_the_same_models_are_told_apart(sandbox: Sandbox, way: Way) -> None:
+    """What another router could call instead keeps no model of this one from being called."""
+    others = [litellm_maas.load_router("router.current.yaml") for _ in range(3)]
+    router = litellm_maas.load_router()
+    sandbox.account.missing_models |= set(TRIO)
+    for _ in range(2):
+        with pytest.raises(litellm.NotFoundError):
+            way(router, model="maas")
+    assert asked(sandbox) == [*TRIO, FIRST]
+    assert served(way(others[0], model="maas")) == "qwen/qwen3.6-flash"
+
+
 def chain(folder: Path, **settings: Any) -> Path:
     """A router's file with three groups, of which the first falls back on the others."""
     names = dict(zip("abc", TRIO, strict=True))
@@ -327,6 +340,20 @@ def test_a_wrong_key_stays_a_wrong_key(sandbox: Sandbox, way: Way) -> None:
         with pytest.raises(litellm.AuthenticationError, match="ACTIVE"):
             way(router, model="maas")
         assert asked(sandbox) == [FIRST]
+
+
+@every_way
+def test_a_stream_that_broke_leaves_nothing_behind(sandbox: Sandbox, way: Way) -> None:
+    """A stream that fails while the caller reads it does not decide about the caller's next calls."""
+    router = litellm_maas.load_router()
+    sandbox.faults.add(Fault(error_after=3, model=FIRST))
+    with pytest.raises(litellm.InternalServerError):
+        stream(router, model="maas")
+    for model in TRIO:
+        sandbox.faults.add(broken(model, times=1))
+    with pytest.raises(litellm.NotFoundError):
+        way(router, model="maas")
+    assert served(way(router, model="maas")) in TRIO
 
 
 @every_way

@@ -55,9 +55,9 @@ def show(file: Path, *, as_json: bool) -> None:
 def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     """Say what is wrong with FILES and how to mend it.
 
-    A file with nothing but `model_list` and `router_settings` is taken for one of `load_router`'s, any other one for a
-    proxy's. It is checked with the environment of this command: run it where the program will run. Exits with 1 if
-    there is an error; warnings alone exit with 0.
+    A file with `litellm_settings`, `general_settings` or `include` is taken for a proxy's config, any other one for one
+    of `load_router`'s. It is checked with the environment of this command: run it where the program will run. Exits
+    with 1 if there is an error; warnings alone exit with 0.
     """
     from litellm_maas.errors import DataFileError  # noqa: PLC0415 - with the next, which loads LiteLLM for seconds
     from litellm_maas.routing.findings import Finding  # noqa: PLC0415

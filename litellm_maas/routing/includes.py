@@ -28,7 +28,7 @@ class Config:
         Raises:
             DataFileError: The file itself cannot be read, or is no mapping.
         """
-        self._root = _mapping_of(file)
+        self._root = mapping_of(file)
         self.documents = [self._root]
         self.findings: list[Finding] = []
         pending = [(self._root, name) for name in self._includes(self._root)]
@@ -69,7 +69,7 @@ class Config:
         if any(each.file.resolve() == found.resolve() for each in self.documents):
             return None
         try:
-            return _mapping_of(found)
+            return mapping_of(found)
         except DataFileError as mistake:
             self.findings.append(Finding("error", mistake))
             return None
@@ -89,7 +89,12 @@ class Config:
             )
 
 
-def _mapping_of(file: Path) -> Document:
+def mapping_of(file: Path) -> Document:
+    """A config file.
+
+    Raises:
+        DataFileError: It cannot be read, or is no mapping.
+    """
     document = data_files.read(file)
     if not isinstance(document.data, Mapping):
         raise DataFileError(file, 1, "", "is not a mapping of sections, such as model_list and general_settings")

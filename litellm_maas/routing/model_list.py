@@ -39,12 +39,11 @@ class Deployment:
 
 def deployments(document: Document) -> list[Deployment]:
     """The deployments of a file whose shape is right."""
-    found = document.data.get("model_list") if isinstance(document.data, Mapping) else None
     return [
         Deployment(
             document, ("model_list", index), each["model_name"], each["litellm_params"], each.get("model_info") or {}
         )
-        for index, each in enumerate(found or ())
+        for index, each in enumerate(document.data.get("model_list") or ())
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from litellm_maas import _litellm, settings
 from litellm_maas.data_files import Document, Location
 from litellm_maas.pricing.book import PriceBook
 from litellm_maas.routing import router, router_file
-from litellm_maas.routing.findings import Finding, error, warning
+from litellm_maas.routing.findings import Finding, did_you_mean, error, warning
 from litellm_maas.routing.includes import Config
 from litellm_maas.routing.model_list import Deployment, check_deployments, check_fallbacks, deployments
 from litellm_maas.wire.exceptions import PROVIDER
@@ -26,14 +27,16 @@ RULES = "litellm_maas.fallback_rules"
 
 _ELSEWHERE = {"health_check_interval": "general_settings", "health_check_concurrency": "general_settings"}
 _SECTIONS = ("litellm_settings", "router_settings", "general_settings")
+_PROXYS_OWN = ("litellm_settings", "general_settings", "include", "environment_variables")
+_OTHERS = ("model_list", "router_settings", "callback_settings", "guardrails", "credential_list", "mcp_servers")
 
 
 def check_file(file: Path, book: PriceBook | None) -> Iterator[Finding]:
     """What is wrong with a config file: a router's, or a proxy's.
 
     Args:
-        file: A file with nothing but `model_list` and `router_settings` is taken for a router's, one with nothing but
-            `model_list` for one to be included.
+        file: A file with sections that only a proxy has is taken for a proxy's config, one with nothing but
+            `model_list` for one to be included, any other one for a router's.
         book: The prices in force; without them nothing is said of prices.
 
     Raises:
@@ -41,19 +44,20 @@ def check_file(file: Path, book: PriceBook | None) -> Iterator[Finding]:
     """
     config = Config(file)
     names = set(config.documents[0].data)
-    if names <= {"model_list", "router_settings"} and "router_settings" in names:
-        yield from router.check(config.documents[0], book)
+    if any(get_close_matches(str(name), _PROXYS_OWN, n=1, cutoff=0.8) for name in names):
+        yield from config.findings
+        yield from check(config, book)
     elif names == {"model_list"}:
         yield from _check_models(config, book)
     else:
-        yield from config.findings
-        yield from check(config, book)
+        yield from router.check(config.documents[0], book)
 
 
 def check(config: Config, book: PriceBook | None) -> Iterator[Finding]:
     """What is wrong with a proxy's config."""
-    mistakes = [*_check_models(config, book), *_check_router(config)]
-    yield from mistakes
+    yield from _check_sections(config)
+    yield from _check_models(config, book)
+    yield from _check_router(config)
     ours = [each for document in config.documents for each in _readable(document) if each.model is not None]
     if ours:
         yield from _check_registration(config, ours[0])
@@ -61,6 +65,14 @@ def check(config: Config, book: PriceBook | None) -> Iterator[Finding]:
     yield from _check_callbacks(config, uses_maas=bool(ours))
     yield from _check_master_key(config)
     yield from _check_variables(config)
+
+
+def _check_sections(config: Config) -> Iterator[Finding]:
+    known = (*_PROXYS_OWN, *_OTHERS)
+    for document in config.documents:
+        for name in document.data:
+            if name not in known and (hint := did_you_mean(str(name), known)):
+                yield error(document, (name,), f"LiteLLM knows no such section and ignores it{hint}")
 
 
 def _check_models(config: Config, book: PriceBook | None) -> Iterator[Finding]:
@@ -169,7 +181,7 @@ def _is_callback(found: Any) -> str | None:
         return None
     if isinstance(found, type):
         return "is a class, and LiteLLM would never call it; name an instance of it"
-    return None if callable(found) else f"is a {type(found).__name__}, and LiteLLM would never call it; name a logger"
+    return None if callable(found) else f"is {found!r:.20}, and LiteLLM would never call it; name a logger"
 
 
 def _check_timeouts(config: Config, ours: list[Deployment]) -> Iterator[Finding]:

@@ -11,13 +11,13 @@ from typing import Any
 
 import litellm
 
-from litellm_maas import data_files
 from litellm_maas.data_files import Document
 from litellm_maas.errors import SettingsError
 from litellm_maas.pricing.book import PriceBook
 from litellm_maas.registration import register
 from litellm_maas.routing import shipped
-from litellm_maas.routing.findings import Finding
+from litellm_maas.routing.findings import Finding, error
+from litellm_maas.routing.includes import mapping_of
 from litellm_maas.routing.model_list import check_deployments, check_fallbacks, deployments
 from litellm_maas.routing.router_file import RouterFile, settings, shape
 from litellm_maas.routing.rules import fallback_rules
@@ -39,7 +39,7 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
             a model that the catalogue does not name, is logged as a warning.
         SettingsError: An override that LiteLLM's router does not take.
     """
-    document = data_files.read(_file(path))
+    document = mapping_of(_file(path))
     for finding in check(document):
         if finding.level == "error":
             raise finding.mistake
@@ -66,7 +66,7 @@ def check(document: Document, book: PriceBook | None = None) -> Iterator[Finding
         book: The prices in force; without them nothing is said of prices.
     """
     mistakes = list(shape(document, RouterFile))
-    given = document.data.get("router_settings") if isinstance(document.data, Mapping) else None
+    given = document.data.get("router_settings")
     part = document.part("router_settings") if isinstance(given, Mapping) else None
     if part is not None:
         mistakes += settings(part)
@@ -75,6 +75,9 @@ def check(document: Document, book: PriceBook | None = None) -> Iterator[Finding
         yield from mistakes
         return
     found = deployments(document)
+    if not found:
+        example = "{model_name: maas, litellm_params: {model: maas/openai/gpt-4o}}"
+        yield error(document, ("model_list",), f"holds no model; add one, such as {example}")
     yield from check_deployments(found, book)
     if part is not None:
         yield from check_fallbacks(part, [each.group for each in found])

@@ -89,7 +89,7 @@ class RouterFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model_list: Annotated[tuple[_Deployment, ...], Field(min_length=1)]
+    model_list: tuple[_Deployment, ...]
     router_settings: Mapping[str, Any] = Field(default_factory=dict)
 
 

@@ -125,8 +125,12 @@ class FallbackRules(CustomLogger):
         return [each for each in candidates if each["litellm_params"].get("model") in models[failed]]
 
     def _router_of(self, deployment: _Deployment) -> litellm.Router | None:
-        routers = filter(None, (*self._routers, _litellm.proxy_router()))
-        return next((router for router in routers if router.has_model_id(_id(deployment))), None)
+        routers = [router for router in (*self._routers, _litellm.proxy_router()) if router is not None]
+        found = [router for router in routers if router.has_model_id(_id(deployment))]
+        if len(found) > 1:
+            # Ids are made of what stands in a deployment, so routers that share models share ids.
+            found = [router for router in found if any(each is deployment for each in router.model_list)]
+        return found[0] if found else None
 
     def _least_rested(self, candidates: list[dict[str, Any]], asked_for: str | None) -> dict[str, Any] | None:
         """The candidate to be called although it rests; None while another deployment is awake, or sooner awake."""
