@@ -675,7 +675,7 @@ def test_a_locked_ledger_is_waited_for(
     timer.join()
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     _wait_until(lambda: reserved(ledger) == 0)
-    monkeypatch.setattr(budgeting_module, "_LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(budgeting_module, "_LONGEST_LOCK", 0.1)
     monkeypatch.setattr("litellm_maas.spend.recorder._WAIT", 0.1)
     other.execute("BEGIN IMMEDIATE")
     litellm.completion(**CALL)

@@ -24,6 +24,8 @@ logger = logging.getLogger("litellm_maas")
 
 _LONGEST_WAIT = 30.0
 """Seconds that a call waits for room that calls under way may leave."""
+_LONGEST_LOCK = 30.0
+"""Seconds that another program may keep the ledger locked before calls go on without being counted."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 _WRITER_PAUSE = 0.000_2
 _STAYS = "a reservation stays for up to 15 minutes: %s"
@@ -104,27 +106,30 @@ class Budgeting:
             None where no budget counts the call, or where the ledger cannot be used: then a warning says so once, and
             the call goes on, as recording never stops a call.
         """
-        deadline, pause = time.monotonic() + _LONGEST_WAIT, _SHORTEST_PAUSE
+        began = looked = time.monotonic()
+        pause, writer_pause = _SHORTEST_PAUSE, _WRITER_PAUSE
         while True:
             try:
                 gate = self._gate(ledger)
                 budgets = [found for found in gate.budgets(self.own()) if found.matches(model, identity)]
                 verdict = gate.admit(budgets, needed()) if budgets else None
             except LedgerBusyError:
-                if time.monotonic() > deadline:
+                if time.monotonic() - looked > _LONGEST_LOCK:
                     self._say_once(f"{ledger} is locked")
                     return None
-                yield _WRITER_PAUSE
+                yield writer_pause
+                writer_pause = min(2 * writer_pause, _SHORTEST_PAUSE)
                 continue
             except LedgerError as error:
                 self._say_once(str(error))
                 return None
             if isinstance(verdict, str):
                 return Room(gate, budgets, verdict)
-            if verdict is None or verdict.why != "busy" or time.monotonic() + pause > deadline:
+            looked = time.monotonic()
+            if verdict is None or verdict.why != "busy" or looked + pause - began > _LONGEST_WAIT:
                 return verdict
             yield pause
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause, writer_pause = min(2 * pause, _LONGEST_PAUSE), _WRITER_PAUSE
 
     def own(self) -> tuple[Budget, ...]:
         """The budgets that are not in the ledger: a program's own, and those of the file that `MAAS_BUDGETS` names."""
