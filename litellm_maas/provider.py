@@ -17,6 +17,7 @@ from litellm_maas import _litellm
 from litellm_maas.errors import SettingsError
 from litellm_maas.metered import Metered
 from litellm_maas.models import catalogue
+from litellm_maas.pricing import usage
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.spend.event import Kind
 from litellm_maas.spend.meter import COST_PARAM
@@ -78,17 +79,20 @@ class MaasLLM(CustomLLM):
         with _litellm_errors(call):
             request = _chat_request(call, stream=True)
             decoder = StreamDecoder(request)
-            with Metered(request, call, "chat") as metered:
+            # Recorded before the connection is closed, which may take its time or fail.
+            with (
+                closing(gateway.stream(request, call.get("client"))) as received,
+                Metered(request, call, "chat") as metered,
+            ):
                 metered.watch(decoder)
-                with closing(gateway.stream(request, call.get("client"))) as received:
-                    next(received)
-                    yield _ACCEPTED
-                    try:
-                        for data in received:
-                            yield from decoder.feed(data)
-                    except GatewayError:
-                        if not decoder.answered:
-                            raise
+                next(received)
+                yield _ACCEPTED
+                try:
+                    for data in received:
+                        yield from decoder.feed(data)
+                except GatewayError:
+                    if not decoder.answered:
+                        raise
                 ending = _ending(decoder, metered)
         yield from ending
 
@@ -121,16 +125,19 @@ class MaasLLM(CustomLLM):
 
     async def _astream_once(self, request: WireRequest, call: _Call) -> AsyncGenerator[Chunk, None]:
         decoder = StreamDecoder(request)
-        async with Metered(request, call, "chat") as metered:
+        # Recorded before the connection is closed, which may take its time or fail.
+        async with (
+            aclosing(gateway.astream(request, call.get("client"))) as received,
+            Metered(request, call, "chat") as metered,
+        ):
             metered.watch(decoder)
-            async with aclosing(gateway.astream(request, call.get("client"))) as received:
-                try:
-                    async for data in received:
-                        for chunk in decoder.feed(data):
-                            yield chunk
-                except GatewayError:
-                    if not decoder.answered:
-                        raise
+            try:
+                async for data in received:
+                    for chunk in decoder.feed(data):
+                        yield chunk
+            except GatewayError:
+                if not decoder.answered:
+                    raise
             ending = _ending(decoder, metered)
         for chunk in ending:
             yield chunk
@@ -190,13 +197,8 @@ def _reported_usage(_: WireRequest, payload: dict[str, Any]) -> Usage:
 
 
 def _images(request: WireRequest, payload: dict[str, Any]) -> Usage:
-    data, asked = payload.get("data"), request.body or {}
-    return Usage(
-        images=len(data) if isinstance(data, list) else 0,
-        image_size=asked.get("size"),
-        image_quality=asked.get("quality"),
-        source="reported",
-    )
+    asked = request.body or {}
+    return usage.images(payload.get("data"), asked.get("size"), asked.get("quality"))
 
 
 _CHAT = _Operation(

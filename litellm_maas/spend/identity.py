@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from litellm_maas.spend.event import readable
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -39,12 +41,10 @@ def identify(litellm_params: Mapping[str, Any], user: object = None) -> Identity
             known |= litellm_params[name]
     previous = known.get("previous_models")
     earlier = list(previous) if isinstance(previous, (list, tuple)) else []
-    retries = known.get("request_retry_count")
-    routed = "model_group" in known or "deployment" in known
     first = earlier[0] if earlier and isinstance(earlier[0], Mapping) else {}
     return Identity(
-        requested=_first(first.get("model_group"), known.get("original_model_group"), known.get("model_group")),
-        attempt=1 + (retries if isinstance(retries, int) else len(earlier)) if routed else None,
+        requested=_first(known.get("original_model_group"), first.get("model_group"), known.get("model_group")),
+        attempt=_attempt(known, len(earlier)) if "model_group" in known or "deployment" in known else None,
         user=_first(user, known.get("user_api_key_end_user_id"), known.get("user_api_key_user_id")),
         team=_first(known.get("user_api_key_team_alias"), known.get("user_api_key_team_id")),
         key_alias=_first(known.get("user_api_key_alias")),
@@ -55,6 +55,14 @@ def identify(litellm_params: Mapping[str, Any], user: object = None) -> Identity
     )
 
 
+def _attempt(known: Mapping[str, Any], earlier: int) -> int:
+    if known.get("attempted_retries") == known.get("attempted_fallbacks") == 0:
+        # The rest may be left over from an earlier request: a router writes into the dictionary that a caller passes.
+        return 1
+    retries = known.get("request_retry_count")
+    return 1 + (retries if isinstance(retries, int) else earlier)
+
+
 def _first(*candidates: object) -> str | None:
     return next((text for candidate in candidates for text in _texts([candidate])), None)
 
@@ -62,4 +70,4 @@ def _first(*candidates: object) -> str | None:
 def _texts(values: object) -> Iterator[str]:
     for value in values if isinstance(values, (list, tuple, set)) else ():
         if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value):
-            yield str(value)
+            yield readable(str(value))

@@ -65,6 +65,11 @@ class Recorder:
         self._lock = threading.RLock()
         self._worker: ThreadPoolExecutor | None = None
 
+    def prepare(self) -> None:
+        """Open the ledger in the background, while the gateway works on the first call."""
+        if self._ledger is None:
+            self._in_background(self._try_to, self._opened)
+
     def record(self, event: Event) -> None:
         """Commit an event, or set it aside. Never raises, and waits at most five seconds for another writer."""
         try:

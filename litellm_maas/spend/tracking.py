@@ -37,7 +37,8 @@ class Tracking:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of anything.
+        self._lock = threading.RLock()
         self._is_on = False
         self._ledger: Path | None = None
         self._recorders: dict[Path, Recorder] = {}
@@ -104,7 +105,7 @@ class Tracking:
             recorder.close()
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for recorder in self._recorders.values():
             recorder.after_fork()
 
