@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 from litellm_maas import _litellm
-from litellm_maas.pricing.usage import Usage, estimated
+from litellm_maas.errors import SettingsError
+from litellm_maas.pricing.usage import Usage, characters, estimated
 from litellm_maas.spend.event import Event, Kind, Status
 from litellm_maas.spend.identity import identify
 from litellm_maas.spend.meter import Attempt, Cost
@@ -23,7 +25,7 @@ class Metered:
     """One attempt of the provider's, synchronous (`with`) or asynchronous (`async with`).
 
     Leaving it commits the attempt's event, if spend is recorded: as ok after `succeeded`, as failed after a
-    `GatewayError`, and as aborted when the caller gave up.
+    `GatewayError`, and as aborted when the caller gave up. A call that a setting forbids never reached the gateway.
 
     Args:
         request: What is sent.
@@ -60,21 +62,23 @@ class Metered:
         return self.succeeded(decoder.response_id, usage)
 
     def __enter__(self) -> Metered:
+        if is_recorded():
+            tracking.recorder().prepare()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if is_recorded():
+        if is_recorded() and not isinstance(error, SettingsError):
             tracking.recorder().record(self._event(error), self._settle)
 
     async def __aenter__(self) -> Metered:
-        return self
+        return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not is_recorded():
+        if not is_recorded() or isinstance(error, SettingsError):
             return
         if error is None or isinstance(error, GatewayError):
             await tracking.recorder().arecord(self._event(error), self._settle)
@@ -107,7 +111,10 @@ class Metered:
         return self._attempt.event(status, cost, http_status, error_class)
 
     def _estimated(self) -> Usage:
-        decoder, prompt = self._decoder, sum(map(len, self._request.prompt_texts()))
+        decoder, body = self._decoder, self._request.body or {}
+        prompt = characters([body.get(name) for name in ("messages", "prompt", "input")])
+        if body.get("tools"):
+            prompt += len(json.dumps(body["tools"], ensure_ascii=False, default=str))
         return estimated(prompt, decoder.characters if decoder else 0, decoder.pieces if decoder else 0)
 
     def _cost(self, usage: Usage) -> Cost:

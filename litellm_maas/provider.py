@@ -21,6 +21,7 @@ from litellm_maas.errors import MaasError
 from litellm_maas.metered import Metered
 from litellm_maas.models import catalogue
 from litellm_maas.passage import Passage, apassage, passage
+from litellm_maas.pricing import usage
 from litellm_maas.pricing.credits import in_credits
 from litellm_maas.pricing.usage import Usage, estimated
 from litellm_maas.spend.event import Kind
@@ -213,13 +214,8 @@ def _token_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:
 
 
 def _images(request: WireRequest, payload: dict[str, Any]) -> Usage:
-    data, asked = payload.get("data"), request.body or {}
-    return Usage(
-        images=len(data) if isinstance(data, list) else 0,
-        image_size=asked.get("size"),
-        image_quality=asked.get("quality"),
-        source="reported",
-    )
+    asked = request.body or {}
+    return usage.images(payload.get("data"), asked.get("size"), asked.get("quality"))
 
 
 _CHAT = _Operation(

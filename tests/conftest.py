@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import litellm
 import pytest
@@ -59,6 +61,18 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
         for name, value in running.environment().items():
             monkeypatch.setenv(name, value)
         yield running
+
+
+@pytest.fixture
+def ledger_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where spend is recorded while the test runs; what cannot be recorded is set aside in the test's own folder."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("MAAS_LEDGER", str(tmp_path / "ledger.db"))
+    monkeypatch.setenv("MAAS_TRACK_SPEND", "1")
+    yield tmp_path / "ledger.db"
+    tracking.close()
 
 
 @pytest.hookimpl(wrapper=True)

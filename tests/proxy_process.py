@@ -21,6 +21,8 @@ from litellm_maas.sandbox import Sandbox
 from tests.support import KEY
 
 MASTER_KEY = "sk-proxy-master-for-tests-only"
+TEAM_KEY = "sk-proxy-key-of-a-team"
+TEAM_KEY_OWNER = {"key_alias": "alias-of-the-key", "team_id": "team-1", "team_alias": "The Team", "user_id": "minh"}
 
 
 def free_port() -> int:
@@ -66,17 +68,49 @@ def _wait_until_alive(url: str, process: subprocess.Popen[bytes], log: Path) -> 
     pytest.fail(f"the proxy did not start:\n{log.read_text()[-3000:]}")
 
 
+ONE_PROXY = pytest.mark.xdist_group("proxy")
+"""On tests that use the session's proxy: where tests run in several processes, only one of them starts it."""
+
+AUTHENTICATION = f"""
+from litellm.proxy._types import UserAPIKeyAuth
+
+async def authenticate(request, api_key):
+    if api_key == "{MASTER_KEY}":
+        return UserAPIKeyAuth(api_key=api_key, user_role="proxy_admin")
+    return UserAPIKeyAuth(api_key=api_key, user_role="internal_user", **{TEAM_KEY_OWNER!r})
+"""
+
+
 @pytest.fixture(scope="session")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Sandbox]]:
-    """A proxy that serves `maas/` models from a sandbox, both for the whole session."""
+def proxy_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the proxy of the session records spend."""
+    return tmp_path_factory.mktemp("proxy-ledger") / "ledger.db"
+
+
+@pytest.fixture(scope="session")
+def proxy(tmp_path_factory: pytest.TempPathFactory, proxy_ledger: Path) -> Iterator[tuple[str, Sandbox]]:
+    """A proxy that serves `maas/` models from a sandbox and records spend, both for the whole session.
+
+    Besides the models by their ids it has a group `smart`, which falls back to the group `cheap`.
+    """
+    groups = {**{name: name for name in catalogue().ids()}, "smart": "openai/gpt-4o", "cheap": "openai/gpt-4o-mini"}
     config: dict[str, Any] = {
-        "model_list": [{"model_name": name, "litellm_params": {"model": f"maas/{name}"}} for name in catalogue().ids()],
+        "model_list": [
+            {"model_name": name, "litellm_params": {"model": f"maas/{model}"}} for name, model in groups.items()
+        ],
         "litellm_settings": {
             "custom_provider_map": [{"provider": "maas", "custom_handler": "litellm_maas.maas"}],
+            "callbacks": ["litellm_maas.spend_logger"],
         },
-        "general_settings": {"master_key": MASTER_KEY},
+        "router_settings": {"fallbacks": [{"smart": ["cheap"]}], "num_retries": 0},
+        # Keys with an owner need a database otherwise.
+        "general_settings": {"master_key": MASTER_KEY, "custom_auth": "proxy_auth.authenticate"},
     }
-    file = tmp_path_factory.mktemp("proxy") / "config.yaml"
+    folder = tmp_path_factory.mktemp("proxy")
+    (folder / "proxy_auth.py").write_text(AUTHENTICATION)
+    file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
-    with Sandbox(key=KEY) as sandbox, running_proxy(file, sandbox.environment()) as url:
-        yield url, sandbox
+    with Sandbox(key=KEY) as sandbox:
+        environment = {**sandbox.environment(), "MAAS_LEDGER": str(proxy_ledger)}
+        with running_proxy(file, environment) as url:
+            yield url, sandbox

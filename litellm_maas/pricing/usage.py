@@ -80,6 +80,34 @@ class Usage:
         )
 
 
+def images(made: object, size: object, quality: object) -> Usage:
+    """The usage of a reply with images.
+
+    Args:
+        made: The reply's list of images.
+        size: The size that was asked for.
+        quality: The quality that was asked for.
+    """
+    return Usage(
+        images=len(made) if isinstance(made, list) else 0,
+        image_size=size if isinstance(size, str) else None,
+        image_quality=quality if isinstance(quality, str) else None,
+        source="reported",
+    )
+
+
+_WRITTEN = ("message", "content", "text", "reasoning_content", "tool_calls", "function", "name", "arguments")
+
+
+def characters(written: object) -> int:
+    """Characters of the texts in messages, choices or an input. What a picture is encoded in is no text."""
+    if isinstance(written, str):
+        return len(written)
+    if isinstance(written, Mapping):
+        return sum(characters(written.get(name)) for name in _WRITTEN)
+    return sum(map(characters, written)) if isinstance(written, (list, tuple)) else 0
+
+
 def estimated(written_for_input: int, output_characters: int, output_events: int) -> Usage:
     """The usage of a call whose report never came, from what went over the wire.
 

@@ -16,12 +16,12 @@ from litellm.integrations.custom_logger import CustomLogger
 from pydantic import BaseModel
 
 from litellm_maas import settings
-from litellm_maas.pricing.usage import Usage
+from litellm_maas.pricing.usage import Usage, characters, estimated, images
 from litellm_maas.settings import HostKind
 from litellm_maas.spend.costs import cost_of
 from litellm_maas.spend.event import Event, Kind, reply_id
 from litellm_maas.spend.identity import identify
-from litellm_maas.spend.meter import Attempt, Cost
+from litellm_maas.spend.meter import CACHE_HIT, Attempt, Cost
 from litellm_maas.spend.tracking import tracking
 
 PROVIDER = "maas"
@@ -77,10 +77,9 @@ class SpendLogger(CustomLogger):
 def _success(kwargs: Mapping[str, Any], response: Any, start_time: Any) -> Event | None:
     response_id = getattr(response, "id", None)
     if kwargs.get("cache_hit") is True and _is_ours(kwargs):
-        # Nothing was sent and nothing is billed, whatever the model's price.
         attempt = _attempt(kwargs, start_time, "payg")
-        event = attempt.event("cache_hit", Cost(0, "official", Usage()))
-        return _renamed(event, response_id, cache_hit=True)
+        attempt.response_id = response_id if isinstance(response_id, str) else None
+        return _renamed(attempt.event("cache_hit", CACHE_HIT), response_id, cache_hit=True)
     host_kind = _maas_host(kwargs)
     if host_kind is None or _provider(kwargs) == PROVIDER or kwargs.get("cache_hit") is True:
         return None
@@ -151,18 +150,16 @@ def _maas_host(kwargs: Mapping[str, Any]) -> HostKind | None:
 def _usage(kwargs: Mapping[str, Any], response: Any, kind: Kind) -> Usage:
     if kind == "image":
         asked = kwargs.get("optional_params") or {}
-        data = getattr(response, "data", None) or []
-        return Usage(
-            images=len(data), image_size=asked.get("size"), image_quality=asked.get("quality"), source="reported"
-        )
+        return images(getattr(response, "data", None), asked.get("size"), asked.get("quality"))
     raw = getattr(response, "usage", None)
     usage = Usage.reported(raw.model_dump() if isinstance(raw, BaseModel) else raw)
     options = (kwargs.get("optional_params") or {}).get("stream_options") or {}
     if kwargs.get("stream") and not options.get("include_usage"):
-        # The gateway was not asked for its usage: what stands there is LiteLLM's own count.
-        return Usage(
-            usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens, source="estimated"
-        )
+        # The gateway was not asked for its usage: what stands there is LiteLLM's own count, where it made one.
+        if usage.input_tokens or usage.output_tokens:
+            return Usage(usage.input_tokens, 0, usage.output_tokens, usage.reasoning_tokens, source="estimated")
+        written = response.model_dump().get("choices") if isinstance(response, BaseModel) else None
+        return estimated(characters(kwargs.get("messages")), characters(written), 0)
     return usage
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -122,6 +123,14 @@ FIELDS = tuple(field.name for field in dataclasses.fields(Event))
 def iso(moment: dt.datetime) -> str:
     """A moment as ISO 8601 in UTC, with microseconds."""
     return moment.astimezone(dt.timezone.utc).isoformat(timespec="microseconds")
+
+
+_UNREADABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def readable(text: str) -> str:
+    """A text that every database takes: halves of characters, and zeros, which JSON can hold, are marked as broken."""
+    return _UNREADABLE.sub("\ufffd", text)
 
 
 def new_id() -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from litellm_maas.spend.event import readable
+
 EARLIER_PARAM = "maas_earlier_attempts"
 """Where a request's first attempt notes how many attempts its metadata tells of already: programs pass one dictionary
 with all their requests, and LiteLLM's router goes on counting in it (measured on 1.106)."""
@@ -46,7 +48,7 @@ def identify(litellm_params: Mapping[str, Any], user: object = None) -> Identity
     routed = "model_group" in known or "deployment" in known
     first = earlier[0] if earlier and isinstance(earlier[0], Mapping) else {}
     return Identity(
-        requested=_first(first.get("model_group"), known.get("original_model_group"), known.get("model_group")),
+        requested=_first(known.get("original_model_group"), first.get("model_group"), known.get("model_group")),
         attempt=1 + made if routed else None,
         user=_first(user, known.get("user_api_key_end_user_id"), known.get("user_api_key_user_id")),
         team=_first(known.get("user_api_key_team_alias"), known.get("user_api_key_team_id")),
@@ -81,4 +83,4 @@ def _first(*candidates: object) -> str | None:
 def _texts(values: object) -> Iterator[str]:
     for value in values if isinstance(values, (list, tuple, set)) else ():
         if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value):
-            yield str(value)
+            yield readable(str(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from litellm_maas.pricing.book import Basis, PriceBook
 from litellm_maas.pricing.credits import in_credits
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.settings import HostKind
-from litellm_maas.spend.event import Event, Kind, Route, Status, new_id, reply_id
+from litellm_maas.spend.event import Event, Kind, Route, Status, new_id, readable, reply_id
 from litellm_maas.spend.identity import Identity
 
 COST_PARAM = "maas_cost"
@@ -46,6 +47,10 @@ class Cost:
     def as_dict(self) -> dict[str, Any]:
         """The cost as it stands on a response. What was used stands there already."""
         return {"micro_credits": self.micro_credits, "basis": self.basis}
+
+
+CACHE_HIT = Cost(0, "official", Usage())
+"""What an answer out of LiteLLM's cache costs: nothing was sent and nothing is billed, whatever the model's price."""
 
 
 def cost(model_id: str, usage: Usage, at: dt.datetime, host_kind: HostKind, book: PriceBook) -> Cost:
@@ -89,16 +94,20 @@ class Attempt:
     ) -> Event:
         """Its event, now that its outcome is known."""
         usage = cost.usage
-        billed = status == "ok" and self.response_id and self.call_id
+        model, response_id, call_id, trace_id = (
+            None if text is None else readable(text)
+            for text in (self.model, self.response_id, self.call_id, self.trace_id)
+        )
         return Event(
-            event_id=reply_id(self.response_id or "", self.call_id or "") if billed else new_id(),
+            event_id=reply_id(response_id, call_id) if status == "ok" and response_id and call_id else new_id(),
             started_at=self.started_at,
-            ended_at=dt.datetime.now(dt.timezone.utc),
+            # A clock that is set back in the meantime makes no event that ends before it begins.
+            ended_at=max(dt.datetime.now(dt.timezone.utc), self.started_at),
             kind=self.kind,
             route=self.route,
             status=status,
-            model_requested=self.identity.requested or self.asked or self.model,
-            model_served=self.model,
+            model_requested=self.identity.requested or self.asked or model or "",
+            model_served=model or "",
             input_tokens=usage.input_tokens,
             cached_tokens=usage.cached_tokens,
             output_tokens=usage.output_tokens,
@@ -111,9 +120,9 @@ class Attempt:
             saved_micro_credits=cost.saved_micro_credits,
             basis=cost.basis,
             price_source=cost.price_source,
-            response_id=self.response_id,
-            call_id=self.call_id,
-            trace_id=self.trace_id,
+            response_id=response_id,
+            call_id=call_id,
+            trace_id=trace_id,
             attempt=self.identity.attempt or _attempts.next(self.call_id),
             user=self.identity.user,
             team=self.identity.team,
@@ -130,8 +139,15 @@ class _Attempts:
     """Counts the attempts of calls without a router: LiteLLM's retries and fallbacks of a call share its id."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._made: OrderedDict[str, int] = OrderedDict()
+        self._forget_lock()
+        if hasattr(os, "register_at_fork"):
+            # Another thread may have held it at the moment of the fork.
+            os.register_at_fork(after_in_child=self._forget_lock)
+
+    def _forget_lock(self) -> None:
+        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of this.
+        self._lock = threading.RLock()
 
     def next(self, call_id: str | None) -> int:
         """The number of this attempt."""

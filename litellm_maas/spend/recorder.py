@@ -75,6 +75,11 @@ class Recorder:
         self._lock = threading.RLock()
         self._worker: ThreadPoolExecutor | None = None
 
+    def prepare(self) -> None:
+        """Open the ledger in the background, while the gateway works on the first call."""
+        if self._ledger is None:
+            self._in_background(self._try_to, self._opened)
+
     def record(self, event: Event, then: Then | None = None) -> None:
         """Commit an event, or set it aside. Never raises, and waits at most five seconds for another writer.
 
@@ -106,18 +111,13 @@ class Recorder:
             self.record(event, then)
 
     def record_now(self, event: Event, then: Then | None = None) -> None:
-        """Like `record`, but a thread waits for whoever has to be waited for: for the end of a cancelled task."""
-        try:
-            if self._ledger is not None:
-                self._write(event, 0, then)
-                return
-        except LedgerBusyError:
-            pass
-        except LedgerError as error:
-            self._keep(event, error)
+        """Commit an event without waiting for anybody, or set it aside: for the end of a cancelled task."""
+        if self._ledger is None and self._in_background(self.record, event, then) is not None:
             return
-        if self._in_background(self.record, event, then) is None:
-            self.record(event, then)
+        try:
+            self._write(event, 0, then)
+        except LedgerError as error:
+            self._keep(event, error, quietly=isinstance(error, LedgerBusyError))
 
     def replay(self, wait: float = _WAIT) -> int:
         """Write the events that were set aside, by this process or another; how many there were.
@@ -241,7 +241,7 @@ class Recorder:
         except LedgerError as error:
             logger.debug("later: %s", error)
 
-    def _keep(self, event: Event, error: LedgerError) -> None:
+    def _keep(self, event: Event, error: LedgerError, *, quietly: bool = False) -> None:
         """Set an event aside: as a file beside the ledger, in the temporary folder, or in memory."""
         self._may_wait = True
         with self._lock:
@@ -264,7 +264,7 @@ class Recorder:
                 self._backlog.append(event)
             else:
                 self.lost += 1
-        if not self._reported:
+        if not self._reported and not quietly:
             self._reported = True
             logger.warning("spend is not being recorded (%s). Events wait %s and are recorded later.", error, where)
 

@@ -32,7 +32,8 @@ class Tracking:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of anything.
+        self._lock = threading.RLock()
         self._is_on = False
         self._ledger: str | None = None
         self._recorders: dict[str | None, Recorder] = {}
@@ -116,7 +117,7 @@ class Tracking:
             forwarder.close()
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for recorder in self._recorders.values():
             recorder.after_fork()
         for forwarder in self._forwarders:

@@ -13,7 +13,7 @@ import ssl
 import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
@@ -81,7 +81,9 @@ def open_stream(request: WireRequest, client: object) -> Iterator[httpx.Response
         _expect_chunks(prepared, request)
         yield reply
     finally:
-        reply.close()
+        # The reply is there, or the call was given up: how its connection ends changes nothing about it.
+        with suppress(httpx.HTTPError, OSError):
+            reply.close()
 
 
 class AsyncStream:
@@ -118,7 +120,9 @@ class AsyncStream:
             asyncio.get_running_loop()
         except RuntimeError:
             return  # a stream that was dropped with its loop: nothing can be awaited, and its socket is closed with it
-        await self._opened.__aexit__(kind, error, traceback)
+        # The reply is there, or the call was given up: how its connection ends changes nothing about it.
+        with suppress(httpx.HTTPError, OSError, RuntimeError):
+            await self._opened.__aexit__(kind, error, traceback)
 
 
 @contextmanager

@@ -1,0 +1,236 @@
+"""What only LiteLLM's callback sees, and when recording is on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import litellm
+import pytest
+from litellm.caching.caching import Cache
+from litellm.integrations.custom_logger import CustomLogger
+
+import litellm_maas
+from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
+from litellm_maas.spend.callback import SpendLogger
+from litellm_maas.spend.tracking import tracking
+from tests.ledgers import rows, total
+from tests.recording import CALL, EACH_WAY, LONG, WAYS, auntil, by_address, compare, recorded, until, who
+from tests.support import KEY, MESSAGES, astream, run
+
+
+@EACH_WAY
+def test_provider_and_callback_together(sandbox: Sandbox, ledger_path: Path, way: Callable[..., Any]) -> None:
+    """With the callback registered as well, a call is still one row."""
+    seen: list[Any] = []
+
+    class Watch(CustomLogger):
+        def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+            seen.append(kwargs)
+
+        async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+            seen.append(kwargs)
+
+    # LiteLLM calls them in this order: when the second has been called, so has the first.
+    litellm.callbacks = [litellm_maas.spend_logger, Watch()]
+    way(**CALL)
+    if way in (WAYS["completion"], WAYS["stream"]):
+        until(lambda: seen)
+    assert len(compare(ledger_path, sandbox)) == 1
+
+
+CACHED = pytest.mark.parametrize("way", ["completion", "acompletion", "stream", "astream"])
+
+
+@CACHED
+def test_an_answer_out_of_litellms_cache_costs_nothing(sandbox: Sandbox, ledger_path: Path, way: str) -> None:
+    """A cache hit is one row at no cost, with the id of the answer that it repeats; nothing is billed for it."""
+    litellm.callbacks = [litellm_maas.spend_logger]
+    litellm.cache = Cache()
+
+    async def ask() -> Any:
+        response: Any = await litellm.acompletion(caching=True, stream=way == "astream", **CALL, **who())
+        return [chunk async for chunk in response][-1] if way == "astream" else response
+
+    async def calls() -> Any:
+        first = await ask()
+        # LiteLLM fills its cache, and calls back, in the background.
+        await auntil(lambda: litellm.cache.cache.cache_dict)  # type: ignore[union-attr]
+        second = await ask()
+        await auntil(lambda: len(recorded(ledger_path)) == 2)
+        return first, second
+
+    if way.startswith("a"):
+        first, second = asyncio.run(calls())
+    else:
+        first, second = (WAYS[way](caching=True, **CALL, **who()) for _ in range(2))
+        until(lambda: len(recorded(ledger_path)) == 2)
+        if way == "stream":
+            first, second = first[-1], second[-1]
+    billed, hit = compare(ledger_path, sandbox)
+    assert (hit.status, hit.micro_credits, hit.usage_source) == ("cache_hit", 0, "none")
+    assert (hit.response_id, hit.tags, hit.user) == (billed.response_id, ("a", "b"), "minh")
+    assert len(sandbox.requests) == 1
+    assert litellm_maas.cost_of(first).micro_credits == sandbox.bill.micro_credits  # type: ignore[union-attr]
+    assert litellm_maas.cost_of(second).micro_credits == 0  # type: ignore[union-attr]
+
+
+async def acall_by_address(sandbox: Sandbox, ledger_path: Path, calls: list[dict[str, Any]]) -> None:
+    """Asynchronous calls by address, whose callbacks have come when it returns."""
+    for call in calls:
+        if call.get("stream"):
+            await astream(**{name: value for name, value in call.items() if name != "stream"})
+        else:
+            await litellm.acompletion(**call)
+    await auntil(lambda: len(recorded(ledger_path)) == len(calls))
+    await litellm.close_litellm_async_clients()  # type: ignore[no-untyped-call]  # LiteLLM leaves it untyped
+
+
+# LiteLLM's own chunks, under a newer pydantic.
+OLD_PYDANTIC = pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")
+
+
+@OLD_PYDANTIC
+@pytest.mark.parametrize("is_async", [False, True])
+def test_calls_by_address(sandbox: Sandbox, ledger_path: Path, is_async: bool) -> None:
+    """`openai/` calls to a MaaS address are recorded by the callback, one row each, with route `base_url`."""
+    litellm.callbacks = [litellm_maas.spend_logger]
+    asked = {"include_usage": True}
+    calls = [
+        by_address(sandbox, **who()),
+        by_address(sandbox, model="openai/openai/gpt-4o-mini"),
+        by_address(sandbox, stream=True, stream_options=asked),
+    ]
+    if is_async:
+        asyncio.run(acall_by_address(sandbox, ledger_path, calls))
+    else:
+        for number, call in enumerate(calls, 1):
+            response = litellm.completion(**call)
+            if call.get("stream"):
+                list(response)
+            until(lambda: len(recorded(ledger_path)) == number)  # noqa: B023 - it is over before the number changes
+    events = compare(ledger_path, sandbox)
+    assert {event.route for event in events} == {"base_url"}
+    assert [event.model_served for event in events] == ["openai/gpt-4o", "openai/gpt-4o-mini", "openai/gpt-4o"]
+    assert (events[0].user, events[0].tags, events[0].session_id) == ("minh", ("a", "b"), "s-1")
+
+
+@OLD_PYDANTIC
+def test_a_stream_by_address_that_asked_for_no_usage_is_estimated(sandbox: Sandbox, ledger_path: Path) -> None:
+    """Without the gateway's usage, which only the caller could have asked for, the tokens are called an estimate."""
+    litellm.callbacks = [litellm_maas.spend_logger]
+    sandbox.script(Answer((Choice(LONG),)))
+    list(litellm.completion(stream=True, **by_address(sandbox)))
+    until(lambda: recorded(ledger_path))
+    (event,) = rows(ledger_path)
+    assert (event.usage_source, event.basis) == ("estimated", "official")
+    assert event.output_tokens == pytest.approx(sandbox.bill.charges[0].output_tokens, rel=0.5)
+    assert event.input_tokens > 0
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_other_operations_by_address(sandbox: Sandbox, ledger_path: Path, is_async: bool) -> None:
+    """Embeddings and images by address are one row each, though LiteLLM gives them no id."""
+    litellm.callbacks = [litellm_maas.spend_logger]
+    address = {"api_base": sandbox.url, "api_key": KEY}
+    embedding: dict[str, Any] = {"model": "openai/qwen/qwen3-embedding-8b", "input": ["một"], **address}
+    image: dict[str, Any] = {"model": "openai/openai/gpt-4o", "prompt": "a cat", "n": 2, **address}
+
+    async def calls() -> None:
+        await litellm.aembedding(**embedding)
+        await litellm.aimage_generation(**image)
+        await auntil(lambda: len(recorded(ledger_path)) == 2)
+        await asyncio.sleep(0.1)  # for rows that should not come
+        await litellm.close_litellm_async_clients()  # type: ignore[no-untyped-call]  # LiteLLM leaves it untyped
+
+    if is_async:
+        asyncio.run(calls())
+    else:
+        litellm.embedding(**embedding)
+        litellm.image_generation(**image)
+        until(lambda: len(recorded(ledger_path)) == 2)
+    first, second = sorted(rows(ledger_path), key=lambda event: event.kind)
+    assert (first.kind, first.input_tokens, first.micro_credits) == ("embedding", 1, 1134)
+    assert (second.kind, second.images, second.basis) == ("image", 2, "unpriced")
+    assert {first.route, second.route} == {"base_url"}
+
+
+def test_a_failure_by_address(sandbox: Sandbox, ledger_path: Path) -> None:
+    """A failing call by address is one row with its status, also where LiteLLM reports it twice."""
+    litellm.callbacks = [litellm_maas.spend_logger]
+    sandbox.faults.add(Fault(status=403))
+    with pytest.raises(litellm.APIError):
+        litellm.completion(max_retries=0, **by_address(sandbox))
+    until(lambda: recorded(ledger_path))
+    (event,) = rows(ledger_path)
+    assert (event.status, event.http_status, event.micro_credits) == ("failed", 403, 0)
+
+
+def test_calls_of_others_are_not_ours(sandbox: Sandbox, ledger_path: Path) -> None:
+    """A call to any other host, or of another provider, is not recorded."""
+    litellm.callbacks = [litellm_maas.spend_logger]
+    with Sandbox(key=KEY) as elsewhere:
+        litellm.completion(**{**by_address(elsewhere), "api_base": elsewhere.url.replace("127.0.0.1", "localhost")})
+        litellm.completion(model="openai/gpt-4o", messages=MESSAGES, mock_response="a mock", api_key=KEY)
+        litellm.completion(**CALL)
+        until(lambda: recorded(ledger_path))
+    assert [event.route for event in rows(ledger_path)] == ["provider"]
+
+
+def test_a_mock_costs_nothing(sandbox: Sandbox, ledger_path: Path) -> None:
+    """A mocked answer of LiteLLM's reaches no gateway and is no event."""
+    litellm.callbacks = [litellm_maas.spend_logger]
+    assert litellm_maas.cost_of(litellm.completion(mock_response="a mock", **CALL)) is None
+    litellm.completion(**CALL)
+    assert len(compare(ledger_path, sandbox)) == 1
+
+
+def test_off_by_default(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is recorded, and no file made, unless somebody asks for it; the cost is known all the same."""
+    monkeypatch.setenv("MAAS_LEDGER", str(tmp_path / "ledger.db"))
+    response = litellm.completion(**CALL)
+    assert list(tmp_path.iterdir()) == []
+    assert litellm_maas.cost_of(response).micro_credits == sandbox.bill.micro_credits  # type: ignore[union-attr]
+
+
+def test_registering_the_callback_switches_recording_on(sandbox: Sandbox, ledger_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip  # noqa: E501
+    """`litellm.callbacks = [spend_logger]` alone is enough, and it takes an instance of one's own."""
+    monkeypatch.delenv("MAAS_TRACK_SPEND")
+    litellm.callbacks = [litellm_maas.spend_logger]
+    litellm.completion(**CALL)
+    monkeypatch.setattr(tracking, "logger", tracking.logger)
+    litellm.logging_callback_manager._reset_all_callbacks()  # type: ignore[no-untyped-call]  # noqa: SLF001 - nothing public does it
+    litellm.completion(**CALL)
+    assert len(rows(ledger_path)) == 1
+    litellm.success_callback = [SpendLogger()]
+    litellm.completion(**CALL)
+    assert len(rows(ledger_path)) == 2
+
+
+@EACH_WAY
+def test_track_spend_survives_a_replaced_callback_list(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Callable[..., Any]
+) -> None:
+    """`track_spend()` goes on recording when somebody assigns `litellm.callbacks`, into the file that it was given."""
+    monkeypatch.setattr(tracking, "_is_on", False)
+    monkeypatch.setattr(tracking, "_ledger", None)
+    path = tmp_path / "my.db"
+    litellm_maas.track_spend(path)
+    litellm.callbacks = []
+    litellm.success_callback = []
+    way(**CALL)
+    assert len(compare(path, sandbox)) == 1
+    tracking.close()
+
+
+def test_switching_on_by_the_environment_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+    """`MAAS_TRACK_SPEND` records without a line of code, into the user's data folder unless something else is said."""
+    code = """
+        import litellm, litellm_maas
+        litellm.completion(model="maas/openai/gpt-4o", messages=[{"role": "user", "content": "Xin chào"}])
+    """
+    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
+    run(code, **sandbox.environment(), **home, MAAS_TRACK_SPEND="true")
+    assert total(tmp_path / "data" / "litellm-maas" / "ledger.db") == sandbox.bill.micro_credits

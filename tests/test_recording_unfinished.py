@@ -1,0 +1,152 @@
+"""Calls that fail, are cancelled or abandoned, and what the ledger says of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import litellm
+import pytest
+
+from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
+from tests.ledgers import rows
+from tests.recording import CALL, CHAT, EACH_WAY, LONG, WAYS, auntil, drop, recorded, until, who
+from tests.support import TOOL, astream
+
+
+@EACH_WAY
+@pytest.mark.parametrize(
+    ("fault", "status", "error"),
+    [
+        (Fault(status=400, body="no"), 400, "BadRequestError"),
+        (Fault(status=401), 401, "AuthenticationError"),
+        (Fault(status=402), 402, "PaymentRequiredError"),
+        (Fault(status=403), 403, "PermissionDeniedError"),
+        (Fault(status=404), 404, "NotFoundError"),
+        (Fault(status=429), 429, "RateLimitError"),
+        (Fault(status=500), 500, "InternalServerError"),
+        (Fault(status=503), 503, "ServiceUnavailableError"),
+        (Fault(status=200, body="<html>"), 200, "InternalServerError"),
+        (Fault(hang_up=True), None, "APIConnectionError"),
+        (Fault(stall=True), None, "Timeout"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_failure_is_a_row_with_its_status(
+    sandbox: Sandbox,
+    ledger_path: Path,
+    way: Callable[..., Any],
+    fault: Fault,
+    status: int | None,
+    error: str,
+) -> None:
+    """A call that fails leaves a row with its status and its error, at no cost, and with who asked."""
+    if fault.status == 200 and way in (WAYS["stream"], WAYS["astream"]):
+        error = "InternalServerError"
+    sandbox.faults.add(fault)
+    with pytest.raises(Exception, match="MaaS"):
+        way(timeout=0.3, **CALL, **who())
+    (event,) = rows(ledger_path)
+    assert (event.status, event.http_status, event.error_class) == ("failed", status, error)
+    assert (event.micro_credits, event.usage_source) == (0, "none")
+    assert (event.user, event.tags, event.session_id) == ("minh", ("a", "b"), "s-1")
+    assert (event.response_id, sandbox.bill.charges) == (None, ())
+
+
+def test_a_call_that_never_goes_out_leaves_nothing(sandbox: Sandbox, ledger_path: Path) -> None:
+    """What is refused before anything is sent is no event: there was no attempt that reached the gateway."""
+    for wrong in ({"client": object()}, {"api_base": "http://example.com/v1"}, {"api_key": "two words"}):
+        with pytest.raises(litellm.BadRequestError):
+            litellm.completion(**CALL, **wrong)
+        with pytest.raises(litellm.BadRequestError):
+            asyncio.run(litellm.acompletion(**CALL, **wrong))
+    assert recorded(ledger_path) == []
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("way", ["sync", "closed", "dropped", "cancelled"])
+def test_an_abandoned_stream_is_estimated(sandbox: Sandbox, ledger_path: Path, way: str) -> None:
+    """A stream that the caller gives up is one row, `aborted`, estimated from what had come; the bill is near it."""
+    sandbox.faults.add(Fault(trickle=0.02, times=None))
+    sandbox.script(Answer((Choice(LONG),)))
+    if way == "sync":
+        response: Any = litellm.completion(stream=True, **CALL)
+        for _ in range(5):
+            next(response)
+        del response
+        gc.collect()
+    else:
+        asyncio.run(drop(way))
+    until(lambda: recorded(ledger_path))
+    (event,) = rows(ledger_path)
+    assert (event.status, event.usage_source, event.basis) == ("aborted", "estimated", "official")
+    assert event.response_id
+    until(lambda: sandbox.bill.charges)
+    (charge,) = sandbox.bill.charges
+    assert event.response_id == charge.response_id
+    assert abs(event.output_tokens - charge.output_tokens) <= 3
+    assert abs(event.input_tokens - charge.input_tokens) <= 3
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_call_cancelled_before_its_answer(sandbox: Sandbox, ledger_path: Path, is_streamed: bool) -> None:
+    """A call that is cancelled while the gateway works is one row: its input is estimated, no output came."""
+    sandbox.faults.add(Fault(delay=30))
+
+    async def cancel() -> None:
+        call = astream(**CALL) if is_streamed else litellm.acompletion(**CALL)
+        task = asyncio.ensure_future(call)
+        await auntil(lambda: sandbox.requests)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    until(lambda: recorded(ledger_path))
+    (event,) = rows(ledger_path)
+    assert (event.status, event.error_class, event.usage_source) == ("aborted", "CancelledError", "estimated")
+    assert (event.input_tokens, event.output_tokens) == (2, 0)
+
+
+def test_the_input_of_an_aborted_call_is_estimated_from_its_texts(sandbox: Sandbox, ledger_path: Path) -> None:
+    """An estimate counts texts and tools, and not the letters in which a picture is encoded."""
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+    content = [{"type": "text", "text": "x" * 400}, picture]
+    messages: list[Any] = [{"role": "user", "content": content}]
+    sandbox.faults.add(Fault(trickle=0.02, times=None))
+    for tools in (None, [TOOL]):
+        response: Any = litellm.completion(model=CHAT, messages=messages, tools=tools, stream=True)
+        next(response)
+        del response
+        gc.collect()
+    until(lambda: len(recorded(ledger_path)) == 2)
+    without, with_tools = rows(ledger_path)
+    assert without.input_tokens == 100
+    assert 120 < with_tools.input_tokens < 200
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(cut_after=4), Fault(stop_after=4), Fault(error_after=4), Fault(garbage_after=4)]
+)
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_a_stream_that_breaks_off(sandbox: Sandbox, ledger_path: Path, way: str, fault: Fault) -> None:
+    """A stream that fails in the middle is one row, `failed`, with an estimate of what had come."""
+    sandbox.faults.add(fault)
+    with pytest.raises(Exception, match="MaaS"):
+        WAYS[way](**CALL)
+    (event,) = rows(ledger_path)
+    assert (event.status, event.usage_source, event.output_tokens) == ("failed", "estimated", 3)
+    assert event.error_class in ("APIConnectionError", "InternalServerError")
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_a_stream_without_usage(sandbox: Sandbox, ledger_path: Path, way: str) -> None:
+    """A stream that ends well without its usage report is recorded with an estimate, and says so."""
+    sandbox.script(Answer((Choice("từ " * 50),), usage=False))
+    WAYS[way](**CALL)
+    (event,) = rows(ledger_path)
+    assert (event.status, event.usage_source) == ("ok", "estimated")
+    assert event.output_tokens == pytest.approx(sandbox.bill.charges[0].output_tokens, rel=0.1)
