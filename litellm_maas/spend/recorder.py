@@ -119,17 +119,17 @@ class Recorder:
         except LedgerError as error:
             self._keep(event, error, quietly=isinstance(error, LedgerBusyError))
 
-    def replay(self, wait: float = _WAIT) -> int:
+    def replay(self, wait: float | None = None) -> int:
         """Write the events that were set aside, by this process or another; how many there were.
 
         Args:
-            wait: Seconds to wait for another writer.
+            wait: Seconds to wait for another writer; as long as `record` does, if not given.
 
         Raises:
             LedgerError: The ledger still cannot be written; they stay where they are.
         """
         self._may_wait = False
-        replayed = 0
+        replayed, wait = 0, _WAIT if wait is None else wait
         try:
             while self._backlog:
                 replayed += self._replay_from_memory(wait)
