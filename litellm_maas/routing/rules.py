@@ -62,6 +62,8 @@ class FallbackRules(CustomLogger):
         trail = _trail(request)
         failure = attempts.last_failure(trail)
         level = request.get("_target_order")
+        if not healthy_deployments and not trail and level is None:
+            healthy_deployments = self._cooled(model)
         # A level that was chosen because the one before it rests is tried again by LiteLLM when it fails.
         failed = {attempt["deployment_id"] for attempt in trail} if level is not None else set()
         candidates = [
@@ -101,6 +103,13 @@ class FallbackRules(CustomLogger):
             return
         attempts.skipped.set((*attempts.skipped.get(), _skipped(deployment)))
         raise _rests(deployment)
+
+    def _cooled(self, group: str) -> list[dict[str, Any]]:
+        """The members of a group that LiteLLM would refuse to call, because all of them cool down."""
+        routers = [router for router in (*self._routers, _litellm.proxy_router()) if router is not None]
+        found = [router.get_model_list(model_name=group) for router in routers if group in router.get_model_names()]
+        members: list[Any] = list(found[0] or ()) if len(found) == 1 else []
+        return members if all(_target(each) is not None for each in members) else []
 
     def _own_fallbacks(
         self, request: Mapping[str, Any], candidates: list[dict[str, Any]], failed: str | None
