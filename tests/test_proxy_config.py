@@ -143,7 +143,6 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     yield from run(folder, "proxy.yaml")
 
 
-@pytest.mark.xdist_group("admin's proxy")
 def test_an_include_leaves_everything_of_the_admins(admins: Proxy) -> None:
     """All settings, callbacks, providers and models of the admin's are in force, and our models are served beside."""
     assert admins.ask("house") == "z-ai/glm-5.2 heard: Xin chào"
@@ -163,7 +162,6 @@ def test_an_include_leaves_everything_of_the_admins(admins: Proxy) -> None:
     assert listed == {"house", "maas", FIRST, SECOND, THIRD}
 
 
-@pytest.mark.xdist_group("admin's proxy")
 def test_an_include_brings_fallbacks_of_its_own(admins: Proxy) -> None:
     """Within the included groups the next model answers, the admin's own fallbacks lead into them, and 400 stops."""
     admins.asked()
@@ -179,7 +177,6 @@ def test_an_include_brings_fallbacks_of_its_own(admins: Proxy) -> None:
     assert admins.asked() == [FIRST]
 
 
-@pytest.mark.xdist_group("admin's proxy")
 def test_an_include_has_its_spend_recorded(admins: Proxy) -> None:
     """The calls of the included models are in the ledger, each attempt, and add up to the sandbox's bill."""
     before, charged = len(admins.events()), len(admins.sandbox.bill.charges)
@@ -196,7 +193,6 @@ def test_an_include_has_its_spend_recorded(admins: Proxy) -> None:
     assert [event.micro_credits for event in rows if event.status == "ok"] == [each.micro_credits for each in charges]
 
 
-@pytest.mark.xdist_group("starter proxy")
 def test_the_starter_proxy_serves(starter: Proxy) -> None:
     """The shipped config starts as it is and serves the trio, plain and streamed, with the cost in a header."""
     for model in ("maas", FIRST, SECOND, THIRD):
@@ -212,7 +208,6 @@ def test_the_starter_proxy_serves(starter: Proxy) -> None:
         starter.client.with_options(api_key="sk-nobody").models.list()
 
 
-@pytest.mark.xdist_group("starter proxy")
 def test_the_starter_proxy_rests_models(starter: Proxy) -> None:
     """A model that answers 403 is called once, said once in the proxy's log, and passed over after that."""
     starter.asked()
@@ -225,7 +220,6 @@ def test_the_starter_proxy_rests_models(starter: Proxy) -> None:
     assert log.count(f"maas/{SECOND} is called instead.") == 1
 
 
-@pytest.mark.xdist_group("starter proxy")
 def test_the_starter_proxys_probes_cost_nothing(starter: Proxy) -> None:
     """Liveliness and readiness are answered without a call to any model."""
     starter.asked()
