@@ -552,6 +552,22 @@ def test_a_router_of_ones_own_with_the_callback(sandbox: Sandbox, way: Way) -> N
     assert asked(sandbox) in ([FIRST, SECOND, SECOND], [FIRST, SECOND, FIRST, SECOND])
 
 
+async def test_a_group_that_nobody_knows_stays_empty() -> None:
+    """Where LiteLLM has nothing to call, and no known router has either, nothing is made up."""
+    litellm_maas.fallback_rules.watch(litellm.Router(model_list=[]))
+    assert await litellm_maas.fallback_rules.async_filter_deployments("nobody", [], None, {}) == []
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_deployment_that_cannot_be_called_is_left_to_the_provider() -> None:
+    """A base URL that is no use makes nothing rest: the provider says what is wrong with it."""
+    litellm.callbacks = [litellm_maas.fallback_rules]
+    params = {"model": f"maas/{FIRST}", "api_base": "http://gateway.example"}
+    router = litellm.Router(model_list=[{"model_name": "a", "litellm_params": params}], num_retries=0)
+    with pytest.raises(litellm.BadRequestError, match="plain http"):
+        aplain(router, model="a")
+
+
 TARGET = Target("m", 1)
 BUSY = Failure("unavailable", 503, "busy", "Try again.")
 GONE = Failure("not_found", 404, "gone", "Look again.")
