@@ -42,6 +42,8 @@ def litellm_maas(*arguments: str, **environment: str) -> subprocess.CompletedPro
     [
         ["--help"],
         ["--version"],
+        ["config", "--help"],
+        ["config", "check", "--help"],
         ["demo", "--help"],
         ["models", "--help"],
         ["sandbox", "--help"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,36 @@ def test_routers_with_the_same_models_are_told_apart(sandbox: Sandbox, way: Way)
     assert served(way(others[0], model="maas")) == "qwen/qwen3.6-flash"
 
 
+async def test_a_group_that_cools_down_is_called_all_the_same(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Where LiteLLM's cooldowns are on and have taken every model of a group, its first one is called nevertheless."""
+    router = litellm_maas.load_router(
+        ordered(tmp_path, *TRIO, settings={"num_retries": 0, "allowed_fails": 0, "cooldown_time": 60})
+    )
+    for model in TRIO:
+        sandbox.faults.add(broken(model, 503, "busy", times=1))
+    with pytest.raises(litellm.ServiceUnavailableError):
+        await router.acompletion(model="group", messages=MESSAGES)
+    deadline = time.monotonic() + 10
+    while len(await router.cooldown_cache.async_get_active_cooldowns(router.get_model_ids(), None)) < 3:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)  # LiteLLM cools down in a task of its own
+    asked(sandbox)
+    response: Any = await router.acompletion(model="group", messages=MESSAGES)
+    assert served([response]) == FIRST
+    assert asked(sandbox) == [FIRST]
+
+
+def ordered(folder: Path, *models: str, settings: dict[str, Any]) -> Path:
+    """A router's file with one group of models, each with its order."""
+    group = [
+        {"model_name": "group", "litellm_params": {"model": f"maas/{model}", "order": order}}
+        for order, model in enumerate(models, start=1)
+    ]
+    file = folder / "group.yaml"
+    file.write_text(yaml.safe_dump({"model_list": group, "router_settings": settings}))
+    return file
+
+
 def chain(folder: Path, **settings: Any) -> Path:
     """A router's file with three groups, of which the first falls back on the others."""
     names = dict(zip("abc", TRIO, strict=True))
@@ -369,6 +400,17 @@ def test_what_one_model_refuses_another_may_take(sandbox: Sandbox, way: Way, cod
 
 
 @every_way
+@pytest.mark.parametrize("code", ["context_length_exceeded", "content_policy_violation"])
+def test_what_one_model_refuses_goes_nowhere_unasked(sandbox: Sandbox, tmp_path: Path, way: Way, code: str) -> None:
+    """Without a model named for them, an overflowing context and refused content do not take the ordinary fallbacks."""
+    router = litellm_maas.load_router(chain(tmp_path))
+    sandbox.faults.add(broken(FIRST, 400, {"error": {"message": "no", "code": code}}))
+    with pytest.raises(litellm.BadRequestError):
+        way(router, model="a")
+    assert asked(sandbox) == [FIRST]
+
+
+@every_way
 def test_three_in_a_row_are_no_accident(sandbox: Sandbox, clock: Clock, way: Way) -> None:
     """A model rests after three upstream failures in a row, for five seconds at first."""
     router = litellm_maas.load_router()
@@ -457,14 +499,10 @@ def test_retries_are_attempts_too(sandbox: Sandbox, said: Callable[[], list[str]
 
 def test_embeddings_fall_back_too(sandbox: Sandbox, tmp_path: Path) -> None:
     """An embedding goes to the next deployment of its group."""
-    models = [
-        {"model_name": "vectors", "litellm_params": {"model": f"maas/{model}", "order": order}}
-        for order, model in enumerate(("qwen/qwen3-embedding-0.6b", "qwen/qwen3-embedding-8b"), start=1)
-    ]
-    file = tmp_path / "vectors.yaml"
-    file.write_text(yaml.safe_dump({"model_list": models, "router_settings": {"num_retries": 0}}))
-    response: Any = litellm_maas.load_router(file).embedding(model="vectors", input=["a"])
-    assert asked(sandbox) == ["qwen/qwen3-embedding-0.6b", "qwen/qwen3-embedding-8b"]
+    models = ("qwen/qwen3-embedding-0.6b", "qwen/qwen3-embedding-8b")
+    file = ordered(tmp_path, *models, settings={"num_retries": 0})
+    response: Any = litellm_maas.load_router(file).embedding(model="group", input=["a"])
+    assert asked(sandbox) == list(models)
     assert [each["error"] for each in attempts_of([response])] == ["NotFoundError", None]
 
 
@@ -512,6 +550,22 @@ def test_a_router_of_ones_own_with_the_callback(sandbox: Sandbox, way: Way) -> N
     sandbox.faults.add(broken(FIRST, 403))
     assert [served(way(router, model="a")) for _ in range(2)] == [SECOND] * 2
     assert asked(sandbox) in ([FIRST, SECOND, SECOND], [FIRST, SECOND, FIRST, SECOND])
+
+
+async def test_a_group_that_nobody_knows_stays_empty() -> None:
+    """Where LiteLLM has nothing to call, and no known router has either, nothing is made up."""
+    litellm_maas.fallback_rules.watch(litellm.Router(model_list=[]))
+    assert await litellm_maas.fallback_rules.async_filter_deployments("nobody", [], None, {}) == []
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_deployment_that_cannot_be_called_is_left_to_the_provider() -> None:
+    """A base URL that is no use makes nothing rest: the provider says what is wrong with it."""
+    litellm.callbacks = [litellm_maas.fallback_rules]
+    params = {"model": f"maas/{FIRST}", "api_base": "http://gateway.example"}
+    router = litellm.Router(model_list=[{"model_name": "a", "litellm_params": params}], num_retries=0)
+    with pytest.raises(litellm.BadRequestError, match="plain http"):
+        aplain(router, model="a")
 
 
 TARGET = Target("m", 1)

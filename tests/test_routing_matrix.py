@@ -11,8 +11,6 @@ import pytest
 from tests import routing_matrix
 from tests.routing_matrix import FIRST, MODES, ROWS, SHORT, TIMEOUT, TRIO, WAYS, Bench, Cell, Cells, Row
 
-pytestmark = pytest.mark.xdist_group("routing matrix")  # one proxy for all of them
-
 ROOT = Path(__file__).parent.parent
 SDK = "SDK `fallbacks=`"
 FIRST_NAME, SECOND_NAME, _ = (SHORT[model] for model in TRIO)

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CALLS = """
+import os
 import litellm, litellm_maas
 from litellm_maas.sandbox import Sandbox
 tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
@@ -22,7 +23,12 @@ with Sandbox() as box:
     print(litellm.completion(**call).choices[0].message.content)
     print("".join(chunk.choices[0].delta.content or "" for chunk in litellm.completion(stream=True, **call)))
     print(litellm.completion(tools=[tool], **call).choices[0].message.tool_calls[0].function.name)
+    os.environ.update(box.environment())
+    print(litellm_maas.load_router().completion(model="maas", messages=call["messages"]).choices[0].message.content)
 """
+
+
+ANSWER = "openai/gpt-4o heard: Xin chào"
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +57,7 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
         "_litellm_maas_cli.py",
     }
     assert not [name for name in names if name.endswith((".pth", ".pyc", ".db"))]
+    assert {f"litellm_maas/configs/{file.name}" for file in (ROOT / "configs").iterdir()} <= set(names)
 
 
 @pytest.mark.timeout(400)
@@ -64,7 +71,7 @@ def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
     done = subprocess.run(
         [str(python), "-c", CALLS], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
     )
-    assert done.stdout.splitlines() == ["openai/gpt-4o heard: Xin chào"] * 2 + ["get_weather"], done.stderr
+    assert done.stdout.splitlines() == [ANSWER, ANSWER, "get_weather", ANSWER], done.stderr
     command = python.with_name("litellm-maas")
     version = subprocess.run([str(command), "--version"], capture_output=True, text=True, check=True)
     assert version.stdout.startswith("litellm-maas, version")

@@ -89,17 +89,20 @@ def _check_router(config: Config) -> Iterator[Finding]:
     groups = [each.group for document in config.documents for each in _readable(document)]
     section = config.section("router_settings")
     if section is not None:
-        for finding in router_file.settings(section):
+        found = list(router_file.settings(section))
+        for finding in found:
             name = finding.mistake.field.rpartition(".")[2]
             if name in _ELSEWHERE:
                 yield error(section, (name,), f"belongs into {_ELSEWHERE[name]}; LiteLLM does not start with it here")
             else:
                 yield finding
-    for part in filter(None, (section, config.section("litellm_settings"))):
-        # LiteLLM takes the lists in either place.
-        lists = {name: part.data[name] for name in router_file.FALLBACK_LISTS if part.data.get(name)}
-        if not any(router_file.shape(Document(part.file, lists, {}), router_file.settings_model())):
-            yield from check_fallbacks(part, groups)
+        if not found:
+            yield from check_fallbacks(section, groups)
+    # LiteLLM takes the lists there too.
+    if (others := config.section("litellm_settings")) is not None:
+        lists = others.without(*(name for name in others.data if name not in router_file.FALLBACK_LISTS))
+        mistakes = list(router_file.shape(lists, router_file.settings_model()))
+        yield from mistakes or check_fallbacks(lists, groups)
 
 
 def _check_registration(config: Config, first: Deployment) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from litellm_maas.errors import SettingsError
 from litellm_maas.resting import Target, resting
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
 from litellm_maas.wire.exceptions import PROVIDER, litellm_exception
+from litellm_maas.wire.failures import Failure
 
 _Deployment = Mapping[str, Any]
 
@@ -62,6 +63,8 @@ class FallbackRules(CustomLogger):
         trail = _trail(request)
         failure = attempts.last_failure(trail)
         level = request.get("_target_order")
+        if not healthy_deployments and not trail and level is None:
+            healthy_deployments = self._cooled(model)
         # A level that was chosen because the one before it rests is tried again by LiteLLM when it fails.
         failed = {attempt["deployment_id"] for attempt in trail} if level is not None else set()
         candidates = [
@@ -101,6 +104,13 @@ class FallbackRules(CustomLogger):
             return
         attempts.skipped.set((*attempts.skipped.get(), _skipped(deployment)))
         raise _rests(deployment)
+
+    def _cooled(self, group: str) -> list[dict[str, Any]]:
+        """The members of a group that LiteLLM would refuse to call, because all of them cool down."""
+        routers = [router for router in (*self._routers, _litellm.proxy_router()) if router is not None]
+        found = [router.get_model_list(model_name=group) for router in routers if group in router.get_model_names()]
+        members: list[Any] = list(found[0] or ()) if len(found) == 1 else []
+        return members if all(_target(each) is not None for each in members) else []
 
     def _own_fallbacks(
         self, request: Mapping[str, Any], candidates: list[dict[str, Any]], failed: str | None
@@ -201,13 +211,10 @@ def _skipped(deployment: _Deployment) -> dict[str, Any]:
 
 
 def _rests(deployment: _Deployment) -> Exception:
-    failure = _failure(deployment)
-    if failure is None:  # it answered in this very moment
-        return litellm.ServiceUnavailableError(f"MaaS: {_model(deployment)} rests", PROVIDER, _model(deployment))
-    remaining = _remaining(deployment)
-    rested = replace(failure, reason=f"not called, it rests for {remaining:.0f} s more, because: {failure.reason}")
-    url = resolve_endpoint(deployment["litellm_params"].get("api_base")).base_url
-    return litellm_exception(rested, _model(deployment), url)
+    # It may have answered in this very moment.
+    failure = _failure(deployment) or Failure("unavailable", None, "it has just answered", "Call again.")
+    rested = f"not called, it rests for {_remaining(deployment):.0f} s more, because: {failure.reason}"
+    return litellm_exception(replace(failure, reason=rested), _model(deployment), settings.api_base())
 
 
 def _target(deployment: _Deployment) -> Target | None:
@@ -238,7 +245,7 @@ def _remaining(deployment: _Deployment) -> float:
     return 0.0 if target is None else resting.remaining(target)
 
 
-def _failure(deployment: _Deployment) -> Any:
+def _failure(deployment: _Deployment) -> Failure | None:
     target = _target(deployment)
     return None if target is None else resting.failure(target)
 

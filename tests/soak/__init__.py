@@ -1,0 +1,1 @@
+"""Long runs, each started by a script of its own: no part of the suite."""
