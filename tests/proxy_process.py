@@ -69,8 +69,10 @@ def _wait_until_alive(url: str, process: subprocess.Popen[bytes], log: Path) -> 
 @pytest.fixture(scope="session")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Sandbox]]:
     """A proxy that serves `maas/` models from a sandbox, both for the whole session."""
+    models: dict[str, dict[str, Any]] = {name: {"model": f"maas/{name}"} for name in catalogue().ids()}
+    models["qwen/qwen3-embedding-8b"]["drop_params"] = True  # as in configs/maas_models.yaml
     config: dict[str, Any] = {
-        "model_list": [{"model_name": name, "litellm_params": {"model": f"maas/{name}"}} for name in catalogue().ids()],
+        "model_list": [{"model_name": name, "litellm_params": params} for name, params in models.items()],
         "litellm_settings": {
             "custom_provider_map": [{"provider": "maas", "custom_handler": "litellm_maas.maas"}],
         },
