@@ -94,10 +94,10 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, proxy_ledger: Path) -> Itera
     Besides the models by their ids it has a group `smart`, which falls back to the group `cheap`.
     """
     groups = {**{name: name for name in catalogue().ids()}, "smart": "openai/gpt-4o", "cheap": "openai/gpt-4o-mini"}
+    models: dict[str, dict[str, Any]] = {name: {"model": f"maas/{model}"} for name, model in groups.items()}
+    models["qwen/qwen3-embedding-8b"]["drop_params"] = True  # as in configs/maas_models.yaml
     config: dict[str, Any] = {
-        "model_list": [
-            {"model_name": name, "litellm_params": {"model": f"maas/{model}"}} for name, model in groups.items()
-        ],
+        "model_list": [{"model_name": name, "litellm_params": params} for name, params in models.items()],
         "litellm_settings": {
             "custom_provider_map": [{"provider": "maas", "custom_handler": "litellm_maas.maas"}],
             "callbacks": ["litellm_maas.spend_logger"],

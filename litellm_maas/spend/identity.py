@@ -50,7 +50,7 @@ def identify(litellm_params: Mapping[str, Any], user: object = None) -> Identity
     return Identity(
         requested=_first(known.get("original_model_group"), first.get("model_group"), known.get("model_group")),
         attempt=1 + made if routed else None,
-        user=_first(user, known.get("user_api_key_end_user_id"), known.get("user_api_key_user_id")),
+        user=_first(_person(user), known.get("user_api_key_end_user_id"), known.get("user_api_key_user_id")),
         team=_first(known.get("user_api_key_team_alias"), known.get("user_api_key_team_id")),
         key_alias=_first(known.get("user_api_key_alias")),
         session_id=_first(
@@ -58,6 +58,11 @@ def identify(litellm_params: Mapping[str, Any], user: object = None) -> Identity
         ),
         tags=tuple(dict.fromkeys(_texts(known.get("tags")))),
     )
+
+
+def _person(user: object) -> object:
+    """A call's own `user`, unless it is an object: Claude Code puts device and session there, written as JSON."""
+    return None if isinstance(user, str) and user.startswith("{") else user
 
 
 def is_first(known: Mapping[str, Any]) -> bool:
