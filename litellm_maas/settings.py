@@ -15,6 +15,7 @@ import platformdirs
 from pydantic import SecretStr
 
 from litellm_maas.errors import SettingsError
+from litellm_maas.pricing import amounts
 
 PAYG_BASE_URL = "https://maas-llm-aiplatform-hcm.api.vngcloud.vn/v1"
 """The pay-as-you-go host, OpenAI protocol (vendor documentation, read 2026-10)."""
@@ -88,6 +89,31 @@ def budgets() -> str | None:
 def webhook() -> str | None:
     """`MAAS_WEBHOOK`: where warnings about budgets and credits are posted, as JSON."""
     return _value("MAAS_WEBHOOK")
+
+
+def credits_warn_hours() -> float:
+    """`MAAS_CREDITS_WARN_HOURS`: so many hours before credits may be gone a warning is given; 6, 0 for none.
+
+    Raises:
+        SettingsError: It is no number.
+    """
+    value = _value("MAAS_CREDITS_WARN_HOURS")
+    if value is None or value == "0":
+        return 6.0 if value is None else 0.0
+    return float(_number("MAAS_CREDITS_WARN_HOURS", value, "hours, such as 6"))
+
+
+def credits_warn_below() -> int | None:
+    """`MAAS_CREDITS_WARN_BELOW`: the balance, in micro-credits, below which a warning is given; none by default.
+
+    Raises:
+        SettingsError: It is no amount.
+    """
+    value = _value("MAAS_CREDITS_WARN_BELOW")
+    try:
+        return None if value is None else amounts.parsed(value)
+    except SettingsError as error:
+        raise SettingsError(f"MAAS_CREDITS_WARN_BELOW: {error}") from None
 
 
 def track_spend() -> bool:
