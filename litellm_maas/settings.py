@@ -23,6 +23,23 @@ PAYG_BASE_URL = "https://maas-llm-aiplatform-hcm.api.vngcloud.vn/v1"
 PLAN_BASE_URL = "https://tokenplan.api.greennode.ai/v1"
 """The Token Plan host: bare model codes, no credits per call (vendor documentation, read 2026-10)."""
 
+VARIABLES = (
+    "MAAS_API_BASE",
+    "MAAS_API_KEY",
+    "MAAS_BUDGETS",
+    "MAAS_CREDITS_WARN_BELOW",
+    "MAAS_CREDITS_WARN_HOURS",
+    "MAAS_LEDGER",
+    "MAAS_LEDGER_SYNC",
+    "MAAS_PACING_WAIT",
+    "MAAS_PRICES",
+    "MAAS_REDIS_URL",
+    "MAAS_RPM",
+    "MAAS_TRACK_SPEND",
+    "MAAS_VND_PER_USD",
+    "MAAS_WEBHOOK",
+)
+"""All that are read."""
 
 Synchronous = Literal["normal", "full"]
 HostKind = Literal["payg", "plan", "other"]

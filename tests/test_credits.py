@@ -456,15 +456,15 @@ def test_the_look_at_credits_is_rare_and_in_another_thread(tmp_path: Path) -> No
     assert looked[0] != threading.get_ident()
 
 
-def test_credits_with_a_ledger_in_postgres(postgres: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_credits_with_a_ledger_in_postgres(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Notes are kept in the file on this machine, spend is what the database has, of all machines."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    done = CliRunner().invoke(group, ["credits", "set", "1000", "--at", "2h", "--ledger", postgres])
+    done = CliRunner().invoke(group, ["credits", "set", "1000", "--at", "2h", "--ledger", database])
     assert done.exit_code == 0, done.output
-    track_spend(postgres)
+    track_spend(database)
     tracking.recorder().record(event("here", 100 * MILLION, started_at=dt.datetime.now(UTC)))
     tracking.close()
-    found = json.loads(CliRunner().invoke(group, ["credits", "--json", "--ledger", postgres]).stdout)
+    found = json.loads(CliRunner().invoke(group, ["credits", "--json", "--ledger", database]).stdout)
     assert found["balance_micro_credits"] == 900 * MILLION
     spools = list(tmp_path.rglob("spool-*.db"))
     assert len(spools) == 1
