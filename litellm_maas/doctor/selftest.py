@@ -1,7 +1,8 @@
 """The self-test of LiteLLM with this package, in a program of its own: what any program gets that imports both.
 
-It sends nothing: LiteLLM makes the answer up (`mock_response`), and its cache gives it again, which only the callback
-can see. The ledger is a temporary one.
+It sends nothing: LiteLLM makes the answer up (`mock_response`). Of such a call it does not tell callbacks the base URL,
+by which the cost callback knows whose call it is; so that is added to what LiteLLM passes. The ledger is a temporary
+one.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import threading
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any
 
 import litellm
 from litellm.integrations.custom_logger import CustomLogger
 
 import litellm_maas
+from litellm_maas import settings
 from litellm_maas.doctor.check import Check, green, red
 from litellm_maas.spend.sqlite import SqliteLedger
 from litellm_maas.spend.tracking import tracking
@@ -24,19 +26,17 @@ from litellm_maas.wire.exceptions import PROVIDER
 
 _PATIENCE = 20.0
 """Seconds for LiteLLM's threads to call a callback."""
-_MODEL = f"{PROVIDER}/openai/gpt-4o"
 
 
-class _Last(CustomLogger):
-    """A callback behind ours: when it is called, ours has been."""
+class _Behind(CustomLogger):
+    """A callback behind ours, which keeps what it was called with: with the same ours was called a moment before."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.called = threading.Event()
+        self.passed: Queue[tuple[Any, ...]] = Queue()
 
-    def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:  # noqa: ARG002 - LiteLLM's signature
-        if kwargs.get("cache_hit"):
-            self.called.set()
+    def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+        self.passed.put((kwargs, response_obj, start_time, end_time))
 
 
 def provider() -> Check:
@@ -48,23 +48,24 @@ def provider() -> Check:
 
 
 def callback(folder: Path) -> Check:
-    """Whether LiteLLM calls the cost callback, and what it records is in the ledger."""
-    last = _Last()
+    """Whether LiteLLM calls callbacks, and what it passes to the cost callback ends up in the ledger with its price."""
+    behind = _Behind()
     litellm_maas.track_spend(folder / "ledger.db")
-    litellm.callbacks = [litellm_maas.spend_logger, last]
-    litellm.cache = litellm.Cache(type="local")  # type: ignore[arg-type]  # LiteLLM takes its own names as text
-    for _ in range(2):
-        litellm.completion(
-            model=_MODEL, messages=[{"role": "user", "content": "self-test"}], mock_response="ok", caching=True
-        )
-    came = last.called.wait(_PATIENCE)
+    litellm.callbacks = [litellm_maas.spend_logger, behind]
+    # LiteLLM takes one openai/ away for itself.
+    model, messages = "openai/openai/gpt-4o", [{"role": "user", "content": "self-test"}]
+    litellm.completion(model=model, messages=messages, mock_response="ok")
+    mend = f'{sys.executable} -m pip install --force-reinstall "litellm[mcp]>=1.98,<2,!=1.107.0" litellm-maas'
+    try:
+        kwargs, *rest = behind.passed.get(timeout=_PATIENCE)
+    except Empty:
+        return red("callback", "LiteLLM does not call the cost callback", mend)
+    litellm_maas.spend_logger.log_success_event({**kwargs, "api_base": settings.PAYG_BASE_URL}, *rest)
     tracking.close()
     with SqliteLedger(folder / "ledger.db") as ledger:
-        recorded = [event.status for event in ledger.events()]
-    if not came or recorded != ["cache_hit"]:
-        what = "is not called by LiteLLM" if not came else f"recorded {recorded or 'nothing'} of one cache hit"
-        mend = 'pip install --force-reinstall "litellm[mcp]>=1.98,<2,!=1.107.0" litellm-maas'
-        return red("callback", f"the cost callback {what}", mend)
+        recorded = [(event.status, event.basis) for event in ledger.events()]
+    if recorded != [("ok", "official")]:
+        return red("callback", f"the cost callback recorded {recorded or 'nothing'} of one priced call", mend)
     return green("callback", "fires, and what it records is in the ledger (self-test)")
 
 
@@ -73,7 +74,3 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         checks = [provider(), callback(Path(folder))]
     sys.stdout.write("\n" + json.dumps([check.as_dict() for check in checks]) + "\n")
-
-
-if __name__ == "__main__":
-    main()
