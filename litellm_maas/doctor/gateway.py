@@ -59,11 +59,10 @@ def look(endpoint: Endpoint, key: SecretStr | None, timeout: float) -> Way:
     if (proxy := _proxy(endpoint, host)) is not None:
         way.checks += [green("dns", f"left to the proxy {proxy}"), green("tls", f"through the proxy {proxy}")]
     else:
-        for check in (lambda: _dns(host, port, timeout), lambda: _tls(parts.scheme, host, port, timeout)):
-            way.checks.append(check())
-            if way.checks[-1].colour == "red":
-                break
-    if not way.checks or way.checks[-1].colour != "red":
+        way.checks.append(_dns(host, port, timeout))
+        if way.checks[-1].colour != "red":
+            way.checks.append(_tls(parts.scheme, host, port, timeout))
+    if way.checks[-1].colour != "red":
         _ask(way, endpoint, key, timeout)
     broken = next((check.name for check in way.checks if check.colour == "red"), "the base url")
     found = {check.name for check in way.checks}

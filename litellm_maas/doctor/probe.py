@@ -124,15 +124,15 @@ class Prober:
         """
         found = Probe(model)
         for number, (operation, kind, body) in enumerate(self._requests(model)):
+            reply: Mapping[str, Any] = {}
+            refused: str | None = None
             try:
                 reply = self._call(found, operation, kind, body)
             except GatewayError as error:
                 if number == 0:
                     found.failure = error.failure
                     break
-                reply, refused = {}, f"no: {error.failure.status or error.failure.reason}"
-            else:
-                refused = None
+                refused = f"no: {error.failure.status or error.failure.reason}"
             if "tools" in body:
                 found.tools = refused or ("yes" if _message(reply).get("tool_calls") else "offered, not called")
             elif "response_format" in body:
