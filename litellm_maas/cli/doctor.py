@@ -13,7 +13,7 @@ from rich.text import Text
 
 from litellm_maas.cli import tables
 from litellm_maas.doctor import programs, versions
-from litellm_maas.doctor.check import Check, Colour
+from litellm_maas.doctor.check import Check, Colour, not_checked
 
 _MARKS: dict[Colour, tuple[str, str]] = {"green": ("✓", "ok"), "yellow": ("!", "look"), "red": ("✗", "RED")}
 
@@ -54,8 +54,8 @@ def command(
     checks = [python, litellm, *checks]
     if self_test is not None:
         checks += programs.self_test(self_test)
-    if config is not None and config_file is not None:
-        checks += programs.config(config, config_file)
+    if config_file is not None:
+        checks += [not_checked("config", "litellm")] if config is None else programs.config(config, config_file)
     to = tables.console(stderr=as_json and probe)
     if not as_json or probe:
         _show(to, checks)

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from litellm_maas.cli import price_book
 from litellm_maas.doctor import gateway, ledgers, models, variables
-from litellm_maas.doctor.check import Check, from_error, not_checked
-from litellm_maas.errors import MaasError, SettingsError
+from litellm_maas.doctor.check import Check, not_checked
+from litellm_maas.errors import MaasError
 from litellm_maas.pricing.book import PriceBook
 from litellm_maas.spend import opening
 from litellm_maas.spend.last_attempts import callable_models
@@ -48,30 +48,23 @@ class Access:
 
 def surroundings(asked: Asked) -> tuple[list[Check], Access]:
     """Everything but LiteLLM: variables, the gateway, models, files, the ledger, pacing; and what calls need."""
-    base_url, endpoint = variables.base_url()
-    key = _key()
+    (base_url, endpoint), key_check = variables.base_url(), variables.key()
+    # A key of a wrong shape would only be refused.
+    key = resolve_key(None) if key_check.colour != "red" else None
     with ThreadPoolExecutor(1) as pool:
         way = None if endpoint is None else pool.submit(gateway.look, endpoint, key, asked.timeout)
         rest = [variables.others(), *variables.files(), *ledgers.ledger(), ledgers.pacing(endpoint)]
         attempts = _attempts()
-        used, mistake = _used(asked.config, attempts)
-    checks = [variables.key(), base_url]
+        used = _used(asked.config, attempts)
+    checks = [key_check, base_url]
     listed = None
     if way is None:
         checks += [not_checked(name, "base url") for name in ("dns", "tls", "gateway", "key accepted", "clock")]
     else:
         checks += way.result().checks
         listed = way.result().listed
-    checks += mistake
     checks += models.check(listed, used, attempts, _book())
     return [*checks, *rest], Access(endpoint, key, tuple(used) or _TRIO)
-
-
-def _key() -> SecretStr | None:
-    try:
-        return resolve_key(None)
-    except SettingsError:
-        return None
 
 
 def _book() -> PriceBook | None:
@@ -89,11 +82,11 @@ def _attempts() -> Mapping[str, str]:
         return {}  # the ledger has a line of its own
 
 
-def _used(config: Path | None, attempts: Mapping[str, str]) -> tuple[Mapping[str, bool], list[Check]]:
+def _used(config: Path | None, attempts: Mapping[str, str]) -> Mapping[str, bool]:
     """The models in use: those of a config, or those that the ledger has seen lately."""
     if config is None:
-        return dict.fromkeys(attempts, True), []
+        return dict.fromkeys(attempts, True)
     try:
-        return models.configured(config), []
-    except MaasError as error:
-        return {}, [from_error("config", error)]
+        return models.configured(config)
+    except MaasError:
+        return {}  # the config has lines of its own

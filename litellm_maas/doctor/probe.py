@@ -133,6 +133,7 @@ class Prober:
                     found.failure = error.failure
                     break
                 refused = f"no: {error.failure.status or error.failure.reason}"
+                once = once or error.failure.kind == "rate_limit"
             if "tools" in body:
                 found.tools = refused or ("yes" if _message(reply).get("tool_calls") else "offered, not called")
             elif "response_format" in body:

@@ -69,11 +69,11 @@ def base_url() -> tuple[Check, Endpoint | None]:
     if path.endswith("/v1/v1"):
         what = "MAAS_API_BASE has /v1 twice; maas/ calls do without, other programs get replies they cannot parse"
         return red("base url", what, right), endpoint
-    if not urlsplit(endpoint.base_url).path.endswith(path) or not path:
+    if path.startswith(f"{urlsplit(endpoint.base_url).path}/"):
+        return red("base url", f"MAAS_API_BASE is more than a base URL: {path}", right), endpoint
+    if path != urlsplit(endpoint.base_url).path:
         what = "MAAS_API_BASE does not end in /v1; maas/ calls add it, other programs get 404"
         return red("base url", what, right), endpoint
-    if written.rstrip("/") != endpoint.base_url:
-        return red("base url", f"MAAS_API_BASE is more than a base URL: {path}", right), endpoint
     if (other := _base_of_others(endpoint)) is not None:
         return other, endpoint
     kind = {"payg": "pay-as-you-go", "plan": "Token Plan", "other": "no host of the vendor's"}[endpoint.host_kind]
