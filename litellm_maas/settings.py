@@ -15,6 +15,7 @@ import platformdirs
 from pydantic import SecretStr
 
 from litellm_maas.errors import SettingsError
+from litellm_maas.pricing import amounts
 
 PAYG_BASE_URL = "https://maas-llm-aiplatform-hcm.api.vngcloud.vn/v1"
 """The pay-as-you-go host, OpenAI protocol (vendor documentation, read 2026-10)."""
@@ -22,6 +23,23 @@ PAYG_BASE_URL = "https://maas-llm-aiplatform-hcm.api.vngcloud.vn/v1"
 PLAN_BASE_URL = "https://tokenplan.api.greennode.ai/v1"
 """The Token Plan host: bare model codes, no credits per call (vendor documentation, read 2026-10)."""
 
+VARIABLES = (
+    "MAAS_API_BASE",
+    "MAAS_API_KEY",
+    "MAAS_BUDGETS",
+    "MAAS_CREDITS_WARN_BELOW",
+    "MAAS_CREDITS_WARN_HOURS",
+    "MAAS_LEDGER",
+    "MAAS_LEDGER_SYNC",
+    "MAAS_PACING_WAIT",
+    "MAAS_PRICES",
+    "MAAS_REDIS_URL",
+    "MAAS_RPM",
+    "MAAS_TRACK_SPEND",
+    "MAAS_VND_PER_USD",
+    "MAAS_WEBHOOK",
+)
+"""All that are read."""
 
 Synchronous = Literal["normal", "full"]
 HostKind = Literal["payg", "plan", "other"]
@@ -88,6 +106,31 @@ def budgets() -> str | None:
 def webhook() -> str | None:
     """`MAAS_WEBHOOK`: where warnings about budgets and credits are posted, as JSON."""
     return _value("MAAS_WEBHOOK")
+
+
+def credits_warn_hours() -> float:
+    """`MAAS_CREDITS_WARN_HOURS`: so many hours before credits may be gone a warning is given; 6, 0 for none.
+
+    Raises:
+        SettingsError: It is no number.
+    """
+    value = _value("MAAS_CREDITS_WARN_HOURS")
+    if value is None or value == "0":
+        return 6.0 if value is None else 0.0
+    return float(_number("MAAS_CREDITS_WARN_HOURS", value, "hours, such as 6"))
+
+
+def credits_warn_below() -> int | None:
+    """`MAAS_CREDITS_WARN_BELOW`: the balance, in micro-credits, below which a warning is given; none by default.
+
+    Raises:
+        SettingsError: It is no amount.
+    """
+    value = _value("MAAS_CREDITS_WARN_BELOW")
+    try:
+        return None if value is None else amounts.parsed(value)
+    except SettingsError as error:
+        raise SettingsError(f"MAAS_CREDITS_WARN_BELOW: {error}") from None
 
 
 def track_spend() -> bool:

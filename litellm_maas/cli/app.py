@@ -14,7 +14,9 @@ from litellm_maas.version import __version__
 _COMMANDS = {
     "budget": "Set limits on what may be spent, and see how they stand.",
     "config": "Show, check or start a config for LiteLLM's router or proxy.",
+    "credits": "Show how many credits are left, and when they are used up.",
     "demo": "Show a stream, a tool call, a fallback and the bill; offline, no key needed.",
+    "doctor": "Say what is wrong with this set-up, and how to mend it.",
     "models": "List the models that the key can see, with their prices.",
     "prices": "Show the price lists, and what a call would cost.",
     "sandbox": "Run an offline MaaS on this machine.",

@@ -10,9 +10,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from litellm_maas.cli import options, price_book, tables
 from litellm_maas.errors import MaasError
 from litellm_maas.models import catalogue
-from litellm_maas.pricing import book
+from litellm_maas.pricing.book import PriceBook
+from litellm_maas.spend import opening
+from litellm_maas.spend.last_attempts import callable_models
+from litellm_maas.spend.ledger import LedgerError
+from litellm_maas.spend.place import place
 from litellm_maas.wire import gateway
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
 from litellm_maas.wire.failures import GatewayError
@@ -21,31 +26,69 @@ from litellm_maas.wire.requests import Timeouts, WireRequest
 
 @click.command(name="models")
 @click.option("--offline", is_flag=True, help="List the shipped catalogue instead of asking the gateway.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(*, offline: bool, as_json: bool) -> None:
-    """List the models that the key can see, with their prices.
+@click.option("--probe", is_flag=True, help="Make one small call to each, to see whether it answers.")
+@click.option("--yes", is_flag=True, help="Probe without asking what it may cost.")
+@options.where
+@options.as_json
+def command(*, offline: bool, probe: bool, yes: bool, ledger: str | None, as_json: bool) -> None:
+    """List the models that the key can see, with their prices, and whether they can be called.
 
     Prices are credits (1 credit = 1 VND) per 1,000,000 tokens. The gateway lists models that then answer 404 or 403:
-    being listed does not mean being callable.
+    being listed does not mean being callable. That is known of models that were called within 30 days, by what their
+    last calls came to in the ledger; `litellm-maas doctor --probe MODEL` shows more of one model.
     """
-    rows = [_row(model_id) for model_id in (catalogue().ids() if offline else _listed())]
+    if offline and probe:
+        raise click.UsageError("--offline asks nobody, so it cannot --probe")
+    ids = list(catalogue().ids()) if offline else _listed()
+    known = _attempts(ledger)
+    if probe:
+        from litellm_maas.cli import probing  # noqa: PLC0415 - only where it is asked for
+
+        for each in probing.probe(resolve_endpoint(None), resolve_key(None), ids, yes=yes, once=True):
+            answer = each.failure and (each.failure.status or each.failure.reason)
+            known[each.model] = "yes" if each.failure is None else f"no: {answer}"
+    book = price_book.in_force()
+    rows = [_row(model_id, book, known.get(model_id, "unknown")) for model_id in ids]
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
-        return
+        tables.print_json(rows)
+    else:
+        _show(tables.console(), rows)
+
+
+def _show(to: Console, rows: list[dict[str, Any]]) -> None:
+    wide = to.width > tables.NARROW
     table = Table(box=None, header_style="bold", collapse_padding=True, pad_edge=False)
     table.add_column("model", no_wrap=True)
     table.add_column("takes", no_wrap=True)
     for heading in ("context", "input", "cached", "output"):
         table.add_column(heading, justify="right")
+    for heading in ("basis", "callable") if wide else ():
+        table.add_column(heading, no_wrap=True)
     for row in rows:
         table.add_row(
             row["id"],
-            "+".join(row["input_modalities"]) if row["mode"] == "chat" else row["mode"],
+            "+".join(row["input_modalities"]) if row["type"] == "chat" else row["type"],
             _shown(row["max_input_tokens"]),
             *(_shown(row["price"][kind] if row["price"] else None) for kind in ("input", "cached", "output")),
+            *((row["price_basis"], row["callable"]) if wide else ()),
         )
-    Console().print(table)
-    click.echo("Prices: VND per 1,000,000 tokens; - where none is published.")
+    to.print(table)
+    to.print("Prices: VND per 1,000,000 tokens; - where none is known.")
+    if not wide:
+        refused = [f"{row['id']} ({row['callable']})" for row in rows if row["callable"] not in ("yes", "unknown")]
+        own = [row["id"] for row in rows if row["price_basis"] in ("custom", "estimate")]
+        for text, ids in (("Not callable at the last attempt", refused), ("Priced by your own file", own)):
+            if ids:
+                to.print(f"{text}: {', '.join(ids)}.")
+
+
+def _attempts(ledger: str | None) -> dict[str, str]:
+    try:
+        with opening.opened(place(ledger)) as found:
+            return {} if found is None else callable_models(found, dt.datetime.now(dt.timezone.utc))
+    except LedgerError as error:
+        click.echo(f"Which models can be called is not known: {error}", err=True)
+        return {}
 
 
 def _listed() -> list[str]:
@@ -62,9 +105,9 @@ def _listed() -> list[str]:
         raise MaasError(f"{request.url} answered something else than a list of models; check MAAS_API_BASE") from None
 
 
-def _row(model_id: str) -> dict[str, Any]:
+def _row(model_id: str, book: PriceBook, callable_: str) -> dict[str, Any]:
     model = catalogue().model(model_id)
-    found = book.official().price(model_id, dt.datetime.now(dt.timezone.utc))
+    found = book.price(model_id, dt.datetime.now(dt.timezone.utc))
     price = None
     if found is not None:
         entry = found.entry
@@ -74,12 +117,13 @@ def _row(model_id: str) -> dict[str, Any]:
         }
     return {
         "id": model_id,
-        "mode": model.mode,
+        "type": model.mode,
         "input_modalities": list(model.input),
         "max_input_tokens": model.max_input_tokens if model.size_known else None,
         "in_catalogue": model.known,
         "price": price,
         "price_basis": "unpriced" if found is None else found.basis,
+        "callable": callable_,
     }
 
 

@@ -205,7 +205,7 @@ class Sandbox:
         request = protocol.chat_request(body)
         refusals.check_chat(request, model)
         found = answer(request, model, self._script.popleft() if self._script else None, self._cache)
-        now = dt.datetime.now(dt.timezone.utc)
+        now = dt.datetime.fromtimestamp(self.account.clock(), dt.timezone.utc)
         served = Served(f"chatcmpl-{uuid.uuid4().hex}", int(now.timestamp()), model.id, found, body)
         if not body.get("stream"):
             self._charge(key, served, now, found.output_tokens)
@@ -253,7 +253,7 @@ class Sandbox:
         given = body.get("input")
         texts = [str(text) for text in given] if isinstance(given, list) else [str(given or "")]
         read = sum(map(tokens.count, texts))
-        now = dt.datetime.now(dt.timezone.utc)
+        now = dt.datetime.fromtimestamp(self.account.clock(), dt.timezone.utc)
         dimensions = body.get("dimensions") or _EMBEDDING_DIMENSIONS
         served = Served(f"embd-{uuid.uuid4().hex}", 0, model.id, Answer((), read, 0), body)
         self._charge(key, served, now, 0)
@@ -266,7 +266,7 @@ class Sandbox:
 
     def _images(self, key: str, body: Mapping[str, Any], model: Model) -> web.Response:
         number = body.get("n") or 1
-        now = dt.datetime.now(dt.timezone.utc)
+        now = dt.datetime.fromtimestamp(self.account.clock(), dt.timezone.utc)
         served = Served(f"img-{uuid.uuid4().hex}", int(now.timestamp()), model.id, Answer((), 0, 0), body)
         self._charge(key, served, now, 0, images=number)
         return web.json_response({"created": served.created, "data": [{"b64_json": _PIXEL}] * number})

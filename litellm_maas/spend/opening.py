@@ -64,6 +64,11 @@ def replay(where: Path | Database) -> Waiting:
     return Waiting(waiting, problem)
 
 
+def waiting_files(where: Path | Database) -> list[Path]:
+    """The files that wait beside a ledger."""
+    return list(Recorder(where.spool if isinstance(where, Database) else where).waiting())
+
+
 def _not_sent(database: Database) -> int:
     try:
         with SqliteLedger(database.spool, read_only=True) as spool:

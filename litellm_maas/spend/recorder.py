@@ -34,6 +34,8 @@ _PAUSE = 0.000_5
 """Seconds between two events that are replayed, in which new ones get their turn."""
 _CHECKPOINT_EVERY = 2000
 """Events after which what SQLite has logged is moved into the ledger, in the recorder's own thread."""
+_WATCH_EVERY = 300.0
+"""Seconds between two looks at whether credits run out."""
 _LARGEST_BACKLOG = 100_000
 """Events kept in memory when not even a file can be written."""
 
@@ -47,6 +49,8 @@ class Recorder:
         path: The ledger's file.
         synchronous: See `SqliteLedger`.
         recorded: Called after each event that is in the ledger.
+        watch: Called in the recorder's own thread after the first event, and after that every five minutes while
+            there are new ones.
 
     Attributes:
         set_aside: Events that could not be written to the ledger at once and were set aside.
@@ -54,10 +58,15 @@ class Recorder:
     """
 
     def __init__(
-        self, path: Path, synchronous: Synchronous = "normal", recorded: Callable[[], None] | None = None
+        self,
+        path: Path,
+        synchronous: Synchronous = "normal",
+        recorded: Callable[[], None] | None = None,
+        watch: Callable[[], None] | None = None,
     ) -> None:
         self.path = path.absolute()
         self._recorded = recorded
+        self._watch = watch
         self.set_aside = 0
         self.lost = 0
         self._synchronous: Synchronous = synchronous
@@ -70,6 +79,7 @@ class Recorder:
         self._backlog: deque[Event] = deque()
         self._may_wait = True  # an earlier process may have left events beside the ledger
         self._since_checkpoint = 0
+        self._watched_at: float | None = None
         # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of anything.
         self._opening = threading.RLock()
         self._lock = threading.RLock()
@@ -207,6 +217,11 @@ class Recorder:
         if self._since_checkpoint >= _CHECKPOINT_EVERY:
             self._since_checkpoint = 0
             self._in_background(self._try_to, ledger.checkpoint)
+        if self._watch is not None:
+            now = time.monotonic()
+            if self._watched_at is None or now - self._watched_at > _WATCH_EVERY:
+                self._watched_at = now
+                self._in_background(self._watch)
 
     def _opened(self, *, again: bool = False) -> SqliteLedger:
         """The ledger; `again` tries to open it also where that has failed a moment ago."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import os
 import threading
@@ -13,6 +14,7 @@ from litellm_maas import settings
 from litellm_maas.errors import DataFileError, SettingsError
 from litellm_maas.pricing import book
 from litellm_maas.pricing.book import DollarPrice, PriceBook
+from litellm_maas.spend import credit_watch
 from litellm_maas.spend.forward import Forwarder
 from litellm_maas.spend.meter import Cost
 from litellm_maas.spend.place import default_ledger, place
@@ -72,11 +74,12 @@ class Tracking:
         except SettingsError as error:
             where = default_ledger()
             logger.warning("%s. Spend is recorded in %s until then.", error, where)
+        watch = functools.partial(credit_watch.warn, where)
         if isinstance(where, Path):
-            return Recorder(where, _synchronous())
+            return Recorder(where, _synchronous(), watch=watch)
         forwarder = Forwarder(where)
         self._forwarders.append(forwarder)
-        return Recorder(where.spool, _synchronous(), forwarder.notice)
+        return Recorder(where.spool, _synchronous(), forwarder.notice, watch)
 
     def book(self) -> PriceBook | None:
         """The prices in force; None while the user's own file has a mistake, because then nobody knows them."""

@@ -76,7 +76,7 @@ class Paced:
 
     def _waits(self, pacing: Pacing) -> Generator[float, None, None]:
         """Seconds to wait, one after the other, until the request may be sent."""
-        for turns in _shared_turns(pacing):
+        for turns in shared_turns(pacing):
             with _saying_what_fails():
                 yield from self._waits_for(turns, pacing)
                 return
@@ -107,7 +107,7 @@ class Paced:
         if failure.kind != "rate_limit" or failure.status is None or failure.retry_after is None:
             return
         name = self._model if "model" in failure.reason.lower() else self._account
-        for turns in _shared_turns(pacing):
+        for turns in shared_turns(pacing):
             with _saying_what_fails():
                 turns.hold(name, failure.retry_after)
                 return
@@ -131,7 +131,7 @@ class _Steps:
             self._steps.close()
 
 
-def _shared_turns(pacing: Pacing) -> Iterator[Turns]:
+def shared_turns(pacing: Pacing) -> Iterator[Turns]:
     """Where turns are shared: in Redis, if that is set, and otherwise or when it is away in a file."""
     if pacing.redis is not None:
         with _saying_what_fails():

@@ -1,0 +1,88 @@
+"""`litellm-maas doctor`: what is wrong with a set-up, and the exact mend."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from litellm_maas.cli import tables
+from litellm_maas.doctor import programs, versions
+from litellm_maas.doctor.check import Check, Colour, not_checked
+
+_MARKS: dict[Colour, tuple[str, str]] = {"green": ("✓", "ok"), "yellow": ("!", "look"), "red": ("✗", "RED")}
+
+
+@click.command(name="doctor")
+@click.argument("models", nargs=-1)
+@click.option("--probe", is_flag=True, help="Make the smallest real calls to MODELS; default: those in use.")
+@click.option("--yes", is_flag=True, help="Probe without asking what it may cost.")
+@click.option("--config", "config_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A router's or a proxy's config to check too.")  # fmt: skip  # noqa: E501
+@click.option("--quick", is_flag=True, help="Without the self-test, which loads LiteLLM for seconds.")
+@click.option("--timeout", default=10.0, show_default=True, help="Seconds for each step on the way to the gateway.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    *,
+    models: tuple[str, ...],
+    probe: bool,
+    yes: bool,
+    config_file: Path | None,
+    quick: bool,
+    timeout: float,
+    as_json: bool,
+) -> None:
+    """Check this set-up: one line per check, and for each that is red the exact mend.
+
+    Nothing is called that costs credits, unless you ask to --probe: that makes three small calls to each model, shows
+    what they may cost, asks, and records what they did. The key is sent to the base URL and nowhere else. Events that
+    wait beside the ledger are recorded. Exits with 1 if anything is red.
+    """
+    if models and not probe:
+        raise click.UsageError("models are named for --probe")
+    python, litellm = versions.python(), versions.litellm()
+    # Started before anything else: it takes the longest.
+    self_test = programs.start_self_test() if not quick and litellm.colour == "green" else None
+    config = programs.start_config_check(config_file) if config_file and litellm.colour == "green" else None
+    from litellm_maas.doctor import examine  # noqa: PLC0415 - while the programs load LiteLLM
+
+    checks, access = examine.surroundings(examine.Asked(config_file, timeout))
+    checks = [python, litellm, *checks]
+    if self_test is not None:
+        checks += programs.self_test(self_test)
+    if config_file is not None:
+        checks += [not_checked("config", "litellm")] if config is None else programs.config(config, config_file)
+    to = tables.console(stderr=as_json and probe)
+    if not as_json or probe:
+        _show(to, checks)
+    probes: list[Any] = []
+    if probe:
+        from litellm_maas.cli import probing  # noqa: PLC0415 - only where it is asked for
+
+        names = [name.removeprefix("maas/") for name in models] or access.models
+        found = probing.probe(access.endpoint, access.key, names, yes=yes)
+        probes = [each.as_dict() for each in found]
+        probed = [each.check() for each in found]
+        checks += probed
+        if not as_json:
+            _show(to, probed)
+    if as_json:
+        tables.print_json({"checks": [check.as_dict() for check in checks], "probes": probes})
+    if any(check.colour == "red" for check in checks):
+        sys.exit(1)
+
+
+def _show(to: Console, checks: Sequence[Check]) -> None:
+    marks = {colour: mark if tables.can_show(mark) else word for colour, (mark, word) in _MARKS.items()}
+    width = max((len(check.name) for check in checks), default=0)
+    for check in checks:
+        line = Text.assemble(
+            (marks[check.colour], check.colour), f" {check.name:{width}}  ", tables.printable(check.what)
+        )
+        to.print(line, soft_wrap=True)
+        if check.mend is not None:
+            to.print(Text(f"    {tables.printable(check.mend)}", style="cyan"), soft_wrap=True)

@@ -1,0 +1,92 @@
+"""All checks, with those that wait for somebody else made side by side."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from litellm_maas.cli import price_book
+from litellm_maas.doctor import gateway, ledgers, models, variables
+from litellm_maas.doctor.check import Check, not_checked
+from litellm_maas.errors import MaasError
+from litellm_maas.pricing.book import PriceBook
+from litellm_maas.spend import opening
+from litellm_maas.spend.last_attempts import callable_models
+from litellm_maas.spend.place import place
+from litellm_maas.wire.endpoints import Endpoint, resolve_key
+
+_TRIO = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")
+"""What the shipped configs call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be examined.
+
+    Attributes:
+        config: A config whose models are looked at too.
+        timeout: Seconds for each step on the way to the gateway.
+    """
+
+    config: Path | None
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a call needs, as far as it is there."""
+
+    endpoint: Endpoint | None
+    key: SecretStr | None
+    models: tuple[str, ...] = ()
+
+
+def surroundings(asked: Asked) -> tuple[list[Check], Access]:
+    """Everything but LiteLLM: variables, the gateway, models, files, the ledger, pacing; and what calls need."""
+    (base_url, endpoint), key_check = variables.base_url(), variables.key()
+    # A key of a wrong shape would only be refused.
+    key = resolve_key(None) if key_check.colour != "red" else None
+    with ThreadPoolExecutor(1) as pool:
+        way = None if endpoint is None else pool.submit(gateway.look, endpoint, key, asked.timeout)
+        rest = [variables.others(), *variables.files(), *ledgers.ledger(), ledgers.pacing(endpoint)]
+        attempts = _attempts()
+        used = _used(asked.config, attempts)
+    checks = [key_check, base_url]
+    listed = None
+    if way is None:
+        checks += [not_checked(name, "base url") for name in ("dns", "tls", "gateway", "key accepted", "clock")]
+    else:
+        checks += way.result().checks
+        listed = way.result().listed
+    checks += models.check(listed, used, attempts, _book())
+    return [*checks, *rest], Access(endpoint, key, tuple(used) or _TRIO)
+
+
+def _book() -> PriceBook | None:
+    try:
+        return price_book.in_force()
+    except MaasError:
+        return None
+
+
+def _attempts() -> Mapping[str, str]:
+    try:
+        with opening.opened(place()) as ledger:
+            return {} if ledger is None else callable_models(ledger, dt.datetime.now(dt.timezone.utc))
+    except MaasError:
+        return {}  # the ledger has a line of its own
+
+
+def _used(config: Path | None, attempts: Mapping[str, str]) -> Mapping[str, bool]:
+    """The models in use: those of a config, or those that the ledger has seen lately."""
+    if config is None:
+        return dict.fromkeys(attempts, True)
+    try:
+        return models.configured(config)
+    except MaasError:
+        return {}  # the config has lines of its own

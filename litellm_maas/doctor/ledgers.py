@@ -1,0 +1,133 @@
+"""The ledger, what waits beside it, and the shared list of turns."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from litellm_maas import settings
+from litellm_maas.doctor.check import Check, from_error, green, red, yellow
+from litellm_maas.errors import SettingsError
+from litellm_maas.spend import console, opening
+from litellm_maas.spend.ledger import LedgerBusyError, LedgerError
+from litellm_maas.spend.place import Database, place
+from litellm_maas.spend.postgres import PostgresLedger
+from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.wire.endpoints import Endpoint
+from litellm_maas.wire.pacing import shared_turns
+from litellm_maas.wire.turns import PacingError
+
+_LARGE = 256 * 1024 * 1024
+"""Bytes from which on reading all of a ledger takes too long for a person who waits."""
+
+
+def ledger() -> Iterator[Check]:
+    """Whether spend can be recorded, and what waits to be."""
+    try:
+        where = place()
+    except SettingsError as error:
+        yield from_error("ledger", error)
+        return
+    checks = (
+        [_database(where), _file(where.spool, "spool")] if isinstance(where, Database) else [_file(where, "ledger")]
+    )
+    yield from checks
+    if all(check.colour != "red" for check in checks):
+        yield _waiting(where)
+
+
+def _database(database: Database) -> Check:
+    try:
+        with PostgresLedger(database) as found:
+            number = found.last_number()
+    except LedgerError as error:
+        return from_error("ledger", error)
+    return green("ledger", f"{database}, {number:,} events")
+
+
+def _file(path: Path, name: str) -> Check:
+    try:
+        if not path.exists() or not path.stat().st_size:
+            return _to_be_made(path, name)
+        with SqliteLedger(path) as found:
+            _try_to_write(found)
+            size, number = path.stat().st_size, found.last_number()
+            damage = found.damage() if size < _LARGE else []
+        mode = path.stat().st_mode & 0o777
+    except LedgerError as error:
+        return from_error(name, error)
+    except OSError as error:
+        return red(name, f"{path}: {error.strerror}", "set MAAS_LEDGER to a file in a folder that you may write to")
+    if damage:
+        return red(name, f"{path} is damaged: {damage[0]}", f"mv {path} {path}.damaged; a new one is made by itself")
+    what = f"{path}, {number:,} events, {size / 1024 / 1024:,.1f} MiB, mode {mode:o}"
+    if mode & 0o077 and os.name == "posix":
+        return yellow(name, f"{what}: others can read who spent what", f"chmod 600 {path}")
+    if size >= _LARGE:
+        what += "; too large to be read here for damage: litellm-maas spend verify"
+    return green(name, what)
+
+
+def _to_be_made(path: Path, name: str) -> Check:
+    """Whether the ledger can be made when there is something to record. Makes nothing."""
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return red(
+            name,
+            f"{path} cannot be made: {folder} is no folder that you may write to",
+            f"export MAAS_LEDGER={Path.home() / 'maas-ledger.db'}",
+        )
+    return green(name, f"{path} is made with the first call that is recorded")
+
+
+def _try_to_write(found: SqliteLedger) -> None:
+    """Begin to write, and leave it.
+
+    Raises:
+        LedgerError: It cannot be written, or another program writes for longer than it should.
+    """
+    try:
+        console.write(found, "DELETE FROM notices WHERE about = ?", ("",))
+    except LedgerBusyError:
+        raise LedgerError(
+            f"{found.path} is locked by another program for seconds; end that program: fuser -v {found.path}"
+        ) from None
+
+
+def _waiting(where: Path | Database) -> Check:
+    waiting = opening.replay(where)
+    if not waiting.events and waiting.problem is None:
+        return green("waiting", "no event waits beside the ledger")
+    beside = where.spool if isinstance(where, Database) else where
+    if waiting.problem is not None:
+        return red(
+            "waiting", f"{waiting.events} events wait beside the ledger: {waiting.problem}", "litellm-maas spend"
+        )
+    files = ", ".join(str(each) for each in opening.waiting_files(where)) or f"{beside}.waiting"
+    return red("waiting", f"{waiting.events} files beside the ledger hold no event: {files}", f"rm {files}")
+
+
+def pacing(endpoint: Endpoint | None) -> Check:
+    """Whether requests are paced, and whether they are held just now."""
+    try:
+        pacing = settings.pacing()
+    except SettingsError as error:
+        return from_error("pacing", error)
+    if pacing is None:
+        return green("pacing", "off; the account's default limit is 10 requests a minute (MAAS_RPM=10 keeps it)")
+    name = urlsplit(endpoint.base_url).netloc if endpoint is not None else ""
+    turns = next(shared_turns(pacing))
+    try:
+        held = turns.held(name)
+    except (PacingError, sqlite3.Error) as error:
+        where = "check MAAS_REDIS_URL and that Redis runs" if pacing.redis else f"rm {settings.data_folder()}/pacing.db"
+        return red("pacing", f"the list of turns cannot be used: {error}", where)
+    if held > 0:
+        return yellow("pacing", f"held for {held:.0f} s: the gateway asked for that", f"wait {held:.0f} s")
+    where = "Redis" if pacing.redis else "this machine"
+    return green("pacing", f"{pacing.requests} requests in {pacing.seconds:g} s, shared by {where}")

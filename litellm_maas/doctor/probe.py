@@ -1,0 +1,246 @@
+"""Probing a model: the smallest real calls that show what it does. They cost credits, and are recorded."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import SecretStr
+
+from litellm_maas.doctor.check import Check, green, red, yellow
+from litellm_maas.models import catalogue
+from litellm_maas.pricing.book import PriceBook
+from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.usage import Usage
+from litellm_maas.spend.event import Kind
+from litellm_maas.spend.identity import Identity
+from litellm_maas.spend.meter import Attempt
+from litellm_maas.spend.recorder import Recorder
+from litellm_maas.spend.worst_case import worst_case
+from litellm_maas.wire import gateway
+from litellm_maas.wire.endpoints import Endpoint
+from litellm_maas.wire.events import EventDecoder
+from litellm_maas.wire.failures import Failure, GatewayError
+from litellm_maas.wire.pacing import Paced
+from litellm_maas.wire.requests import Timeouts, WireRequest
+
+TAG = "doctor"
+"""The tag of what is recorded."""
+
+_TOOL = {
+    "type": "function",
+    "function": {"name": "now", "description": "The time.", "parameters": {"type": "object", "properties": {}}},
+}
+_CHAT = "/chat/completions"
+_SHORT, _LONG = 16, 64
+"""Tokens that an answer may have."""
+
+
+@dataclass(slots=True)
+class Probe:
+    """What probing a model showed.
+
+    Attributes:
+        calls: How many calls were made.
+        latency: Seconds of the first call, from the request to the end of its reply.
+        first_token: Seconds from the request to the first piece of the answer.
+        usage_fields: What the gateway's usage report holds.
+        stream_usage: Whether a stream carries usage.
+        tools: ``yes``, or what happened instead.
+        json_mode: The same.
+        micro_credits: What the calls cost; None if a call has no price.
+        failure: Why the first call failed.
+    """
+
+    model: str
+    calls: int = 0
+    latency: float | None = None
+    first_token: float | None = None
+    usage_fields: tuple[str, ...] = ()
+    stream_usage: bool | None = None
+    tools: str | None = None
+    json_mode: str | None = None
+    micro_credits: int | None = 0
+    failure: Failure | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was shown, as plain JSON values."""
+        plain = {name: getattr(self, name) for name in self.__slots__ if name != "failure"}
+        problem = None if self.failure is None else {"status": self.failure.status, "reason": self.failure.reason}
+        return plain | {"usage_fields": list(self.usage_fields), "failure": problem}
+
+    def check(self) -> Check:
+        """What was shown, in one line."""
+        name = f"probe {self.model}"
+        if self.failure is not None:
+            status = "" if self.failure.status is None else f"{self.failure.status}: "
+            return red(name, f"{status}{self.failure.reason}", self.failure.hint.rstrip("."))
+        told = [f"{(self.latency or 0) * 1000:.0f} ms"]
+        told += [f"first token {self.first_token * 1000:.0f} ms"] if self.first_token is not None else []
+        told += [f"usage {'+'.join(self.usage_fields) or 'missing'}"]
+        if self.stream_usage is not None:
+            told += [f"streams carry usage: {'yes' if self.stream_usage else 'no'}"]
+        told += [f"tools: {self.tools}"] if self.tools else []
+        told += [f"JSON mode: {self.json_mode}"] if self.json_mode else []
+        told += [f"{self.calls} calls cost {shown(self.micro_credits)}"]
+        if self.stream_usage is False or not self.usage_fields:
+            return yellow(name, ", ".join(told), "expect estimates: the gateway does not say what its calls use")
+        return green(name, ", ".join(told))
+
+
+@dataclass(slots=True)
+class Prober:
+    """Makes probes.
+
+    Args:
+        book: The prices in force.
+        recorder: Where what the calls cost is recorded.
+        timeout: Seconds to wait for a reply.
+    """
+
+    endpoint: Endpoint
+    key: SecretStr
+    book: PriceBook
+    recorder: Recorder
+    timeout: float = 60.0
+    _session: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def worst_case(self, model: str, *, once: bool = False) -> int | None:
+        """The most that probing a model can cost, in micro-credits; None where it has no price."""
+        requests = list(self._requests(model))[: 1 if once else None]
+        costs = [worst_case(model, kind, body, self.endpoint.host_kind, self.book) for _, kind, body in requests]
+        return None if None in costs else sum(cost or 0 for cost in costs)
+
+    def probe(self, model: str, *, once: bool = False) -> Probe:
+        """Probe a model.
+
+        Args:
+            model: Its id.
+            once: Only whether it answers: one call.
+        """
+        found = Probe(model)
+        for number, (operation, kind, body) in enumerate(self._requests(model)):
+            reply: Mapping[str, Any] = {}
+            refused: str | None = None
+            try:
+                reply = self._call(found, operation, kind, body)
+            except GatewayError as error:
+                if number == 0:
+                    found.failure = error.failure
+                    break
+                refused = f"no: {error.failure.status or error.failure.reason}"
+                once = once or error.failure.kind == "rate_limit"
+            if "tools" in body:
+                found.tools = refused or ("yes" if _message(reply).get("tool_calls") else "offered, not called")
+            elif "response_format" in body:
+                found.json_mode = refused or ("yes" if _is_json(_message(reply).get("content")) else "no JSON came")
+            if once:
+                break
+        return found
+
+    def _requests(self, model: str) -> Iterator[tuple[str, Kind, dict[str, Any]]]:
+        """The calls of a probe; the first one decides whether the model answers."""
+        known = catalogue().model(model)
+        if known.mode == "embedding":
+            yield "/embeddings", "embedding", {"model": model, "input": "hi"}
+            return
+        if known.mode == "image_generation":
+            yield (
+                "/images/generations",
+                "image",
+                {"model": model, "prompt": "a dot", "n": 1, "size": "1024x1024", "quality": "low"},
+            )
+            return
+        # A model that thinks would use up the few tokens before it says anything.
+        body: dict[str, Any] = {"model": model, **(known.no_thinking or {})}
+
+        def asked(text: str, most: int, **more: Any) -> tuple[str, Kind, dict[str, Any]]:
+            return _CHAT, "chat", {**body, "messages": [{"role": "user", "content": text}], "max_tokens": most, **more}
+
+        yield asked("Hi", _SHORT, stream=True, stream_options={"include_usage": True})
+        yield asked("What time is it? Call now.", _LONG, tools=[_TOOL])
+        yield asked('Answer with this JSON: {"ok": true}', _LONG, response_format={"type": "json_object"})
+
+    def _call(self, found: Probe, operation: str, kind: Kind, body: dict[str, Any]) -> Mapping[str, Any]:
+        """Make a call and record it; its reply.
+
+        Raises:
+            GatewayError: It failed.
+        """
+        request = WireRequest(
+            self.endpoint, self.key, operation, found.model, body, Timeouts(10.0, self.timeout, self.timeout)
+        )
+        with Paced(request):
+            attempt = Attempt(
+                kind=kind,
+                route="provider",
+                model=found.model,
+                host_kind=self.endpoint.host_kind,
+                identity=Identity(session_id=self._session, tags=(TAG,)),
+                call_id=uuid.uuid4().hex,
+                trace_id=self._session,
+            )
+            found.calls += 1
+            try:
+                reply = self._streamed(found, request) if request.is_streamed else self._plain(found, request)
+            except GatewayError as error:
+                cost = attempt.cost(Usage(), self.book)
+                self.recorder.record(attempt.event("failed", cost, error.failure.status, type(error).__name__))
+                raise
+        attempt.response_id = reply.get("id")
+        cost = attempt.cost(_usage(kind, reply, body), self.book)
+        self.recorder.record(attempt.event("ok", cost, 200))
+        known = found.micro_credits is not None and cost.micro_credits is not None
+        found.micro_credits = (found.micro_credits or 0) + (cost.micro_credits or 0) if known else None
+        return reply
+
+    def _plain(self, found: Probe, request: WireRequest) -> Mapping[str, Any]:
+        began = time.perf_counter()
+        body = gateway.send(request).body
+        if found.latency is None:
+            found.latency = time.perf_counter() - began
+        reply = _parsed(body)
+        found.usage_fields = found.usage_fields or tuple(sorted(reply.get("usage") or ()))
+        return reply
+
+    def _streamed(self, found: Probe, request: WireRequest) -> Mapping[str, Any]:
+        began, events = time.perf_counter(), EventDecoder()
+        reply: dict[str, Any] = {}
+        for received in gateway.stream(request):
+            for data in events.feed(received):
+                chunk = _parsed(data)
+                if found.first_token is None and chunk.get("choices"):
+                    found.first_token = time.perf_counter() - began
+                reply |= {name: chunk[name] for name in ("id", "usage") if chunk.get(name)}
+        found.latency = time.perf_counter() - began
+        found.stream_usage = "usage" in reply
+        found.usage_fields = tuple(sorted(reply.get("usage") or ()))
+        return reply
+
+
+def _usage(kind: Kind, reply: Mapping[str, Any], body: Mapping[str, Any]) -> Usage:
+    if kind == "image":
+        return Usage(images=1, image_size=body["size"], image_quality=body["quality"], source="reported")
+    return Usage.reported(reply.get("usage"))
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(data)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _message(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = reply.get("choices") or [{}]
+    message: Mapping[str, Any] = choices[0].get("message") or {}
+    return message
+
+
+def _is_json(text: object) -> bool:
+    return isinstance(text, str) and bool(_parsed(text.encode()))

@@ -1,0 +1,97 @@
+"""Programs that are started beside the other checks, because they load LiteLLM, which takes seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from litellm_maas.doctor.check import Check, green, not_checked, red, yellow
+
+_PATIENCE = 120.0
+"""Seconds for a program."""
+_REINSTALL = f'{sys.executable} -m pip install --force-reinstall "litellm[mcp]>=1.98,<2,!=1.107.0" litellm-maas'
+
+
+def start_self_test() -> subprocess.Popen[str]:
+    """Start the self-test: with LiteLLM as any program has it, and without the key or any setting."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAAS_", "OPENAI_"))}
+    return _start(["-c", "from litellm_maas.doctor.selftest import main; main()"], environment)
+
+
+def self_test(process: subprocess.Popen[str]) -> Iterator[Check]:
+    """What the self-test found."""
+    found, problem = _last_line(process)
+    if isinstance(found, list):
+        yield from (Check(**each) for each in found)
+        return
+    yield red("provider", f"a program that imports litellm_maas fails: {problem}", _mend(problem))
+    yield not_checked("callback", "provider")
+
+
+def start_config_check(file: Path) -> subprocess.Popen[str]:
+    """Start the check of a config, as `litellm-maas config check` makes it."""
+    code = "import sys; from _litellm_maas_cli import main; sys.argv[0] = 'litellm-maas'; main()"
+    return _start(["-c", code, "config", "check", "--json", str(file)], dict(os.environ))
+
+
+def config(process: subprocess.Popen[str], file: Path) -> Iterator[Check]:
+    """What the check of a config found, a line for each finding."""
+    findings, problem = _last_line(process)
+    if not isinstance(findings, list):
+        yield red("config", f"{file} cannot be checked: {problem}", f"litellm-maas config check {file}")
+        return
+    for each in findings:
+        where = f"{each['file']}:{each['line']}" if each["line"] else each["file"]
+        make = red if each["level"] == "error" else yellow
+        yield make("config", f"{where}: {each['field']}: {each['problem']}", _last_clause(each["problem"]))
+    if not findings:
+        yield green("config", f"{file}: nothing is wrong")
+
+
+def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    # LiteLLM would otherwise try to download its price map.
+    environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", **environment, "PYTHONIOENCODING": "utf-8"}
+    return subprocess.Popen(  # noqa: S603 - this Python, and words that stand here
+        [sys.executable, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def _last_line(process: subprocess.Popen[str]) -> tuple[Any, str]:
+    """The JSON that a program printed last, or why there is none."""
+    try:
+        out, said = process.communicate(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return None, f"it did not end within {_PATIENCE:g} s"
+    start = max(out.rfind("\n["), 0)
+    try:
+        return json.loads(out[start:]), ""
+    except ValueError:
+        return None, (said.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
+
+
+def _last_clause(problem: str) -> str:
+    """What a finding says is to be done: its texts end with that."""
+    for mark in ("; ", ". "):
+        if mark in problem:
+            return problem.rpartition(mark)[2]
+    return problem.partition(": ")[2] or problem
+
+
+def _mend(problem: str) -> str:
+    if "is not a package" in problem or "circular import" in problem:
+        return "rename your own file litellm.py (or litellm_maas.py): Python takes it for the package"
+    return _REINSTALL

@@ -1,0 +1,140 @@
+"""The environment variables: the key and the base URL, what people set instead of them, and every other setting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from litellm_maas import settings
+from litellm_maas.doctor.check import Check, from_error, green, red, yellow
+from litellm_maas.errors import MaasError, SettingsError
+from litellm_maas.pricing import book
+from litellm_maas.routing.findings import did_you_mean
+from litellm_maas.spend import budget
+from litellm_maas.wire.endpoints import Endpoint, parse_base_url, resolve_key
+
+_KEYS_OF_OTHERS = (
+    "GREENNODE_API_KEY",  # the vendor's LangChain package
+    "AI_PLATFORM_API_KEY",  # the portal's samples
+    "LLM_API_KEY",  # the vendor's samples of agents
+    "ANTHROPIC_AUTH_TOKEN",
+    "OPENAI_API_KEY",
+)
+_BASES_OF_OTHERS = ("LLM_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL")
+_MAAS_HOSTS = (".vngcloud.vn", ".greennode.ai")
+
+
+def key() -> Check:
+    """Whether there is a key, in which variable, and of what shape. Never shows it."""
+    value = os.environ.get("MAAS_API_KEY", "").strip()
+    if not value:
+        return _no_key()
+    if value.lower().startswith("bearer "):
+        return red("key", "MAAS_API_KEY begins with Bearer", 'export MAAS_API_KEY="${MAAS_API_KEY#* }"')
+    if value[0] in "'\"" or value[-1] in "'\"":
+        return red("key", "MAAS_API_KEY has quotes in its value", "set it again without them: MAAS_API_KEY=vn-…")
+    try:
+        resolve_key(None)
+    except SettingsError as error:
+        return from_error("key", error)
+    unread = [name for name in _KEYS_OF_OTHERS[:3] if os.environ.get(name)]
+    return green("key", "MAAS_API_KEY is set" + f" ({', '.join(unread)} is not read)" * bool(unread))
+
+
+def _no_key() -> Check:
+    alike = [name for name in sorted(os.environ) if name.startswith("MAAS_") and ("KEY" in name or "TOKEN" in name)]
+    for name in (*alike, *_KEYS_OF_OTHERS):
+        if name != "MAAS_API_KEY" and os.environ.get(name):
+            return red("key", f"MAAS_API_KEY is not set, but {name} is", f'export MAAS_API_KEY="${name}"')
+    if os.environ.get("GREENNODE_CLIENT_ID"):
+        return red(
+            "key",
+            "MAAS_API_KEY is not set; GREENNODE_CLIENT_ID and its secret are no key for models",
+            "make an API key in the MaaS console, and: export MAAS_API_KEY=vn-…",
+        )
+    return red("key", "MAAS_API_KEY is not set", "make a key in the MaaS console, and: export MAAS_API_KEY=vn-…")
+
+
+def base_url() -> tuple[Check, Endpoint | None]:
+    """Whether the base URL is written as it should be, and where calls go; None where they cannot."""
+    written = settings.api_base()
+    try:
+        endpoint = parse_base_url(written)
+    except SettingsError as error:
+        return from_error("base url", error), None
+    right = f"export MAAS_API_BASE={endpoint.base_url}"
+    path = urlsplit(written).path.rstrip("/")
+    if path.endswith("/v1/v1"):
+        what = "MAAS_API_BASE has /v1 twice; maas/ calls do without, other programs get replies they cannot parse"
+        return red("base url", what, right), endpoint
+    if path.startswith(f"{urlsplit(endpoint.base_url).path}/"):
+        return red("base url", f"MAAS_API_BASE is more than a base URL: {path}", right), endpoint
+    if path != urlsplit(endpoint.base_url).path:
+        what = "MAAS_API_BASE does not end in /v1; maas/ calls add it, other programs get 404"
+        return red("base url", what, right), endpoint
+    if (other := _base_of_others(endpoint)) is not None:
+        return other, endpoint
+    kind = {"payg": "pay-as-you-go", "plan": "Token Plan", "other": "no host of the vendor's"}[endpoint.host_kind]
+    return green("base url", f"{endpoint.base_url} ({kind})"), endpoint
+
+
+def _base_of_others(endpoint: Endpoint) -> Check | None:
+    """The address of a MaaS host in a variable that nothing here reads."""
+    if os.environ.get("MAAS_API_BASE", "").strip():
+        return None
+    alike = [name for name in sorted(os.environ) if name.startswith("MAAS_") and ("URL" in name or "BASE" in name)]
+    unread = [name for name in alike if name not in settings.VARIABLES]
+    for name in (*unread, *_BASES_OF_OTHERS):
+        value = os.environ.get(name, "").strip()
+        if not value:
+            continue
+        try:
+            meant = parse_base_url(value)
+        except SettingsError:
+            continue
+        host = urlsplit(meant.base_url).hostname or ""
+        is_maas = name in unread or meant.is_loopback or host.endswith(_MAAS_HOSTS)
+        if is_maas and meant.base_url != endpoint.base_url:
+            return red(
+                "base url",
+                f"{name} is not read, and MAAS_API_BASE is not set: calls go to {endpoint.base_url}",
+                f"export MAAS_API_BASE={meant.base_url}",
+            )
+    return None
+
+
+def others(environment: Mapping[str, str] = os.environ) -> Check:
+    """Whether every other setting can be used, and no variable is misspelt."""
+    try:
+        for read in (settings.pacing, settings.ledger_synchronous, settings.vnd_per_usd):
+            read()
+        settings.credits_warn_hours()
+        settings.credits_warn_below()
+    except SettingsError as error:
+        return from_error("settings", error)
+    for name in sorted(environment):
+        if name.startswith("MAAS_") and name not in settings.VARIABLES:
+            meant = did_you_mean(name, settings.VARIABLES).removeprefix("; ")
+            return yellow("settings", f"{name} is read by nothing here", meant or f"unset {name}")
+    number = sum(name in environment for name in settings.VARIABLES)
+    return green("settings", f"{number} variables are set")
+
+
+def files() -> Iterator[Check]:
+    """Whether the files that variables name can be read: prices and budgets."""
+    for variable, named, read in (
+        ("MAAS_PRICES", settings.prices(), book.with_own),
+        ("MAAS_BUDGETS", settings.budgets(), budget.read),
+    ):
+        name = variable.removeprefix("MAAS_").lower()
+        if named is None:
+            yield green(name, f"{variable} is not set")
+            continue
+        try:
+            read(Path(named))
+        except MaasError as error:
+            yield red(name, f"{variable}: {error}", f"mend the file, or unset {variable}")
+        else:
+            yield green(name, named)

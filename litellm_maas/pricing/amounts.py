@@ -1,0 +1,40 @@
+"""Amounts of credits as people type them: with separators or without, English or Vietnamese."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from litellm_maas.errors import SettingsError
+from litellm_maas.pricing.credits import MICRO_CREDITS
+
+_LARGEST = 10**12
+"""Credits. More than anybody has, and small enough for every sum of a ledger."""
+
+
+def parsed(text: str) -> int:
+    """The micro-credits of an amount such as ``1530000``, ``1,530,000``, ``1.530.000 ₫`` or ``1530000.50``.
+
+    Raises:
+        SettingsError: It is no amount, or could mean two: ``1.530`` is 1530 in Vietnamese and 1.53 in English.
+    """
+    plain = re.sub(r"\s*(VND|₫|đ|credits?)$", "", text.strip(), flags=re.IGNORECASE)
+    if re.fullmatch(r"\d{1,3}[.,]\d{3}", plain) and not plain.startswith("0"):
+        whole, part = re.split(r"[.,]", plain)
+        raise SettingsError(
+            f"{text!r} could be {whole}{part} or {whole} and {part} thousandths; write {whole}{part} for the first, "
+            f"{whole}.{part}0 for the second"
+        )
+    for thousands, decimal in ((",", "."), (".", ",")):
+        grouped = rf"\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+|\d+"
+        if found := re.fullmatch(rf"({grouped})(?:{re.escape(decimal)}(\d{{1,6}}))?", plain):
+            whole, part = found.group(1).replace(thousands, ""), found.group(2)
+            if part is not None and len(part) == 3 and thousands in found.group(1):
+                raise SettingsError(
+                    f"{text!r} has two kinds of separators before three digits; write it without any: {whole}{part}"
+                )
+            amount = Decimal(f"{whole}.{part or 0}")
+            if amount > _LARGEST:
+                raise SettingsError(f"{text!r} is more credits than there are; write whole credits, 1 credit is 1 VND")
+            return int(amount * MICRO_CREDITS)
+    raise SettingsError(f"{text!r} is no amount; write it like 1530000, 1,530,000 or 1.530.000")

@@ -1,0 +1,471 @@
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import logging
+import random
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from litellm_maas.cli.app import group
+from litellm_maas.errors import MaasError, SettingsError
+from litellm_maas.pricing import amounts, book
+from litellm_maas.pricing.book import PriceBook
+from litellm_maas.pricing.usage import Usage
+from litellm_maas.sandbox import Answer, Charge, Choice, Sandbox
+from litellm_maas.spend import announcing, periods
+from litellm_maas.spend.identity import Identity
+from litellm_maas.spend.meter import Attempt
+from litellm_maas.spend.recorder import Recorder
+from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.spend.tracking import track_spend, tracking
+from tests.ledgers import event
+from tests.support import KEY
+
+UTC = dt.timezone.utc
+DAY = dt.timedelta(days=1)
+START = dt.datetime(2026, 7, 20, 0, 0, tzinfo=UTC)
+"""Two weeks before the prices changed (2026-08-03)."""
+MILLION = 1_000_000
+STALE = """
+format: 1
+time_zone: Asia/Ho_Chi_Minh
+lists:
+  - name: the old list
+    from: null
+    to: null
+    source: somebody forgot to take it away
+    models:
+      openai/gpt-4o: {input: 96005, cached: 48003, output: 384020}
+"""
+
+
+class Month:
+    """An account that is used for a month: what the sandbox bills, and what is recorded of it."""
+
+    def __init__(self, sandbox: Sandbox, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sandbox = sandbox
+        self.path = path
+        self.now = START
+        self._ledger = SqliteLedger(path)
+        self._chance = random.Random(7)
+        self._http = httpx.Client(base_url=sandbox.url, headers={"authorization": f"Bearer {KEY}"}, trust_env=False)
+        self.books: PriceBook = book.official()
+        sandbox.account.clock = lambda: self.now.timestamp()  # noqa: PLW0108 - of the moment of asking
+        sandbox.account.balance = 300_000 * MILLION
+        monkeypatch.setattr(periods, "now", lambda zone: self.now.astimezone(zone))  # noqa: PLW0108 - ditto
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._http.close()
+        self._ledger.close()
+
+    def call(self, *, metered: bool = True) -> None:
+        """One call at this moment; recorded as the provider records its calls, unless it is somebody else's."""
+        answer = Answer((Choice("một hai ba " * self._chance.randrange(1, 20)),), self._chance.randrange(500, 3000), 0)
+        self.sandbox.script(answer)
+        body = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+        attempt = Attempt("chat", "provider", "openai/gpt-4o", "payg", Identity(), None, None, started_at=self.now)
+        reply = self._http.post("/chat/completions", json=body)
+        assert reply.status_code == 200, reply.text
+        if metered:
+            attempt.response_id = reply.json()["id"]
+            cost = attempt.cost(Usage.reported(reply.json()["usage"]), self.books)
+            self._ledger.insert(attempt.event("ok", cost, 200))
+
+    def live(self, until: dt.datetime, *, unmetered: float = 0.0) -> None:
+        """Calls by day and fewer by night, a part of them by an application that nobody records."""
+        while True:
+            night = not 1 <= self.now.hour < 13
+            after = self.now + dt.timedelta(minutes=self._chance.randrange(60, 180) if night else 45)
+            if after > until:
+                break
+            self.now = after
+            self.sandbox.account.collect()
+            if self.sandbox.account.exhausted:
+                return
+            self.call(metered=self._chance.random() >= unmetered)
+        self.now = until
+
+    def note(self, what: str, credits_: str) -> None:
+        """Note something, as a person does who looks at the console now."""
+        done = credits_command(self.path, what, credits_, "--at", self.now.isoformat())
+        assert done.exit_code == 0, done.output
+
+    def look(self) -> None:
+        """Note what the console shows now."""
+        self.sandbox.account.collect()
+        assert self.sandbox.account.balance is not None
+        balance = self.sandbox.account.balance
+        self.note("set", f"{balance // MILLION}.{balance % MILLION:06d}")
+
+    def top_up(self, credits_: int) -> None:
+        """Buy credits, and note that."""
+        assert self.sandbox.account.balance is not None
+        self.sandbox.account.balance += credits_ * MILLION
+        self.note("topup", str(credits_))
+
+    def shown(self) -> Any:
+        """What `litellm-maas credits --json` says now."""
+        done = credits_command(self.path, "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    def billed(self, since: dt.datetime, until: dt.datetime) -> int:
+        """What the sandbox's own bill says for a time."""
+        return sum(each.micro_credits or 0 for each in self.charges(since, until))
+
+    def charges(self, since: dt.datetime, until: dt.datetime) -> list[Charge]:
+        """The charges of a time."""
+        return [each for each in self.sandbox.bill.charges if since <= each.at < until]
+
+    def recorded(self) -> set[str | None]:
+        """The replies that are recorded."""
+        return {each.response_id for each in self._ledger.events()}
+
+
+def credits_command(path: Path, *arguments: str) -> Result:
+    """Run `litellm-maas credits` in this process."""
+    return CliRunner().invoke(group, ["credits", *arguments, "--ledger", str(path)])
+
+
+@pytest.fixture
+def month(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Month]:
+    """A month that begins."""
+    made = Month(sandbox, tmp_path / "ledger.db", monkeypatch)
+    yield made
+    made.close()
+
+
+def test_a_month_of_credits(month: Month, tmp_path: Path) -> None:
+    """Balance, drift and forecast of a month agree with the sandbox's own account and bill, to the micro-credit."""
+    account = month.sandbox.account
+    month.look()
+    # A week in which everything is recorded, with a top-up in its midst.
+    month.live(START + 3 * DAY)
+    month.top_up(200_000)
+    month.live(START + 7 * DAY)
+    month.look()
+    # A week in which every third call is somebody else's.
+    month.live(START + 14 * DAY, unmetered=0.33)
+    month.look()
+    # The week in which the prices change.
+    month.live(START + 17 * DAY)
+    month.top_up(100_000)
+    month.live(START + 21 * DAY)
+    month.look()
+    # A week in which somebody still records by the old prices.
+    (tmp_path / "stale.yaml").write_text(STALE)
+    month.books = book.with_own(tmp_path / "stale.yaml")
+    month.live(START + 28 * DAY)
+    month.look()
+    month.books = book.official()
+    month.live(START + 30 * DAY)
+
+    found = month.shown()
+    recorded = month.recorded()
+    by_hand = []
+    for first in (0, 7, 14, 21):
+        charges = month.charges(START + first * DAY, START + (first + 7) * DAY)
+        somebody_elses = sum(each.micro_credits or 0 for each in charges if each.response_id not in recorded)
+        too_dear = 0
+        if first == 21:
+            # By hand: the old price of these calls against what they were billed.
+            old = sum(each.input_tokens * 96_005 + each.output_tokens * 384_020 for each in charges)
+            too_dear = old - sum(each.micro_credits or 0 for each in charges)
+        by_hand.append(somebody_elses - too_dear)
+    assert [each["drift_micro_credits"] for each in found["drifts"]] == by_hand
+    assert by_hand[0] == by_hand[2] == 0
+    assert by_hand[1] > 5_000 * MILLION
+    assert by_hand[3] < -5_000 * MILLION
+    assert [each["topups_micro_credits"] // MILLION for each in found["drifts"]] == [200_000, 0, 100_000, 0]
+    assert account.balance is not None
+    assert found["balance_micro_credits"] == account.balance - account.uncollected
+    assert found["spent_micro_credits"] == month.billed(START + 28 * DAY, month.now)
+    assert found["expires_at"] == (START + 17 * DAY).replace(year=2027).isoformat()
+
+
+def test_the_forecast_of_a_month(month: Month) -> None:
+    """The forecast follows from the bill's days as plain arithmetic has it, and the credits are gone in its range."""
+    month.now = START + 15 * DAY
+    month.look()
+    month.live(START + 25 * DAY)
+    found = month.shown()
+    now = month.now
+    days = [month.billed(now - (back + 1) * DAY, now - back * DAY) for back in range(7)]
+    last_hour = month.billed(now - dt.timedelta(hours=1), now)
+    assert found["burn_micro_credits"] == {
+        "last_hour": last_hour,
+        "per_hour": days[0] // 24,
+        "per_day": sum(days) // 7,
+        "dearest_day": max(days),
+        "cheapest_day": min(days),
+    }
+    left = found["balance_micro_credits"]
+    zero_at = {name: dt.datetime.fromisoformat(at) for name, at in found["zero_at"].items()}
+    fastest = max(*days, 24 * last_hour)
+    by_hand = {"at": sum(days) / 7, "earliest": fastest, "latest": min(days)}
+    for name, per_day in by_hand.items():
+        assert abs(zero_at[name] - (now + left / per_day * DAY)) < dt.timedelta(seconds=2)
+    month.live(now + 100 * DAY)
+    gone_at = month.now
+    assert month.sandbox.account.exhausted
+    assert zero_at["earliest"] < gone_at < zero_at["latest"]
+    assert abs(gone_at - zero_at["at"]) < (gone_at - now) * 0.1
+
+
+def test_a_reading_in_the_midst_of_a_cycle(month: Month) -> None:
+    """What the console may not have collected is said, and is no drift."""
+    month.look()
+    month.now += dt.timedelta(hours=1)
+    month.call()
+    month.now += dt.timedelta(minutes=2)
+    month.look()  # the sandbox has not taken that call yet
+    month.now += dt.timedelta(hours=1)
+    month.call()
+    found = month.shown()
+    last, before = (each.micro_credits for each in reversed(month.sandbox.bill.charges))
+    assert found["unsure_micro_credits"] == before
+    month.now += dt.timedelta(minutes=4)
+    found = month.shown()
+    assert found["not_yet_collected_micro_credits"] == last
+    (drift,) = found["drifts"]
+    assert drift["drift_micro_credits"] == -(before or 0)
+    assert drift["at_least_micro_credits"] == -(before or 0)
+    assert drift["at_most_micro_credits"] == 0
+    table = credits_command(month.path).stdout
+    assert "were spent in the five minutes before the last reading" in table
+    assert "What the console took lately is what the ledger has" in table
+    month.now += dt.timedelta(minutes=2)
+    assert month.shown()["not_yet_collected_micro_credits"] == 0
+
+
+def test_what_is_printed(month: Month) -> None:
+    """The table has the sum and what it is made of; drift of either sign says what may be behind it."""
+    assert "litellm-maas credits set" in credits_command(month.path).stdout
+    assert "litellm-maas credits set" in credits_command(month.path, "list").stdout
+    assert json.loads(credits_command(month.path, "--json").stdout) == {"balance_micro_credits": None}
+    month.note("set", "1000000")
+    table = credits_command(month.path).stdout
+    assert "1,000,000 VND" in table
+    assert "not in sight" in table
+    month.now += DAY
+    month.note("set", "900000")
+    assert "The console took at least 100,000 VND that the ledger does not know" in credits_command(month.path).stdout
+    month.now += DAY
+    month.note("set", "950000")
+    assert "The console took at least 50,000 VND less" in credits_command(month.path).stdout
+    month.note("topup", "2.000.000")
+    table = credits_command(month.path).stdout
+    assert "2,950,000 VND" in table
+    assert "2027-07-22" in table
+    listed = credits_command(month.path, "list").stdout
+    assert [line.split()[0] for line in listed.splitlines()[1:]] == ["1", "2", "3", "4"]
+    assert credits_command(month.path, "remove", "4").exit_code == 0
+    assert [each["number"] for each in json.loads(credits_command(month.path, "list", "--json").stdout)] == [1, 2, 3]
+    assert max(map(len, table.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["set", "1.530"], "could be 1530 or"),
+        (["set", "much"], "is no amount"),
+        (["set", "1", "--at", "2030-01-01"], "is in the future"),
+        (["topup", "0"], "is none"),
+        (["remove", "3"], "there is no note 3"),
+    ],
+)
+def test_what_cannot_be_noted(tmp_path: Path, arguments: list[str], says: str) -> None:
+    """A note that cannot be meant is refused with what to write instead."""
+    error = credits_command(tmp_path / "ledger.db", *arguments).exception
+    assert isinstance(error, MaasError)
+    assert says in str(error)
+
+
+def test_options_before_a_subcommand(tmp_path: Path) -> None:
+    """An option before the subcommand is refused and not lost."""
+    done = CliRunner().invoke(group, ["credits", "--ledger", str(tmp_path / "other.db"), "set", "1"])
+    assert done.exit_code == 2
+    assert "after set" in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "credits_"),
+    [
+        ("1530000", "1530000"),
+        ("1,530,000", "1530000"),
+        ("1.530.000", "1530000"),
+        (" 1.530.000 ₫", "1530000"),
+        ("1,530,000 VND", "1530000"),
+        ("1,530,000.50", "1530000.50"),
+        ("1.530.000,5", "1530000.5"),
+        ("1530.5", "1530.5"),
+        ("0,25", "0.25"),
+        ("0.250", "0.250"),
+        ("0", "0"),
+        ("1530.1234", "1530.1234"),
+    ],
+)
+def test_amounts(text: str, credits_: str) -> None:
+    """Amounts are read as people write them, English or Vietnamese."""
+    whole, _, part = credits_.partition(".")
+    assert amounts.parsed(text) == int(whole) * MILLION + int((part or "0").ljust(6, "0"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1.530", "1,530", "12.345", "1,530,000.000", "1.53.000", "1,53,000", "-5", "", "1e6", "1.1234567", "9" * 13],
+)
+def test_amounts_that_are_none(text: str) -> None:
+    """What could be two amounts, or is none, is refused."""
+    with pytest.raises(SettingsError, match="write"):
+        amounts.parsed(text)
+
+
+@pytest.fixture
+def heard() -> Iterator[list[dict[str, Any]]]:
+    """The warnings that a program's hook is given."""
+    found: list[dict[str, Any]] = []
+    announcing.on_warning(found.append)
+    yield found
+    announcing._hooks.remove(found.append)  # noqa: SLF001 - there is no way to take a hook back
+
+
+def _a_spender(path: Path) -> None:
+    """A ledger with a reading of 1,000 credits, and 900 of them spent within the last hour."""
+    assert credits_command(path, "set", "1000", "--at", "2h").exit_code == 0
+    now = dt.datetime.now(UTC)
+    with contextlib.closing(SqliteLedger(path)) as ledger:
+        for number in range(9):
+            ledger.insert(event(f"{number}", 100 * MILLION, started_at=now - dt.timedelta(minutes=10)))
+
+
+def test_warnings_are_given_once_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The command warns of a near end and of a low balance, once for each on a day, and shows it every time."""
+    path = tmp_path / "ledger.db"
+    monkeypatch.setenv("MAAS_CREDITS_WARN_BELOW", "500")
+    _a_spender(path)
+    assert credits_command(path).exit_code == 0
+    assert [each["mark"] for each in heard] == ["6 h", "500 VND"]
+    assert [each["balance_micro_credits"] for each in heard] == [100 * MILLION] * 2
+    assert "credits may be gone at" in caplog.text
+    table = credits_command(path).stdout
+    assert len(heard) == 2
+    assert "credits may be gone at" in table
+    assert "credits are below 500 VND" in table
+    tomorrow = dt.datetime.now(UTC) + DAY
+    monkeypatch.setattr(periods, "now", tomorrow.astimezone)
+    assert json.loads(credits_command(path, "--json").stdout)["warnings"]
+    assert [each["mark"] for each in heard] == ["6 h", "500 VND", "500 VND"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "marks"),
+    [
+        ({"MAAS_CREDITS_WARN_HOURS": "0"}, []),
+        ({"MAAS_CREDITS_WARN_HOURS": "0.01"}, []),
+        ({"MAAS_CREDITS_WARN_HOURS": "0", "MAAS_CREDITS_WARN_BELOW": "99"}, []),
+        ({"MAAS_CREDITS_WARN_HOURS": "0", "MAAS_CREDITS_WARN_BELOW": "1.000.000"}, ["1,000,000 VND"]),
+    ],
+)
+def test_when_there_is_nothing_to_warn_of(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    heard: list[dict[str, Any]],
+    environment: dict[str, str],
+    marks: list[str],
+) -> None:
+    """The limits are those that are set."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    _a_spender(tmp_path / "ledger.db")
+    credits_command(tmp_path / "ledger.db")
+    assert [each["mark"] for each in heard] == marks
+
+
+@pytest.mark.parametrize(("name", "value"), [("HOURS", "soon"), ("BELOW", "1.530")])
+def test_limits_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A limit that is none is said with its variable; a running program goes on without it."""
+    _a_spender(tmp_path / "ledger.db")
+    monkeypatch.setenv(f"MAAS_CREDITS_WARN_{name}", value)
+    error = credits_command(tmp_path / "ledger.db").exception
+    assert isinstance(error, SettingsError)
+    assert f"MAAS_CREDITS_WARN_{name}" in str(error)
+    track_spend(tmp_path / "ledger.db")
+    tracking.recorder().record(event("another"))
+
+
+def test_a_running_program_warns(
+    tmp_path: Path, heard: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who records spend is warned while the program runs, in its log and at its webhook, once for all processes."""
+    got: list[Any] = []
+    came = threading.Event()
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+            came.set()
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Hook)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        monkeypatch.setenv("MAAS_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hook")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        path = tmp_path / "ledger.db"
+        _a_spender(path)
+        for number in range(2):
+            track_spend(path)
+            tracking.recorder().record(event(f"new {number}", started_at=dt.datetime.now(UTC)))
+            tracking.close()  # waits for what the recorder does in its own thread
+        assert came.wait(20)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert [each["mark"] for each in heard] == ["6 h"]
+    assert [each["about"] for each in got] == ["credits"]
+    assert [record.levelno for record in caplog.records if "credits may be gone" in record.message] == [logging.WARNING]
+
+
+def test_the_look_at_credits_is_rare_and_in_another_thread(tmp_path: Path) -> None:
+    """However much is recorded, credits are looked at once, and not by the thread that records."""
+    looked: list[int] = []
+    recorder = Recorder(tmp_path / "ledger.db", watch=lambda: looked.append(threading.get_ident()))
+    for number in range(50):
+        recorder.record(event(f"{number}"))
+    recorder.close()
+    assert len(looked) == 1
+    assert looked[0] != threading.get_ident()
+
+
+def test_credits_with_a_ledger_in_postgres(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Notes are kept in the file on this machine, spend is what the database has, of all machines."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    done = CliRunner().invoke(group, ["credits", "set", "1000", "--at", "2h", "--ledger", database])
+    assert done.exit_code == 0, done.output
+    track_spend(database)
+    tracking.recorder().record(event("here", 100 * MILLION, started_at=dt.datetime.now(UTC)))
+    tracking.close()
+    found = json.loads(CliRunner().invoke(group, ["credits", "--json", "--ledger", database]).stdout)
+    assert found["balance_micro_credits"] == 900 * MILLION
+    spools = list(tmp_path.rglob("spool-*.db"))
+    assert len(spools) == 1
+    assert "a-password" not in json.dumps(found)

@@ -1,0 +1,762 @@
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import email.utils
+import json
+import os
+import re
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from litellm_maas import settings
+from litellm_maas.cli.app import group
+from litellm_maas.doctor import programs, versions
+from litellm_maas.pricing.credits import shown
+from litellm_maas.routing import shipped
+from litellm_maas.sandbox import Fault, Limit, Sandbox
+from litellm_maas.spend.sqlite import SqliteLedger
+from tests.ledgers import event
+from tests.proxy_process import free_port
+from tests.support import KEY, OTHER_KEYS
+
+UTC = dt.timezone.utc
+_MAKES_A_KEY = "export MAAS_API_KEY=vn-…"
+
+
+@dataclasses.dataclass
+class SetUp:
+    """A healthy set-up, to be broken."""
+
+    sandbox: Sandbox
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+    at_the_end: contextlib.ExitStack
+    arguments: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def ledger(self) -> Path:
+        """Where the ledger is."""
+        return self.folder / "ledger.db"
+
+    def set(self, name: str, value: object) -> None:
+        """Set an environment variable."""
+        self.monkeypatch.setenv(name, str(value))
+
+    def unset(self, name: str) -> None:
+        """Take an environment variable away."""
+        self.monkeypatch.delenv(name, raising=False)
+
+    def answer(self, status: int, body: Any = "", **headers: str) -> None:
+        """Let the gateway answer like this to the list of models."""
+        self.sandbox.faults.add(Fault(times=None, operation="/models", status=status, body=body, headers=headers))
+
+    def record(self, *events: Any) -> None:
+        """Have events in the ledger."""
+        with SqliteLedger(self.ledger) as ledger:
+            for each in events:
+                ledger.insert(each)
+
+    def write(self, name: str, text: str) -> Path:
+        """A file."""
+        file = self.folder / name
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    def doctor(self, *arguments: str) -> Result:
+        """Run the command, without the self-test, which is the same in all of these."""
+        return CliRunner().invoke(group, ["doctor", "--quick", "--timeout", "1", *self.arguments, *arguments])
+
+    def checks(self) -> list[dict[str, Any]]:
+        """What it finds."""
+        done = self.doctor("--json")
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        found: list[dict[str, Any]] = json.loads(done.stdout)["checks"]
+        assert done.exit_code == any(check["colour"] == "red" for check in found)
+        return found
+
+
+@pytest.fixture
+def setup(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SetUp]:
+    """A healthy set-up with a ledger."""
+    for name in list(os.environ):
+        if name.startswith(("LLM_", "ANTHROPIC_", "GREENNODE_", "AI_PLATFORM_", "OPENAI_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("MAAS_LEDGER", str(tmp_path / "ledger.db"))
+    with contextlib.ExitStack() as at_the_end:
+        made = SetUp(sandbox, tmp_path, monkeypatch, at_the_end)
+        made.record(event("e1", started_at=dt.datetime.now(UTC)))
+        yield made
+
+
+def _version(version: str) -> Callable[[SetUp], None]:
+    """A LiteLLM of this version, as far as its metadata tell."""
+
+    def install(setup: SetUp) -> None:
+        metadata = setup.folder / "site" / f"litellm-{version}.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: litellm\nVersion: {version}\n")
+        setup.monkeypatch.syspath_prepend(str(metadata.parent))
+
+    return install
+
+
+def _set(**variables: object) -> Callable[[SetUp], None]:
+    """Variables; `{url}` is the sandbox's base URL, `{folder}` the test's folder; None takes one away."""
+
+    def change(setup: SetUp) -> None:
+        for name, value in variables.items():
+            if value is None:
+                setup.unset(name)
+            else:
+                setup.set(name, str(value).format(url=setup.sandbox.url, folder=setup.folder))
+
+    return change
+
+
+def _answer(status: int, body: Any = "", **headers: str) -> Callable[[SetUp], None]:
+    return lambda setup: setup.answer(status, body, **headers)
+
+
+def _closed_port(setup: SetUp) -> None:
+    setup.set("MAAS_API_BASE", f"http://127.0.0.1:{free_port()}/v1")
+
+
+def _listening(setup: SetUp) -> socket.socket:
+    listener = setup.at_the_end.enter_context(socket.create_server(("127.0.0.1", 0)))
+    setup.set("MAAS_API_BASE", f"https://localhost:{listener.getsockname()[1]}/v1")
+    return listener
+
+
+def _serve(setup: SetUp, work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    setup.at_the_end.callback(thread.join)
+
+
+def _own_certificate(setup: SetUp) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = setup.write("own.pem", (plain + certificate.public_bytes(pem)).decode())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    listener = _listening(setup)
+
+    def work() -> None:
+        connection, _ = listener.accept()
+        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as wrapped:
+            wrapped.recv(1)
+
+    _serve(setup, work)
+
+
+def _no_tls(setup: SetUp) -> None:
+    listener = _listening(setup)
+
+    def work() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    _serve(setup, work)
+
+
+def _wrong_clock(setup: SetUp) -> None:
+    then = dt.datetime.now(UTC) + dt.timedelta(hours=1, seconds=2)
+    setup.answer(200, {"data": [{"id": "openai/gpt-4o"}]}, date=email.utils.format_datetime(then, usegmt=True))
+
+
+def _foreign_ledger(setup: SetUp) -> None:
+    setup.set("MAAS_LEDGER", setup.folder / "other.db")
+    with contextlib.closing(sqlite3.connect(setup.folder / "other.db")) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+
+
+def _newer_ledger(setup: SetUp) -> None:
+    with contextlib.closing(sqlite3.connect(setup.ledger)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+
+def _damaged_ledger(setup: SetUp) -> None:
+    with contextlib.closing(sqlite3.connect(setup.ledger)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA writable_schema = ON")
+        # An index that lacks its rows is what a torn write leaves.
+        connection.execute("UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'corrections_by_event') WHERE name = 'events_by_time'")  # fmt: skip  # noqa: E501
+        connection.commit()
+
+
+def _no_sqlite(setup: SetUp) -> None:
+    setup.set("MAAS_LEDGER", setup.write("text.db", "this is no database, and long enough to be looked at " * 10))
+
+
+def _locked_ledger(setup: SetUp) -> None:
+    connection = setup.at_the_end.enter_context(
+        contextlib.closing(sqlite3.connect(setup.ledger, isolation_level=None, check_same_thread=False))
+    )
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def _file_as_folder(setup: SetUp) -> None:
+    setup.set("MAAS_LEDGER", setup.write("file", "") / "ledger.db")
+
+
+def _no_event(setup: SetUp) -> None:
+    folder = Path(f"{setup.ledger}.waiting")
+    folder.mkdir()
+    (folder / "broken.json").write_text("{")
+
+
+def _config(old: str, new: str) -> Callable[[SetUp], None]:
+    """The shipped proxy config with a change."""
+
+    def change(setup: SetUp) -> None:
+        for name in ("proxy.yaml", "maas_models.yaml"):
+            text = shipped.config_file(name).read_text(encoding="utf-8")
+            setup.write(name, text.replace(old, new))
+        setup.set("LITELLM_MASTER_KEY", "sk-0123456789abcdef")
+        setup.arguments += ["--config", str(setup.folder / "proxy.yaml")]
+
+    return change
+
+
+def _no_redis(setup: SetUp) -> None:
+    setup.set("MAAS_RPM", 10)
+    setup.set("MAAS_REDIS_URL", f"redis://127.0.0.1:{free_port()}")
+
+
+def _slow(setup: SetUp) -> None:
+    setup.arguments += ["--timeout", "9"]
+    setup.sandbox.faults.add(Fault(times=None, delay=2.05))
+
+
+PAYG = re.escape(settings.PAYG_BASE_URL)
+BROKEN: dict[str, tuple[Callable[[SetUp], None], str, str, str]] = {
+    "litellm 1.82.7": (_version("1.82.7"), "litellm", "malicious", "pip install .*!=1.107.0.*revoke"),
+    "litellm 1.82.8": (_version("1.82.8"), "litellm", "malicious", "revoke every key"),
+    "litellm 1.107.0": (_version("1.107.0"), "litellm", "malicious", "revoke every key"),
+    "an old litellm": (_version("1.81.10"), "litellm", "1.81.10 is not supported", "pip install"),
+    "litellm 2": (_version("2.0.0"), "litellm", "2.0.0 is not supported", "pip install"),
+    "no key": (_set(MAAS_API_KEY=None), "key", "is not set$", _MAKES_A_KEY),
+    "the key of LangChain": (
+        _set(MAAS_API_KEY=None, GREENNODE_API_KEY=KEY),
+        "key",
+        "MAAS_API_KEY is not set, but GREENNODE_API_KEY is",
+        r'^export MAAS_API_KEY="\$GREENNODE_API_KEY"$',
+    ),
+    "the key of the agents": (
+        _set(MAAS_API_KEY=None, LLM_API_KEY=KEY),
+        "key",
+        "but LLM_API_KEY is",
+        r'^export MAAS_API_KEY="\$LLM_API_KEY"$',
+    ),
+    "a key variable misspelt": (
+        _set(MAAS_API_KEY=None, MAAS_KEY=KEY),
+        "key",
+        "but MAAS_KEY is",
+        r'^export MAAS_API_KEY="\$MAAS_KEY"$',
+    ),
+    "a client id": (_set(MAAS_API_KEY=None, GREENNODE_CLIENT_ID="x"), "key", "no key for models", _MAKES_A_KEY),
+    "a header for a key": (_set(MAAS_API_KEY=f"Bearer {KEY}"), "key", "begins with Bearer", "^export MAAS_API_KEY="),
+    "a quoted key": (_set(MAAS_API_KEY=f'"{KEY}"'), "key", "quotes", "MAAS_API_KEY=vn-…"),
+    "a key with a line break": (_set(MAAS_API_KEY=f"{KEY}\nx"), "key", "line break", "copy the key alone"),
+    "plain http": (_set(MAAS_API_BASE="http://gateway.example/v1"), "base url", "plain http", "^write https://$"),
+    "no scheme": (_set(MAAS_API_BASE="gateway.example/v1"), "base url", "does not start with https", PAYG),
+    "a pasted operation": (
+        _set(MAAS_API_BASE="{url}/chat/completions"),
+        "base url",
+        "more than a base URL",
+        r"^export MAAS_API_BASE=http://127\.0\.0\.1:\d+/v1$",
+    ),
+    "an address in a variable nobody reads": (
+        _set(MAAS_API_BASE=None, MAAS_BASE_URL="{url}"),
+        "base url",
+        "MAAS_BASE_URL is not read",
+        r"^export MAAS_API_BASE=http://127\.0\.0\.1:\d+/v1$",
+    ),
+    "no such host": (_set(MAAS_API_BASE="https://gateway.invalid/v1"), "dns", "has no address", "check the spelling"),
+    "an own certificate": (_own_certificate, "tls", "certificate of localhost is not accepted", "SSL_CERT_FILE"),
+    "no TLS": (_no_tls, "tls", "does not speak TLS", "check the port"),
+    "nobody listens": (_closed_port, "gateway", "takes no connection", "check host and port"),
+    "no reply": (
+        lambda setup: setup.sandbox.faults.add(Fault(times=None, stall=True)),
+        "gateway",
+        "no reply from .* within 1 s",
+        "timeout",
+    ),
+    "a hang-up": (
+        lambda setup: setup.sandbox.faults.add(Fault(times=None, hang_up=True)),
+        "gateway",
+        "broke before a reply came",
+        "Try again",
+    ),
+    "a page instead of a list": (_answer(200, "<html><title>Welcome</title>"), "gateway", "HTML page", PAYG),
+    "a redirect": (
+        lambda setup: setup.sandbox.faults.add(Fault(times=None, redirect="https://elsewhere.example/")),
+        "gateway",
+        "redirected .* 'elsewhere.example'",
+        "MAAS_API_BASE",
+    ),
+    "another path": (
+        lambda setup: setup.set("MAAS_API_BASE", setup.sandbox.url.replace("/v1", "/api/v1")),
+        "gateway",
+        "404: no Route matched",
+        "export MAAS_API_BASE=https://<host>/v1",
+    ),
+    "trouble behind the gateway": (
+        _answer(503, {"message": "Gateway Auth Unavailable"}),
+        "gateway",
+        "503: Gateway Auth Unavailable",
+        "try again in a few minutes",
+    ),
+    "an unknown key": (_set(MAAS_API_KEY=OTHER_KEYS[0]), "key accepted", "401: Invalid API key", "is ACTIVE"),
+    "a key of another vendor": (_set(MAAS_API_KEY=OTHER_KEYS[1]), "key accepted", "does not begin with vn-", "ACTIVE"),
+    "a pending key": (
+        _answer(401, {"message": "API key is pending activation"}),
+        "key accepted",
+        "not active yet",
+        "wait until the MaaS console shows it as ACTIVE",
+    ),
+    "a revoked key": (_answer(401, {"message": "key was revoked"}), "key accepted", "was revoked", _MAKES_A_KEY),
+    "a key of the other host": (
+        _answer(401, {"message": "this is a Token Plan key"}),
+        "key accepted",
+        "of the other kind of host",
+        f"^export MAAS_API_BASE={re.escape(settings.PLAN_BASE_URL)}$",
+    ),
+    "an expired plan": (_answer(402, {"message": "Payment Required"}), "key accepted", "402", "Top up"),
+    "a wrong clock": (_wrong_clock, "clock", "1:00:0. behind the gateway", "^sudo timedatectl set-ntp true$"),
+    "no models": (_answer(200, {"data": []}), "models", "no model at all|not listed", "enable|choose"),
+    "a model misspelt": (
+        _config("qwen/qwen3-27b", "qwen/qwen3-72b"),
+        "models",
+        "qwen/qwen3-72b is not listed",
+        "^write maas/qwen/qwen3-27b$",
+    ),
+    "a map that drops maas": (
+        _config("provider: maas,", "provider: other,"),
+        "config",
+        "drops maas",
+        r"add \{provider: maas, custom_handler: litellm_maas.maas\}",
+    ),
+    "another program's file": (_foreign_ledger, "ledger", "is no ledger", "set MAAS_LEDGER to another file"),
+    "a newer ledger": (_newer_ledger, "ledger", "version 99", "update litellm-maas"),
+    "a damaged ledger": (_damaged_ledger, "ledger", "is damaged|malformed", "^mv |move it away"),
+    "no database": (_no_sqlite, "ledger", "not a database", "move it away"),
+    "a locked ledger": (_locked_ledger, "ledger", "is locked by another program", "fuser -v"),
+    "a ledger in a file": (_file_as_folder, "ledger", "no folder that you may write to", "^export MAAS_LEDGER="),
+    "a ledger nowhere": (_set(MAAS_LEDGER="mysql://host/x"), "ledger", "cannot be kept at mysql", "postgresql://"),
+    "a database that is down": (
+        lambda setup: setup.set("MAAS_LEDGER", f"postgresql://a:secret@127.0.0.1:{free_port()}/x"),
+        "ledger",
+        "refused|failed",
+        "check that the database runs",
+    ),
+    "a file that is no event": (_no_event, "waiting", "hold no event", r"^rm .*broken\.json$"),
+    "pacing by words": (_set(MAAS_RPM="ten"), "pacing", "MAAS_RPM is 'ten'", "such as 10"),
+    "no Redis": (
+        _no_redis,
+        "pacing",
+        "cannot be used",
+        "check MAAS_REDIS_URL",
+    ),
+    "a limit that is none": (
+        _set(MAAS_CREDITS_WARN_BELOW="1.530"),
+        "settings",
+        "MAAS_CREDITS_WARN_BELOW",
+        "write 1530 for the first",
+    ),
+    "prices with a mistake": (
+        lambda setup: setup.set("MAAS_PRICES", setup.write("own.yaml", "format: 2\n")),
+        "prices",
+        "own.yaml:1",
+        "unset MAAS_PRICES",
+    ),
+    "budgets with a mistake": (
+        lambda setup: setup.set("MAAS_BUDGETS", setup.write("own.yaml", "budgets: [{name: a, credits: -1}]\n")),
+        "budgets",
+        "own.yaml:1",
+        "unset MAAS_BUDGETS",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_each_broken_set_up_has_its_own_red_line(setup: SetUp, what: str) -> None:
+    """Whatever is broken, one red line names it, with the exact thing to do, and nothing else is red."""
+    break_it, name, says, mend = BROKEN[what]
+    break_it(setup)
+    found = setup.checks()
+    reds = [check for check in found if check["colour"] == "red"]
+    named = [check for check in reds if check["name"] == name]
+    assert named, found
+    assert re.search(says, named[0]["what"]), named
+    assert re.search(mend, named[0]["mend"]), named
+    # Where one cause shows in two places, both say so.
+    also = {"a map that drops maas": {"models"}, "pacing by words": {"settings"}, "no models": {"config"}}
+    also |= {"an address in a variable nobody reads": {"dns"}}
+    assert {check["name"] for check in reds} <= {name} | also.get(what, set()), reds
+
+
+def test_a_healthy_set_up(setup: SetUp) -> None:
+    """Where everything is right every line is green, the exit status is 0, and no key is shown."""
+    found = setup.checks()
+    assert [check for check in found if check["colour"] != "green"] == []
+    done = setup.doctor()
+    assert done.exit_code == 0
+    assert [line[:1] for line in done.stdout.splitlines()] == ["✓"] * len(found)
+    assert {check["name"] for check in found} >= {"python", "litellm", "key", "base url", "dns", "tls", "gateway"}
+
+
+def test_the_whole_command(sandbox: Sandbox, tmp_path: Path) -> None:
+    """With the self-test, as a user runs it: all green; a program of the same name as LiteLLM is red."""
+    command = [str(Path(sys.executable).with_name("litellm-maas")), "doctor", "--json"]
+    environment = {**os.environ, **sandbox.environment(), "XDG_DATA_HOME": str(tmp_path), "MAAS_RPM": "10"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert [check for check in checks.values() if check["colour"] != "green"] == []
+    assert checks["callback"]["what"].startswith("fires")
+    assert done.returncode == 0
+    (tmp_path / "litellm.py").write_text("")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["provider"]["colour"] == "red"
+    assert checks["provider"]["mend"] == (
+        "rename your own file litellm.py (or litellm_maas.py): Python takes it for the package"
+    )
+    assert checks["callback"]["colour"] == "yellow"
+    assert done.returncode == 1
+
+
+def test_a_program_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A self-test that hangs is given up."""
+    monkeypatch.setattr(programs, "_PATIENCE", 0.1)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import threading; threading.Event().wait()"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    found = list(programs.self_test(process))
+    assert [check.colour for check in found] == ["red", "yellow"]
+    assert "did not end" in found[0].what
+
+
+def test_a_malicious_litellm_is_not_loaded(setup: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The self-test would run what steals keys, so it is not started."""
+    _version("1.82.8")(setup)
+    monkeypatch.setattr(programs, "start_self_test", lambda: pytest.fail("it was started"))
+    done = CliRunner().invoke(group, ["doctor", "--json", "--timeout", "1"])
+    assert done.exit_code == 1
+    assert not {check["name"] for check in json.loads(done.stdout)["checks"]} & {"provider", "callback"}
+
+
+def test_an_old_python() -> None:
+    """A Python that is too old is red."""
+    assert versions.python((3, 9, 18)).colour == "red"
+    assert versions.python().colour == "green"
+
+
+VENDOR = {
+    "401": (_set(MAAS_API_KEY=OTHER_KEYS[0]), [], "key accepted", "401"),
+    "404 without /v1": (
+        lambda setup: setup.set("MAAS_API_BASE", setup.sandbox.url.removesuffix("/v1")),
+        [],
+        "base url",
+        "does not end in /v1; .* 404",
+    ),
+    "model not responding": (
+        lambda setup: setattr(setup.sandbox.account, "balance", 0),
+        ["--probe", "--yes", "openai/gpt-4o"],
+        "probe openai/gpt-4o",
+        "503: model not responding",
+    ),
+    "base URL variable not recognised": (
+        _set(MAAS_API_BASE=None, OPENAI_BASE_URL="{url}"),
+        [],
+        "base url",
+        "OPENAI_BASE_URL is not read, and MAAS_API_BASE is not set",
+    ),
+    "response parse error from a doubled /v1": (
+        lambda setup: setup.set("MAAS_API_BASE", f"{setup.sandbox.url}/v1"),
+        [],
+        "base url",
+        "has /v1 twice; .* cannot parse",
+    ),
+}
+
+
+@pytest.mark.parametrize("row", VENDOR)
+def test_the_vendors_table_of_troubles(setup: SetUp, row: str) -> None:
+    """Each row of the vendor's troubleshooting table really happens here, and is called by its name."""
+    break_it, arguments, name, says = VENDOR[row]
+    break_it(setup)
+    if row in ("404 without /v1", "response parse error from a doubled /v1"):
+        # What a program meets that uses the variable as it is written.
+        address = f"{os.environ['MAAS_API_BASE']}/chat/completions"
+        reply = httpx.post(address, headers={"authorization": f"Bearer {KEY}"}, json={}, trust_env=False)
+        assert reply.status_code == 404
+        assert "choices" not in reply.text
+    done = setup.doctor("--json", *arguments)
+    reds = {check["name"]: check for check in json.loads(done.stdout)["checks"] if check["colour"] == "red"}
+    assert re.search(says, reds[name]["what"]), reds
+    assert reds[name]["mend"]
+    assert done.exit_code == 1
+
+
+YELLOW: dict[str, tuple[Callable[[SetUp], None], str, str]] = {
+    "a variable misspelt": (_set(MAAS_PRICE="x"), "settings", "did you mean MAAS_PRICES"),
+    "a variable of nobody": (_set(MAAS_FROBNICATE="x"), "settings", "unset MAAS_FROBNICATE"),
+    "a ledger for all to read": (lambda setup: setup.ledger.chmod(0o644), "ledger", "chmod 600"),
+    "a model that was refused": (
+        lambda setup: setup.record(
+            event("no", None, status="failed", http_status=403, started_at=dt.datetime.now(UTC))
+        ),
+        "last attempts",
+        "enable",
+    ),
+    "a model without a price": (_config("unpriced: true", "unpriced: false"), "model prices", "MAAS_PRICES"),
+    "too many requests": (_answer(429, {"message": "API rate limit exceeded"}), "key accepted", "10 requests"),
+    "a slow gateway": (
+        _slow,
+        "gateway",
+        "network",
+    ),
+    "a clock that is a little wrong": (
+        lambda setup: setup.answer(
+            200,
+            {"data": [{"id": "openai/gpt-4o"}]},
+            date=email.utils.format_datetime(dt.datetime.now(UTC) - dt.timedelta(minutes=1), usegmt=True),
+        ),
+        "clock",
+        "timedatectl",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", YELLOW)
+def test_what_is_worth_a_look(setup: SetUp, what: str) -> None:
+    """What works and is not quite right is yellow, with what to do, and no reason to exit with 1."""
+    change, name, mend = YELLOW[what]
+    change(setup)
+    found = {check["name"]: check for check in setup.checks()}
+    assert found[name]["colour"] == "yellow", found
+    assert mend in found[name]["mend"]
+    assert not [check for check in found.values() if check["colour"] == "red"]
+
+
+def test_turns_that_are_held(setup: SetUp) -> None:
+    """Where the gateway asked to wait, and pacing does, that is said."""
+    setup.set("MAAS_RPM", 10)
+    assert {check["name"]: check["colour"] for check in setup.checks()}["pacing"] == "green"
+    setup.sandbox.account.per_minute = Limit(1, 60.0)
+    done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
+    probe = json.loads(done.stdout)["probes"][0]
+    assert (probe["tools"], probe["json_mode"]) == ("no: 429", None)
+    (pacing,) = (check for check in setup.checks() if check["name"] == "pacing")
+    assert pacing["colour"] == "yellow"
+    assert re.search(r"held for \d+ s", pacing["what"])
+
+
+def test_events_that_wait_are_recorded(setup: SetUp) -> None:
+    """What waited beside the ledger is in it afterwards."""
+    folder = Path(f"{setup.ledger}.waiting")
+    folder.mkdir()
+    (folder / "e2.json").write_text(event("e2").as_json())
+    assert {check["name"]: check["colour"] for check in setup.checks()}["waiting"] == "green"
+    with SqliteLedger(setup.ledger, read_only=True) as ledger:
+        assert ledger.last_number() == 2
+
+
+def test_no_ledger_is_made(setup: SetUp) -> None:
+    """Looking makes no file."""
+    setup.set("MAAS_LEDGER", setup.folder / "new" / "ledger.db")
+    found = {check["name"]: check for check in setup.checks()}
+    assert "is made with the first call" in found["ledger"]["what"]
+    assert not (setup.folder / "new").exists()
+
+
+def test_a_ledger_in_postgres(setup: SetUp, database: str) -> None:
+    """A ledger in PostgreSQL has a line, the file in front of it another; the password is in neither."""
+    setup.set("MAAS_LEDGER", database)
+    done = setup.doctor()
+    assert done.exit_code == 0, done.stdout
+    assert re.search(r"✓ ledger .*postgresql://maas@127.0.0.1", done.stdout)
+    assert "✓ spool" in done.stdout
+    assert "a-password" not in done.stdout
+
+
+def test_a_proxy_on_the_way(setup: SetUp) -> None:
+    """Behind an HTTP proxy names and TLS are its business; a refusal of it is red, and its password not shown."""
+    setup.set("MAAS_API_BASE", "https://gateway.invalid/v1")
+    setup.set("HTTPS_PROXY", f"http://me:secret@127.0.0.1:{free_port()}")
+    found = {check["name"]: check for check in setup.checks()}
+    assert found["dns"]["what"] == "left to the proxy 127.0.0.1"
+    assert found["gateway"]["colour"] == "red"
+    assert "secret" not in json.dumps(found)
+
+
+def test_a_probe_shows_what_a_model_does(setup: SetUp) -> None:
+    """A probe is three small calls; what they cost is what the sandbox billed, and is in the ledger."""
+    done = setup.doctor("--probe", "--yes", "--json", "maas/openai/gpt-4o", "qwen/qwen3-embedding-8b")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    chat, embedding = found["probes"]
+    assert chat["stream_usage"] is True
+    assert (chat["tools"], chat["json_mode"], chat["calls"]) == ("yes", "yes", 3)
+    assert {"prompt_tokens", "completion_tokens"} <= set(chat["usage_fields"])
+    assert 0 < chat["first_token"] <= chat["latency"]
+    assert (embedding["calls"], embedding["stream_usage"]) == (1, None)
+    billed = setup.sandbox.bill.micro_credits
+    assert chat["micro_credits"] + embedding["micro_credits"] == billed > 0
+    with SqliteLedger(setup.ledger, read_only=True) as ledger:
+        events = [each for each in ledger.events() if each.tags == ("doctor",)]
+    assert sum(each.micro_credits or 0 for each in events) == billed
+    assert f"The probes cost {shown(billed)}" in done.stderr
+    most = re.search(r"Probing 2 models costs at most ([\d.]+) VND\.", done.stderr)
+    assert most is not None
+    assert float(most.group(1)) * 1_000_000 >= billed
+    line = setup.doctor("--probe", "--yes", "openai/gpt-4o").stdout.splitlines()[-1]
+    assert re.search(r"first token \d+ ms, usage .*streams carry usage: yes, tools: yes, JSON mode: yes, 3 calls", line)
+
+
+def test_a_probe_asks_first(setup: SetUp) -> None:
+    """Nothing is called before somebody says yes; without a model those in use are probed."""
+    arguments = ["doctor", "--quick", "--probe"]
+    done = CliRunner().invoke(group, arguments, input="n\n")
+    assert done.exit_code == 1
+    assert "Probing 1 models costs at most" in done.stderr
+    assert [request.path for request in setup.sandbox.requests] == ["/v1/models"]
+    assert CliRunner().invoke(group, arguments, input="y\n").exit_code == 0
+    assert setup.sandbox.requests[-1].body["model"] == "openai/gpt-4o"
+
+
+def test_what_a_probe_finds_wrong(setup: SetUp) -> None:
+    """A model that does not answer is red; one that refuses tools or keeps its usage to itself is told so."""
+    setup.sandbox.account.missing_models.add("openai/gpt-4o")
+    done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "qwen/qwen3-27b", "--json")
+    assert done.exit_code == 1
+    missing, unpriced = json.loads(done.stdout)["probes"]
+    assert missing["failure"] == {"status": 404, "reason": "model not found: openai/gpt-4o"}
+    assert unpriced["micro_credits"] is None
+    assert "and what 1 of them cost is not known" in done.stderr
+    assert "and 1 models without a price" in done.stderr
+    listed = CliRunner().invoke(group, ["models", "--json"])
+    rows = {row["id"]: row for row in json.loads(listed.stdout)}
+    assert rows["openai/gpt-4o"]["callable"] == "no: 404"
+    assert rows["qwen/qwen3-27b"]["callable"] == "yes"
+    assert rows["openai/gpt-4o-mini"]["callable"] == "unknown"
+    chunk = {"id": "a", "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}
+    silent = f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n"
+    replies: list[tuple[int, Any]] = [
+        (200, silent),
+        (400, {"message": "no tools"}),
+        (200, {"id": "b", "choices": [{"message": {"content": "text"}}]}),
+    ]
+    for status, body in replies:
+        setup.sandbox.faults.add(Fault(status=status, body=body, operation="/chat/completions"))
+    done = setup.doctor("--probe", "--yes", "--json", "openai/gpt-4o-mini")
+    found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    probe = found["probe openai/gpt-4o-mini"]
+    assert probe["colour"] == "yellow"
+    assert "usage missing, streams carry usage: no, tools: no: 400, JSON mode: no JSON came" in probe["what"]
+
+
+def test_a_probe_without_a_key(setup: SetUp) -> None:
+    """Without a key nothing is probed, and that is said."""
+    setup.unset("MAAS_API_KEY")
+    done = setup.doctor("--probe", "--yes")
+    assert done.exit_code == 1
+    assert "set MAAS_API_KEY" in str(done.exception)
+
+
+def test_models_are_named_for_a_probe(setup: SetUp) -> None:
+    """A model without --probe is a mistake that is said."""
+    assert setup.doctor("openai/gpt-4o").exit_code == 2
+
+
+def test_a_config_that_is_right(setup: SetUp) -> None:
+    """The shipped config is green, its models are listed, and their missing prices acknowledged."""
+    _config("nothing", "nothing")(setup)
+    found = setup.checks()
+    assert [check for check in found if check["colour"] != "green"] == []
+    assert [check["name"] for check in found][-1] == "config"
+
+
+def test_a_config_that_cannot_be_read(setup: SetUp) -> None:
+    """A config that is no YAML is red with its line; without LiteLLM it is not looked at."""
+    setup.arguments += ["--config", str(setup.write("proxy.yaml", "model_list: ["))]
+    reds = [check for check in setup.checks() if check["colour"] == "red"]
+    assert {check["name"] for check in reds} == {"config"}
+    assert "proxy.yaml" in reds[0]["what"]
+    _version("1.82.7")(setup)
+    (config,) = (check for check in setup.checks() if check["name"] == "config")
+    assert config["colour"] == "yellow"
+
+
+def test_models_can_be_probed_all(setup: SetUp) -> None:
+    """`models --probe` makes one small call to each listed model, and says which answer."""
+    setup.sandbox.account.disabled_models.add("openai/gpt-4o")
+    done = CliRunner().invoke(group, ["models", "--probe", "--yes", "--json"])
+    assert done.exit_code == 0, done.output
+    rows = {row["id"]: row for row in json.loads(done.stdout)}
+    assert rows.pop("openai/gpt-4o")["callable"] == "no: 403"
+    assert {row["callable"] for row in rows.values()} == {"yes"}
+    assert {row["type"] for row in rows.values()} >= {"chat", "embedding"}
+    table = CliRunner().invoke(group, ["models"], env={"COLUMNS": "80"}).stdout
+    assert "Not callable at the last attempt: openai/gpt-4o (no: 403)" in table.replace("\n", " ")
+    wide = CliRunner().invoke(group, ["models"], env={"COLUMNS": "120"}).stdout
+    assert re.search(r"openai/gpt-4o .* official +no: 403", wide)
+    assert CliRunner().invoke(group, ["models", "--probe", "--offline"]).exit_code == 2
+
+
+def test_models_with_own_prices_and_no_ledger(setup: SetUp) -> None:
+    """`models` prices by the user's own file, and goes on where the ledger cannot be read."""
+    own = setup.write("own.yaml", "format: 1\ntime_zone: Asia/Ho_Chi_Minh\nlists: [{name: a, from: null, to: null, source: b, models: {openai/gpt-4o: {input: 7, output: 9}}}]\n")  # fmt: skip  # noqa: E501
+    setup.set("MAAS_PRICES", own)
+    _no_sqlite(setup)
+    done = CliRunner().invoke(group, ["models", "--json"])
+    assert done.exit_code == 0, done.output
+    row = next(row for row in json.loads(done.stdout) if row["id"] == "openai/gpt-4o")
+    assert row["price"] == {"input": 7.0, "cached": None, "output": 9.0}
+    assert (row["price_basis"], row["callable"]) == ("custom", "unknown")
+    assert "is not known" in done.stderr
+
+
+def test_every_variable_is_known() -> None:
+    """Each variable that is read anywhere is one that the doctor knows."""
+    package = Path(settings.__file__).parent
+    read = {name for file in package.rglob("*.py") for name in re.findall(r'_value\("(MAAS_\w+)"\)', file.read_text())}
+    assert read == set(settings.VARIABLES)
