@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 import uuid
@@ -210,8 +211,8 @@ class Prober:
     def _streamed(self, found: Probe, request: WireRequest) -> Mapping[str, Any]:
         began, events = time.perf_counter(), EventDecoder()
         reply: dict[str, Any] = {}
-        for received in gateway.stream(request):
-            for data in events.feed(received):
+        with gateway.open_stream(request) as received, gateway.reading(request):
+            for data in itertools.chain.from_iterable(map(events.feed, received.iter_bytes())):
                 chunk = _parsed(data)
                 if found.first_token is None and chunk.get("choices"):
                     found.first_token = time.perf_counter() - began

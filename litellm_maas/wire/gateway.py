@@ -63,7 +63,7 @@ async def asend(request: WireRequest, client: object = None) -> Reply:
 
 
 @contextmanager
-def open_stream(request: WireRequest, client: object) -> Iterator[httpx.Response]:
+def open_stream(request: WireRequest, client: object = None) -> Iterator[httpx.Response]:
     """A reply whose body is still to be read; closed on leaving, read or not.
 
     Raises:
