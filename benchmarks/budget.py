@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime as dt
+import functools
 import random
 import tempfile
 import time
@@ -61,8 +62,8 @@ def _measure(path: Path, count: int, calls: int) -> None:
         if number % 3 == 0:
             other.record(event(now, chance))
         rooms: list[Room] = []
-        check = _timed(lambda rooms=rooms: rooms.append(_room(path, identity)))
-        recording = _timed(lambda made=made: recorder.record(made))
+        check = _timed(functools.partial(_ask, rooms, path, identity))
+        recording = _timed(functools.partial(recorder.record, made))
         settlement = _timed(rooms[0].settle)
         if number:  # the first adds everything up
             checks.append(check)
@@ -77,7 +78,7 @@ def _measure(path: Path, count: int, calls: int) -> None:
     other.close()
 
 
-def _room(path: Path, identity: Identity) -> Room:
+def _ask(rooms: list[Room], path: Path, identity: Identity) -> None:
     def ask() -> Generator[float, None, None]:
         found.append((yield from budgeting.room(path, "openai/gpt-4o", identity, lambda: 1_000_000)))
 
@@ -86,7 +87,7 @@ def _room(path: Path, identity: Identity) -> Room:
         time.sleep(wait)
     (room,) = found
     assert isinstance(room, Room)
-    return room
+    rooms.append(room)
 
 
 def _timed(work: Callable[[], object]) -> float:
