@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from litellm_maas.sandbox import Sandbox
+from litellm_maas.spend import budget
 from tests.proxy_process import MASTER_KEY, running_proxy
 from tests.support import MESSAGES
 
@@ -66,6 +67,14 @@ def test_commands(sandbox: Sandbox, tmp_path: Path, code: str) -> None:
         done = run(words, sandbox, tmp_path, **exported)
         assert done.returncode == 0, done.stderr
         assert done.stdout, line
+
+
+@pytest.mark.parametrize("code", blocks("yml"))
+def test_budget_files(tmp_path: Path, code: str) -> None:
+    """A file of budgets is one."""
+    file = tmp_path / "budgets.yaml"
+    file.write_text(code)
+    assert budget.read(file)
 
 
 @pytest.mark.parametrize("code", blocks("yaml"))
