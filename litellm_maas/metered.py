@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
+import weakref
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -42,6 +45,7 @@ class Metered:
         self._attempt = attempt_of(request, call, kind)
         self._settle = settle
         self._decoder: StreamDecoder | None = None
+        self._process: int | None = None
         self.cost: Cost | None = None
 
     def watch(self, decoder: StreamDecoder) -> None:
@@ -62,6 +66,8 @@ class Metered:
         return self.succeeded(decoder.response_id, usage)
 
     def __enter__(self) -> Metered:
+        self._process = os.getpid()
+        _open[id(self)] = self
         if is_recorded():
             tracking.recorder().prepare()
         return self
@@ -69,7 +75,7 @@ class Metered:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if is_recorded() and not isinstance(error, SettingsError):
+        if self._ends(error):
             tracking.recorder().record(self._event(error), self._settle)
 
     async def __aenter__(self) -> Metered:
@@ -78,13 +84,27 @@ class Metered:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not is_recorded() or isinstance(error, SettingsError):
+        if not self._ends(error):
             return
         if error is None or isinstance(error, GatewayError):
             await tracking.recorder().arecord(self._event(error), self._settle)
         else:
             # A cancelled task has no time left to wait in.
             tracking.recorder().record_now(self._event(error), self._settle)
+
+    def __del__(self) -> None:
+        # An asynchronous stream whose event loop is gone is dropped by Python without being closed.
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Record an attempt that nobody will bring to its end any more."""
+        if self._ends(None):
+            tracking.recorder().record_now(self._event(None), self._settle)
+
+    def _ends(self, error: BaseException | None) -> bool:
+        """Whether there is an event to record: once for each attempt, and not in the child of a fork in its midst."""
+        mine, self._process = self._process == os.getpid(), None
+        return mine and is_recorded() and not isinstance(error, SettingsError)
 
     def _event(self, error: BaseException | None) -> Event:
         if error is None and self.cost is not None:
@@ -143,4 +163,14 @@ def is_recorded() -> bool:
     return tracking.is_on or _litellm.is_callback(tracking.logger)
 
 
+def _give_up_all() -> None:
+    """At the end of the process: calls of daemon threads, and streams that some loop has left half read."""
+    for reference in _open.valuerefs():
+        if (attempt := reference()) is not None:
+            attempt.give_up()
+
+
+_open: weakref.WeakValueDictionary[int, Metered] = weakref.WeakValueDictionary()
+"""The attempts that have not come to their end, and some that have."""
+atexit.register(_give_up_all)
 tracking.dollar_price = _litellm.dollar_price
