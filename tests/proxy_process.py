@@ -70,7 +70,7 @@ def _wait_until_alive(url: str, process: subprocess.Popen[bytes], log: Path) -> 
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Sandbox]]:
     """A proxy that serves `maas/` models from a sandbox, both for the whole session."""
     models: dict[str, dict[str, Any]] = {name: {"model": f"maas/{name}"} for name in catalogue().ids()}
-    models["qwen/qwen3-embedding-8b"]["drop_params"] = True  # as in configs/maas_models.yaml
+    models["qwen/qwen3-embedding-8b"]["drop_params"] = True  # as configs/proxy.yaml has it for all
     config: dict[str, Any] = {
         "model_list": [{"model_name": name, "litellm_params": params} for name, params in models.items()],
         "litellm_settings": {
