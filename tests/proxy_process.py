@@ -95,7 +95,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, proxy_ledger: Path) -> Itera
     """
     groups = {**{name: name for name in catalogue().ids()}, "smart": "openai/gpt-4o", "cheap": "openai/gpt-4o-mini"}
     models: dict[str, dict[str, Any]] = {name: {"model": f"maas/{model}"} for name, model in groups.items()}
-    models["qwen/qwen3-embedding-8b"]["drop_params"] = True  # as in configs/maas_models.yaml
+    models["qwen/qwen3-embedding-8b"]["drop_params"] = True  # as configs/proxy.yaml has it for all
     config: dict[str, Any] = {
         "model_list": [{"model_name": name, "litellm_params": params} for name, params in models.items()],
         "litellm_settings": {

@@ -88,6 +88,14 @@ def test_a_sessions_spend(sandbox: Sandbox, ledger: Path) -> None:
     assert litellm_maas.session_spend("c").calls == 0
 
 
+def test_an_object_for_a_user(sandbox: Sandbox, ledger: Path) -> None:
+    """Claude Code sends device and session as JSON where a user belongs: it reaches the gateway, but names nobody."""
+    for user in ("minh", '{"device_id": "d", "session_id": "s"}'):
+        litellm.completion(model=MODEL, messages=MESSAGES, user=user)
+        assert sandbox.requests[-1].body["user"] == user
+    assert [event.user for event in events(ledger)] == ["minh", None]
+
+
 async def test_a_stream_that_asks_for_no_usage(sandbox: Sandbox, ledger: Path) -> None:
     """A stream is recorded with the gateway's own usage, whether its caller asks for usage or not, and sees none."""
     for options in ({}, {"stream_options": None}, {"stream_options": {"include_usage": False}}):

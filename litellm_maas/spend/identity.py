@@ -43,7 +43,7 @@ def identify(litellm_params: Mapping[str, Any], user: object = None) -> Identity
     for name in ("litellm_metadata", "metadata"):
         if isinstance(litellm_params.get(name), Mapping):
             known |= litellm_params[name]
-    made = 0 if is_first(known) else attempts_made(known) - known.get(EARLIER_PARAM, 0)
+    made = attempts_made(known) - known.get(EARLIER_PARAM, 0)
     earlier = _previous(known)[-made:] if made else []
     routed = "model_group" in known or "deployment" in known
     first = earlier[0] if earlier and isinstance(earlier[0], Mapping) else {}
