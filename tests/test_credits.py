@@ -274,6 +274,31 @@ def test_what_is_printed(month: Month) -> None:
     assert max(map(len, table.splitlines())) <= 100
 
 
+def test_credits_that_are_gone(month: Month, heard: list[dict[str, Any]]) -> None:
+    """Who has spent more than there was is told so; a top-up of a leap day expires on the last of February."""
+    month.now = dt.datetime(2028, 2, 29, 12, tzinfo=UTC)
+    month.note("topup", "1000")
+    month.note("set", "5")
+    month.now += dt.timedelta(hours=1)
+    month.sandbox.account.balance = None
+    month.call()
+    month.now += dt.timedelta(hours=1)
+    found = month.shown()
+    assert found["balance_micro_credits"] < 0
+    assert found["zero_at"] == dict.fromkeys(("at", "earliest", "latest"), month.now.isoformat())
+    assert found["expires_at"] == "2029-02-28T12:00:00+00:00"
+    assert "credits are gone" in heard[0]["text"]
+
+
+def test_what_waits_is_said(month: Month) -> None:
+    """Events that cannot be recorded yet are in no sum, and that is said."""
+    month.note("set", "1000")
+    folder = Path(f"{month.path}.waiting")
+    folder.mkdir()
+    (folder / "broken.json").write_text("{")
+    assert "1 event beside the ledger is in no sum" in credits_command(month.path).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
