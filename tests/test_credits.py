@@ -222,6 +222,29 @@ def test_the_forecast_of_a_month(month: Month) -> None:
     assert abs(gone_at - zero_at["at"]) < (gone_at - now) * 0.1
 
 
+def test_a_wild_hour_brings_the_end_nearer(month: Month) -> None:
+    """After quiet days, an hour of runaway spend is what the earliest end follows, and it is warned of."""
+    month.look()
+    month.live(START + 3 * DAY)
+    quiet = month.shown()
+    assert quiet["warnings"] == []
+    hour = month.now
+    for _ in range(60):
+        month.now += dt.timedelta(seconds=50)
+        for _ in range(5):
+            month.call()
+    found = month.shown()
+    per_hour = month.billed(hour, month.now + dt.timedelta(seconds=1))
+    earliest = dt.datetime.fromisoformat(found["zero_at"]["earliest"])
+    by_hand = month.now + found["balance_micro_credits"] / per_hour * dt.timedelta(hours=1)
+    # `live` may have made a call in that hour too.
+    assert abs(earliest - by_hand) < (by_hand - month.now) * 0.1
+    assert (
+        earliest < dt.datetime.fromisoformat(found["zero_at"]["at"]) < dt.datetime.fromisoformat(quiet["zero_at"]["at"])
+    )
+    assert "credits may be gone at" in found["warnings"][0]
+
+
 def test_a_reading_in_the_midst_of_a_cycle(month: Month) -> None:
     """What the console may not have collected is said, and is no drift."""
     month.look()
