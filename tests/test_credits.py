@@ -222,6 +222,29 @@ def test_the_forecast_of_a_month(month: Month) -> None:
     assert abs(gone_at - zero_at["at"]) < (gone_at - now) * 0.1
 
 
+def test_a_wild_hour_brings_the_end_nearer(month: Month) -> None:
+    """After quiet days, an hour of runaway spend is what the earliest end follows, and it is warned of."""
+    month.look()
+    month.live(START + 3 * DAY)
+    quiet = month.shown()
+    assert quiet["warnings"] == []
+    hour = month.now
+    for _ in range(60):
+        month.now += dt.timedelta(seconds=50)
+        for _ in range(5):
+            month.call()
+    found = month.shown()
+    per_hour = month.billed(hour, month.now + dt.timedelta(seconds=1))
+    earliest = dt.datetime.fromisoformat(found["zero_at"]["earliest"])
+    by_hand = month.now + found["balance_micro_credits"] / per_hour * dt.timedelta(hours=1)
+    # `live` may have made a call in that hour too.
+    assert abs(earliest - by_hand) < (by_hand - month.now) * 0.1
+    assert (
+        earliest < dt.datetime.fromisoformat(found["zero_at"]["at"]) < dt.datetime.fromisoformat(quiet["zero_at"]["at"])
+    )
+    assert "credits may be gone at" in found["warnings"][0]
+
+
 def test_a_reading_in_the_midst_of_a_cycle(month: Month) -> None:
     """What the console may not have collected is said, and is no drift."""
     month.look()
@@ -272,6 +295,31 @@ def test_what_is_printed(month: Month) -> None:
     assert credits_command(month.path, "remove", "4").exit_code == 0
     assert [each["number"] for each in json.loads(credits_command(month.path, "list", "--json").stdout)] == [1, 2, 3]
     assert max(map(len, table.splitlines())) <= 100
+
+
+def test_credits_that_are_gone(month: Month, heard: list[dict[str, Any]]) -> None:
+    """Who has spent more than there was is told so; a top-up of a leap day expires on the last of February."""
+    month.now = dt.datetime(2028, 2, 29, 12, tzinfo=UTC)
+    month.note("topup", "1000")
+    month.note("set", "5")
+    month.now += dt.timedelta(hours=1)
+    month.sandbox.account.balance = None
+    month.call()
+    month.now += dt.timedelta(hours=1)
+    found = month.shown()
+    assert found["balance_micro_credits"] < 0
+    assert found["zero_at"] == dict.fromkeys(("at", "earliest", "latest"), month.now.isoformat())
+    assert found["expires_at"] == "2029-02-28T12:00:00+00:00"
+    assert "credits are gone" in heard[0]["text"]
+
+
+def test_what_waits_is_said(month: Month) -> None:
+    """Events that cannot be recorded yet are in no sum, and that is said."""
+    month.note("set", "1000")
+    folder = Path(f"{month.path}.waiting")
+    folder.mkdir()
+    (folder / "broken.json").write_text("{")
+    assert "1 event beside the ledger is in no sum" in credits_command(month.path).stdout
 
 
 @pytest.mark.parametrize(

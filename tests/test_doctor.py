@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import litellm
 import pytest
 from click.testing import CliRunner, Result
 from cryptography import x509
@@ -27,7 +28,7 @@ from cryptography.x509.oid import NameOID
 
 from litellm_maas import settings
 from litellm_maas.cli.app import group
-from litellm_maas.doctor import programs, versions
+from litellm_maas.doctor import programs, selftest, variables, versions
 from litellm_maas.pricing.credits import shown
 from litellm_maas.routing import shipped
 from litellm_maas.sandbox import Fault, Limit, Sandbox
@@ -37,6 +38,11 @@ from tests.proxy_process import free_port
 from tests.support import KEY, OTHER_KEYS
 
 UTC = dt.timezone.utc
+OWN_PRICE = """
+format: 1
+time_zone: Asia/Ho_Chi_Minh
+lists: [{name: mine, from: null, to: null, source: me, models: {MODEL: {input: 7, output: 9}}}]
+"""
 _MAKES_A_KEY = "export MAAS_API_KEY=vn-…"
 
 
@@ -483,6 +489,33 @@ def test_a_malicious_litellm_is_not_loaded(setup: SetUp, monkeypatch: pytest.Mon
     assert not {check["name"] for check in json.loads(done.stdout)["checks"]} & {"provider", "callback"}
 
 
+def test_what_the_self_test_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The self-test tells a LiteLLM that lost the provider, that calls no callback, and one that works, apart."""
+    (tmp_path / "a").mkdir()
+    assert [check.colour for check in selftest.checks()] == ["green", "green"]
+    litellm.custom_provider_map = []
+    assert selftest.provider().mend == "call litellm_maas.register()"
+    monkeypatch.setattr(litellm, "completion", lambda **call: None)
+    monkeypatch.setattr(selftest, "_PATIENCE", 0.01)
+    silent = selftest.callback(tmp_path / "a")
+    assert (silent.colour, silent.what) == ("red", "LiteLLM does not call the cost callback")
+
+
+def test_a_callback_that_records_nonsense(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A callback that does not record what it should is red."""
+    (tmp_path / "own.yaml").write_text("format: 2\n")
+    monkeypatch.setenv("MAAS_PRICES", str(tmp_path / "own.yaml"))
+    assert selftest.callback(tmp_path).what == "the cost callback recorded [('ok', 'unpriced')] of one priced call"
+
+
+def test_no_litellm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where LiteLLM is not installed, the command that installs it is said."""
+    monkeypatch.setattr(sys, "path", [])
+    found = versions.litellm()
+    assert found.what.startswith("is not installed")
+    assert 'pip install "litellm[mcp]>=1.98,<2,!=1.107.0"' in (found.mend or "")
+
+
 def test_an_old_python() -> None:
     """A Python that is too old is red."""
     assert versions.python((3, 9, 18)).colour == "red"
@@ -534,6 +567,16 @@ def test_the_vendors_table_of_troubles(setup: SetUp, row: str) -> None:
     assert re.search(says, reds[name]["what"]), reds
     assert reds[name]["mend"]
     assert done.exit_code == 1
+
+
+def test_addresses_of_others_that_mean_nothing_here(setup: SetUp) -> None:
+    """Base URLs of other vendors, and what is no address, are nobody's business here."""
+    setup.unset("MAAS_API_BASE")
+    setup.set("OPENAI_BASE_URL", "https://api.openai.com/v1")
+    setup.set("LLM_BASE_URL", "ftp://x")
+    setup.set("ANTHROPIC_BASE_URL", settings.PAYG_BASE_URL.removesuffix("/v1"))
+    base_url, _ = variables.base_url()
+    assert base_url.colour == "green"
 
 
 YELLOW: dict[str, tuple[Callable[[SetUp], None], str, str]] = {
@@ -737,6 +780,9 @@ def test_models_can_be_probed_all(setup: SetUp) -> None:
     assert {row["type"] for row in rows.values()} >= {"chat", "embedding"}
     table = CliRunner().invoke(group, ["models"], env={"COLUMNS": "80"}).stdout
     assert "Not callable at the last attempt: openai/gpt-4o (no: 403)" in table.replace("\n", " ")
+    setup.set("MAAS_PRICES", setup.write("own.yaml", OWN_PRICE.replace("MODEL", "qwen/qwen3-27b")))
+    table = CliRunner().invoke(group, ["models"], env={"COLUMNS": "80"}).stdout
+    assert "Priced by your own file: qwen/qwen3-27b." in table
     wide = CliRunner().invoke(group, ["models"], env={"COLUMNS": "120"}).stdout
     assert re.search(r"openai/gpt-4o .* official +no: 403", wide)
     assert CliRunner().invoke(group, ["models", "--probe", "--offline"]).exit_code == 2
@@ -744,8 +790,7 @@ def test_models_can_be_probed_all(setup: SetUp) -> None:
 
 def test_models_with_own_prices_and_no_ledger(setup: SetUp) -> None:
     """`models` prices by the user's own file, and goes on where the ledger cannot be read."""
-    own = setup.write("own.yaml", "format: 1\ntime_zone: Asia/Ho_Chi_Minh\nlists: [{name: a, from: null, to: null, source: b, models: {openai/gpt-4o: {input: 7, output: 9}}}]\n")  # fmt: skip  # noqa: E501
-    setup.set("MAAS_PRICES", own)
+    setup.set("MAAS_PRICES", setup.write("own.yaml", OWN_PRICE.replace("MODEL", "openai/gpt-4o")))
     _no_sqlite(setup)
     done = CliRunner().invoke(group, ["models", "--json"])
     assert done.exit_code == 0, done.output

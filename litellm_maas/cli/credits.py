@@ -141,7 +141,7 @@ def _show(to: Console, found: Balance) -> None:
             f"the console may show {tables.money(left + found.uncollected)}",
         ),
         ("spent in the last hour", tables.money(burn.last_hour), ""),
-        ("spent per hour", tables.money(burn.per_hour), "mean of 24 hours"),
+        ("spent per hour", tables.money(burn.per_hour), "mean of 24 hours, or since the first call"),
         ("spent per day", tables.money(burn.per_day), _of_days(burn.days)),
         ("gone", "", _gone(forecast.at)),
         ("  at the earliest", "", f"{_gone(forecast.earliest)}: as on the dearest day, or in the last hour"),

@@ -177,10 +177,11 @@ def burn(ledger: Ledger, now: dt.datetime) -> Burn:
     days = max(1, min(_MOST_DAYS, age // _DAY))
     spent = [_spent(ledger, now - (back + 1) * _DAY, now - back * _DAY).micro_credits for back in range(days)]
     if age < _DAY:
-        spent = [spent[0] * _DAY // age]
+        # In numbers: Python's stretches of time end at a billion days.
+        spent = [spent[0] * (_DAY // _MICROSECOND) // (age // _MICROSECOND)]
     return Burn(
         last_hour=_spent(ledger, now - _HOUR, now).micro_credits,
-        per_hour=spent[0] * _HOUR // _DAY,
+        per_hour=spent[0] // 24,
         per_day=sum(spent) // days,
         dearest_day=max(spent),
         cheapest_day=min(spent),
