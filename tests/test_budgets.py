@@ -199,7 +199,7 @@ def test_nothing_stays_set_aside(
         asyncio.run(_give_up_stream())
     elif way == "acompletion":
         sandbox.faults.add(Fault(stall=True))
-        asyncio.run(_give_up_call())
+        asyncio.run(_give_up_call(sandbox))
     _wait_until(lambda: reserved(ledger) == 0)
 
 
@@ -208,9 +208,12 @@ async def _give_up_stream() -> None:
     await anext(aiter(chunks))
 
 
-async def _give_up_call() -> None:
-    with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(litellm.acompletion(**CALL), 0.3)
+async def _give_up_call(sandbox: Sandbox) -> None:
+    task = asyncio.create_task(litellm.acompletion(**CALL))
+    await asyncio.to_thread(_wait_until, lambda: len(sandbox.requests) == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
