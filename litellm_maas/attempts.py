@@ -31,6 +31,8 @@ SKIPPED_PARAM = "maas_skipped"
 OWN_FALLBACKS_PARAM = "maas_own_fallbacks"
 """Where a router's rules say for which kinds of failure the group that is called has fallbacks of their own."""
 
+_TRACE_PARAM = "maas_trace"
+
 _FINAL: frozenset[Kind] = frozenset({"bad_request", "authentication", "unprocessable"})
 """What every model of the account refuses alike."""
 
@@ -103,11 +105,12 @@ class Attempt:
         self._bucket = _bucket(call)
         self._deployment_id = ((call.get("litellm_params") or {}).get("model_info") or {}).get("id")
         self._target = Target.of(request.model, request.endpoint, request.key)
+        self._trace = getattr(call.get("logging_obj"), "litellm_trace_id", None)
         self._started = time.perf_counter()
         self.handed_out = False
         self.trail: list[Record] = list(skipped.get())
         if self._bucket is not None:
-            before = self._bucket.get(ATTEMPTS_PARAM, ()) if _is_further(self._bucket) else ()
+            before = self._bucket.get(ATTEMPTS_PARAM, ()) if _is_further(self._bucket, self._trace) else ()
             self.trail = [*before, *self._bucket.pop(SKIPPED_PARAM, ()), *self.trail]
             if is_first(self._bucket) and (earlier := attempts_made(self._bucket)):
                 self._bucket[EARLIER_PARAM] = earlier
@@ -139,7 +142,7 @@ class Attempt:
         self._add(failure)
         resting.failed(self._target, failure)
         if self._bucket is not None:
-            self._bucket[ATTEMPTS_PARAM] = self.trail
+            self._bucket.update({ATTEMPTS_PARAM: self.trail, _TRACE_PARAM: self._trace})
             if not self.handed_out:
                 failed_with.set(failure)
 
@@ -179,6 +182,8 @@ def _bucket(call: Mapping[str, Any]) -> MutableMapping[str, Any] | None:
     return None
 
 
-def _is_further(bucket: Mapping[str, Any]) -> bool:
+def _is_further(bucket: Mapping[str, Any], trace: str | None) -> bool:
     """Whether this is not a request's first attempt; a caller may pass the same dictionary with every request."""
+    if "attempted_fallbacks" not in bucket:
+        return trace is not None and bucket.get(_TRACE_PARAM) == trace  # before 1.100 LiteLLM does not say
     return any(bucket.get(name) for name in ("attempted_fallbacks", "attempted_retries"))

@@ -25,6 +25,9 @@ HANDLER = "litellm_maas.maas"
 SPEND = "litellm_maas.spend_logger"
 RULES = "litellm_maas.fallback_rules"
 
+_DOCUMENTED_KEY = "sk-1234"
+"""The master key of LiteLLM's own documentation."""
+
 _ELSEWHERE = {"health_check_interval": "general_settings", "health_check_concurrency": "general_settings"}
 _SECTIONS = ("litellm_settings", "router_settings", "general_settings")
 _PROXYS_OWN = ("litellm_settings", "general_settings", "include", "environment_variables")
@@ -219,7 +222,7 @@ def _check_master_key(config: Config) -> Iterator[Finding]:
     refers = key.startswith(router_file.VARIABLE)
     if refers:
         key = os.environ.get(key.removeprefix(router_file.VARIABLE), "")
-    if hashlib.sha256(key.encode()).hexdigest() in _litellm.well_known_master_keys():
+    if key == _DOCUMENTED_KEY or hashlib.sha256(key.encode()).hexdigest() in _litellm.well_known_master_keys():
         yield error(holder, at, "the master key is one that everybody knows; make one: openssl rand -hex 32")
     elif written is not None and not refers:
         yield warning(holder, at, "the master key stands in the file; write os.environ/LITELLM_MASTER_KEY")

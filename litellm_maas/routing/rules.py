@@ -83,7 +83,8 @@ class FallbackRules(CustomLogger):
             raise litellm_exception(failure, model, settings.api_base())
         if not candidates:
             return []
-        last = self._least_rested(candidates, _metadata(request).get("original_model_group"))
+        asked_for = _metadata(request).get("original_model_group") or (None if request.get("fallback_depth") else model)
+        last = self._least_rested(candidates, asked_for)
         if last is None:
             raise _rests(candidates[0])
         return [last]
@@ -123,9 +124,9 @@ class FallbackRules(CustomLogger):
         if failed not in _OWN_LISTS and not request.get("stream"):
             return candidates
         metadata = _metadata(request)
-        asked_for = str(metadata.get("original_model_group"))
+        asked_for = metadata.get("original_model_group")
         router = next(filter(None, (self._router_of(each) for each in candidates)), None)
-        if router is None:
+        if router is None or asked_for is None:
             return candidates
         models = {kind: _listed_models(router, field, asked_for) for kind, field in _OWN_LISTS.items()}
         if kinds := [kind for kind, found in models.items() if found]:
