@@ -33,6 +33,6 @@ def test_a_client(proxy: tuple[str, Sandbox], tmp_path: Path, name: str, case: C
         assert "sunny in Hà Nội" in "".join(answer)
     elif name == "embeddings":
         assert len(set(answer)) == 1
-        assert sandbox.requests[0].body["encoding_format"] == "base64"
+        assert sandbox.requests[0].body["input"] == ["xin", "chào"]
     else:
         assert "".join(answer) == "openai/gpt-4o heard: How is the weather in Hà Nội?"

@@ -297,6 +297,18 @@ def _litellm_tools(setting: Setting) -> list[str]:
     return [_litellm(setting, history, tools=[TOOL]).choices[0].message.content]
 
 
+def _litellm_embeddings(setting: Setting) -> list[str]:
+    model = f"litellm_proxy/{EMBEDDING}"
+    reply: Any = litellm.embedding(model=model, input=["xin", "chào"], api_base=setting.url, api_key=setting.key)
+    return [str(len(each["embedding"])) for each in reply.data]
+
+
+def _litellm_responses(setting: Setting) -> list[str]:
+    model = f"litellm_proxy/{setting.model}"
+    reply: Any = litellm.responses(model=model, input=QUESTION, api_base=setting.url, api_key=setting.key)
+    return [part.text for item in reply.output if item.type == "message" for part in item.content]
+
+
 CLIENTS = (
     Client(
         "curl",
@@ -334,6 +346,12 @@ CLIENTS = (
     ),
     Client(
         "LiteLLM SDK (`litellm_proxy/`)",
-        {"chat": Case(_litellm_chat), "stream": Case(_litellm_stream), "tools": Case(_litellm_tools)},
+        {
+            "chat": Case(_litellm_chat),
+            "stream": Case(_litellm_stream),
+            "tools": Case(_litellm_tools),
+            "embeddings": Case(_litellm_embeddings),
+            "responses": Case(_litellm_responses),
+        },
     ),
 )
