@@ -327,14 +327,17 @@ def test_verify_a_sound_ledger(sound: Path) -> None:
     ("statement", "says"),
     [
         ("UPDATE events SET micro_credits = 1 WHERE seq = 7", "by the official list 70888000"),
-        ("UPDATE events SET input_tokens = 999 WHERE seq = 7", "input_tokens of openai/gpt-4o in the hour of"),
+        (
+            "UPDATE events SET input_tokens = 999 WHERE seq = 7",
+            "input_tokens of openai/gpt-4o provider ok official in the hour of",
+        ),
         ("UPDATE events SET micro_credits = NULL WHERE seq = 7", "its basis is official and its cost None"),
         ("UPDATE events SET micro_credits = -5, basis = 'custom' WHERE seq = 7", "its cost is negative"),
         ("UPDATE events SET cached_tokens = 5000 WHERE seq = 7", "more cached than input tokens"),
         ("UPDATE events SET ended_at = 5 WHERE seq = 7", "ended before it began"),
         ("UPDATE events SET tags = '[' WHERE seq = 7", "an event cannot be read"),
-        ("DELETE FROM events WHERE seq = 7", "calls of openai/gpt-4o in the hour of"),
-        ("UPDATE hourly SET output_tokens = 3", "output_tokens of openai/gpt-4o in the hour of"),
+        ("DELETE FROM events WHERE seq = 7", "calls of openai/gpt-4o provider ok official in the hour of"),
+        ("UPDATE hourly SET output_tokens = 3", "output_tokens of openai/gpt-4o provider ok official in the hour of"),
         (
             "INSERT INTO corrections SELECT 99, 'x', 0, NULL, 0, 'custom', NULL, 'reason'",
             "1 corrections of events that are not there",

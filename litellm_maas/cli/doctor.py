@@ -14,6 +14,7 @@ from rich.text import Text
 from litellm_maas.cli import tables
 from litellm_maas.doctor import programs, versions
 from litellm_maas.doctor.check import Check, Colour, not_checked
+from litellm_maas.errors import MaasError
 
 _MARKS: dict[Colour, tuple[str, str]] = {"green": ("✓", "ok"), "yellow": ("!", "look"), "red": ("✗", "RED")}
 
@@ -48,9 +49,14 @@ def command(
     # Started before anything else: it takes the longest.
     self_test = programs.start_self_test() if not quick and litellm.colour == "green" else None
     config = programs.start_config_check(config_file) if config_file and litellm.colour == "green" else None
-    from litellm_maas.doctor import examine  # noqa: PLC0415 - while the programs load LiteLLM
+    from litellm_maas.cli import price_book  # noqa: PLC0415 - while the programs load LiteLLM
+    from litellm_maas.doctor import examine  # noqa: PLC0415 - the same
 
-    checks, access = examine.surroundings(examine.Asked(config_file, timeout))
+    try:
+        book = price_book.in_force()
+    except MaasError:
+        book = None  # the file has a line of its own
+    checks, access = examine.surroundings(examine.Asked(config_file, timeout, book))
     checks = [python, litellm, *checks]
     if self_test is not None:
         checks += programs.self_test(self_test)

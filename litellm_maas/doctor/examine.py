@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from litellm_maas.cli import price_book
 from litellm_maas.doctor import gateway, ledgers, models, variables
 from litellm_maas.doctor.check import Check, not_checked
 from litellm_maas.errors import MaasError
@@ -31,10 +30,12 @@ class Asked:
     Attributes:
         config: A config whose models are looked at too.
         timeout: Seconds for each step on the way to the gateway.
+        book: The prices in force; None where they cannot be read.
     """
 
     config: Path | None
     timeout: float
+    book: PriceBook | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,8 @@ def surroundings(asked: Asked) -> tuple[list[Check], Access]:
     else:
         checks += way.result().checks
         listed = way.result().listed
-    checks += models.check(listed, used, attempts, _book())
+    checks += models.check(listed, used, attempts, asked.book)
     return [*checks, *rest], Access(endpoint, key, tuple(used) or _TRIO)
-
-
-def _book() -> PriceBook | None:
-    try:
-        return price_book.in_force()
-    except MaasError:
-        return None
 
 
 def _attempts() -> Mapping[str, str]:
