@@ -1,4 +1,4 @@
-"""The SDKs of OpenAI and Anthropic, and LiteLLM's own, through a real proxy. `scripts/test-clients` drives more."""
+"""The SDKs of OpenAI and Anthropic for Python through a real proxy; `scripts/test-clients` drives more clients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from litellm_maas.sandbox import Sandbox
 from tests.proxy_process import MASTER_KEY
 from tests.slow.client_cases import CLIENTS, Case, Setting
 
-PYTHON = [client for client in CLIENTS if "Python" in client.title or "LiteLLM" in client.title]
+pytestmark = pytest.mark.xdist_group("proxy")  # one process starts it for all
+PYTHON = [client for client in CLIENTS if "Python" in client.title]
 
 
 @pytest.mark.parametrize(
