@@ -269,7 +269,7 @@ def main(folder: Path, names: Sequence[str]) -> None:
         cells, sound = row(system, folder, notes)
         all_sound = all_sound and sound
         print(f"| {' | '.join(cells)} |", flush=True)
-    print(*(f"\n({number}) {note}." for number, note in enumerate(notes, start=1)))
+    print("".join(f"\n({number}) {note}." for number, note in enumerate(notes, start=1)))
     mini = SYSTEMS[-1]
     if not names or mini.name in names:
         text, sound = unpriced(mini, folder)
