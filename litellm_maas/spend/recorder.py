@@ -279,8 +279,10 @@ class Recorder:
                 self._backlog.append(event)
             else:
                 self.lost += 1
-        if not self._reported and not quietly:
-            self._reported = True
+        with self._lock:
+            is_news = not self._reported and not quietly
+            self._reported = self._reported or is_news
+        if is_news:
             logger.warning("spend is not being recorded (%s). Events wait %s and are recorded later.", error, where)
 
     def _folders(self) -> Iterator[Path]:
