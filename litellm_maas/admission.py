@@ -136,3 +136,6 @@ def _explained(refusal: Refusal) -> str:
         f"this call can cost {shown(refusal.needed)}.\n"
         f"{when}. Lower max_tokens, or raise the budget: litellm-maas budget set."
     )
+
+
+tracking.closers.append(budgeting.close)

@@ -48,7 +48,6 @@ def clean_tracking() -> Iterator[None]:
     before = {name: getattr(tracking, name) for name in ("_is_on", "_ledger", "_unreadable")}
     yield
     tracking.close()
-    budgeting.close()
     budgeting.configured = ()
     for name, value in before.items():
         setattr(tracking, name, value)

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 from litellm_maas import settings
@@ -31,6 +32,7 @@ class Tracking:
     Attributes:
         logger: The cost callback, once somebody has asked for it; registering it with LiteLLM switches recording on.
         dollar_price: LiteLLM's own dollar prices, for estimates.
+        closers: Called before the ledgers are closed: whoever else has one of them open lets go of it.
     """
 
     def __init__(self) -> None:
@@ -45,6 +47,7 @@ class Tracking:
         self._costs: OrderedDict[str, Cost] = OrderedDict()
         self.logger: object = None
         self.dollar_price: DollarPrice | None = None
+        self.closers: list[Callable[[], None]] = []
         atexit.register(self.close)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
@@ -111,6 +114,8 @@ class Tracking:
 
     def close(self) -> None:
         """Write what waits and close the ledgers."""
+        for close in self.closers:
+            close()
         with self._lock:
             recorders, self._recorders = self._recorders, {}
             forwarders, self._forwarders = self._forwarders, []
