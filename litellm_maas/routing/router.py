@@ -13,6 +13,7 @@ import litellm
 
 from litellm_maas.data_files import Document
 from litellm_maas.errors import SettingsError
+from litellm_maas.metered import is_recorded
 from litellm_maas.pricing.book import PriceBook
 from litellm_maas.registration import register
 from litellm_maas.routing import shipped
@@ -21,6 +22,10 @@ from litellm_maas.routing.includes import mapping_of
 from litellm_maas.routing.model_list import check_deployments, check_fallbacks, deployments
 from litellm_maas.routing.router_file import RouterFile, settings, shape
 from litellm_maas.routing.rules import fallback_rules
+from litellm_maas.settings import Pacing
+from litellm_maas.spend.budgeting import budgeting
+from litellm_maas.spend.tracking import track_spend
+from litellm_maas.wire import pacing
 
 logger = logging.getLogger("litellm_maas")
 
@@ -29,7 +34,7 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
     """A router over MaaS models with fallbacks, from a file.
 
     Args:
-        path: A file with `model_list` and `router_settings`, or the name of a shipped one, such as
+        path: A file with `model_list`, `router_settings`, `budgets` and `pacing`, or the name of a shipped one, such as
             ``router.current.yaml``. By default the shipped ``router.yaml``: GPT-4o, Gemini 2.5 Flash, Qwen 3 27B, each
             by its own name, and all of them in that order as `maas`.
         **overrides: Router settings that win over the file's, such as ``timeout=30``.
@@ -51,11 +56,23 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
     for finding in check_fallbacks(given, groups):
         raise SettingsError(str(finding.mistake))
     register()
+    _put_in_force(document.validate(RouterFile))
     content = copy.deepcopy(document.data)
     chosen = _closed({**(content.get("router_settings") or {}), **overrides}, groups)
     router = litellm.Router(model_list=content["model_list"], **chosen)
     fallback_rules.watch(router)
     return router
+
+
+def _put_in_force(file: RouterFile) -> None:
+    """The budgets and the pacing of a router's file hold for the whole program, as those of the environment do."""
+    if file.budgets:
+        budgeting.configured = file.budgets
+        if not is_recorded():
+            # Budgets count what is recorded.
+            track_spend()
+    if file.pacing is not None:
+        pacing.configured = Pacing(file.pacing.requests_per_minute, longest_wait=file.pacing.longest_wait)
 
 
 def check(document: Document, book: PriceBook | None = None) -> Iterator[Finding]:

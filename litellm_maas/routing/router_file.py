@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from litellm_maas.data_files import Document, Location
 from litellm_maas.errors import DataFileError
 from litellm_maas.routing.findings import Finding, did_you_mean, error
+from litellm_maas.spend.budget import Budgets
 
 _NOT_FROM_YAML = frozenset(
     {"self", "model_list", "fallback_access_check", "fallback_budget_check", "auto_router_capability_limit"}
@@ -84,6 +85,15 @@ class ModelList(BaseModel):
     model_list: tuple[_Deployment, ...] = ()
 
 
+class PacingSection(BaseModel):
+    """Pacing under the account's limit, as `MAAS_RPM` and `MAAS_PACING_WAIT` set it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests_per_minute: Annotated[int, Field(gt=0)]
+    longest_wait: _Seconds = 300.0
+
+
 class RouterFile(BaseModel):
     """What `load_router` reads."""
 
@@ -91,6 +101,8 @@ class RouterFile(BaseModel):
 
     model_list: tuple[_Deployment, ...]
     router_settings: Mapping[str, Any] = Field(default_factory=dict)
+    budgets: Budgets = ()
+    pacing: PacingSection | None = None
 
 
 @cache

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from litellm_maas import data_files
 from litellm_maas.pricing.credits import MICRO_CREDITS
@@ -123,21 +123,24 @@ class Budget(BaseModel):
         return ", ".join(named) or "all calls"
 
 
+def _with_names_of_their_own(budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
+    names = [budget.name for budget in budgets]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two budgets are called {name!r}; give each a name of its own")
+    return budgets
+
+
+Budgets = Annotated[tuple[Budget, ...], AfterValidator(_with_names_of_their_own)]
+"""Budgets as they stand in a file: of their own, or of a router's config."""
+
+
 class BudgetFile(BaseModel):
     """A file of budgets."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    budgets: tuple[Budget, ...]
-
-    @field_validator("budgets")
-    @classmethod
-    def _have_names_of_their_own(cls, value: tuple[Budget, ...]) -> tuple[Budget, ...]:
-        names = [budget.name for budget in value]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two budgets are called {name!r}; give each a name of its own")
-        return value
+    budgets: Budgets
 
 
 def read(file: Path) -> tuple[Budget, ...]:

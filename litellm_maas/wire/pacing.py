@@ -27,6 +27,9 @@ from litellm_maas.wire.turns import PacingError, RedisTurns, SqliteTurns, Turns
 
 logger = logging.getLogger("litellm_maas")
 
+configured: Pacing | None = None
+"""The pacing that a router's file sets; the environment goes before it."""
+
 _AT_ONCE = 0.05
 """Seconds. Who waits no longer than this need not look again whether the turns were held meanwhile."""
 
@@ -43,7 +46,7 @@ class Paced:
     def __init__(self, request: WireRequest) -> None:
         self._account = urlsplit(request.endpoint.base_url).netloc
         self._model = f"{self._account}/{request.model}"
-        self._pacing = settings.pacing()
+        self._pacing = settings.pacing() or configured
 
     def __enter__(self) -> None:
         if self._pacing is not None:
