@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -68,9 +69,6 @@ def _wait_until_alive(url: str, process: subprocess.Popen[bytes], log: Path) -> 
     pytest.fail(f"the proxy did not start:\n{log.read_text()[-3000:]}")
 
 
-ONE_PROXY = pytest.mark.xdist_group("proxy")
-"""On tests that use the session's proxy: where tests run in several processes, only one of them starts it."""
-
 AUTHENTICATION = f"""
 from litellm.proxy._types import UserAPIKeyAuth
 
@@ -79,6 +77,19 @@ async def authenticate(request, api_key):
         return UserAPIKeyAuth(api_key=api_key, user_role="proxy_admin")
     return UserAPIKeyAuth(api_key=api_key, user_role="internal_user", **{TEAM_KEY_OWNER!r})
 """
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests run in several processes, one of them runs all that use the proxy, so that only one starts it."""
+    # pytest-xdist has marks for this, which pytest 9.2 takes no notice of.
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
+
+    class OneProxy(LoadScopeScheduling):  # type: ignore[misc]  # the same
+        def _split_scope(self, nodeid: str) -> str:
+            return "proxy" if re.search(r"\bproxy\b|_proxy\.py", nodeid) else nodeid
+
+    return OneProxy(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pydantic
 import pytest
 
 from litellm_maas.sandbox import Answer, Choice, ToolCall
-from tests.proxy_process import MASTER_KEY, ONE_PROXY
+from tests.proxy_process import MASTER_KEY
 from tests.support import MESSAGES, TOOL, Outcome, assemble, astream
 
 WAYS = ("completion", "acompletion", "stream", "astream", "Router", "proxy")
@@ -88,7 +88,7 @@ def _usage(got: Outcome) -> tuple[int, int, int, int]:
     )
 
 
-@pytest.mark.parametrize("way", [pytest.param(way, marks=ONE_PROXY) if way == "proxy" else way for way in WAYS])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
 def test_feature(feature: Feature, way: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A chat feature works by a way of calling: the wire carries it and the caller gets its result."""

@@ -68,11 +68,12 @@ def replayed(path: Path) -> Recorder:
     return other
 
 
-def test_recording(recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """An event is in the ledger when `record` returns, and nothing is said about it."""
+def test_recording(recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture, temporary_folder: Path) -> None:
+    """An event is in the ledger when `record` returns; nothing is said about it, and nothing left behind."""
     recorder.record(event())
     assert total(path) == 1_000_000
     assert (recorder.set_aside, recorder.lost, list(recorder.waiting()), warnings(caplog)) == (0, 0, [], [])
+    assert list(temporary_folder.iterdir()) == []
 
 
 async def test_recording_on_an_event_loop(recorder: Recorder, path: Path) -> None:

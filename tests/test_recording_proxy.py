@@ -13,11 +13,10 @@ import pytest
 from litellm_maas.sandbox import Answer, Charge, Choice, Fault, Sandbox
 from litellm_maas.spend.event import Event
 from tests.ledgers import rows
-from tests.proxy_process import MASTER_KEY, ONE_PROXY, TEAM_KEY
+from tests.proxy_process import MASTER_KEY, TEAM_KEY
 from tests.recording import recorded, until
 from tests.support import KEY, MESSAGES
 
-pytestmark = ONE_PROXY
 CHAT = {"model": "openai/gpt-4o", "messages": MESSAGES}
 MESSAGE = {**CHAT, "max_tokens": 50}
 RESPONSE = {"model": "openai/gpt-4o", "input": "Xin chào"}

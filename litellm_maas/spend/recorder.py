@@ -262,7 +262,7 @@ class Recorder:
         with self._lock:
             self.set_aside += 1
         where = "in memory"
-        for folder in self._folders():
+        for folder in self._folders(make=True):
             part = folder / f"{event.event_id}.part"
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -285,11 +285,12 @@ class Recorder:
         if is_news:
             logger.warning("spend is not being recorded (%s). Events wait %s and are recorded later.", error, where)
 
-    def _folders(self) -> Iterator[Path]:
+    def _folders(self, *, make: bool = False) -> Iterator[Path]:
         yield Path(f"{self.path}.waiting")
         mine = Path(tempfile.gettempdir()) / f"litellm-maas-{os.getuid() if hasattr(os, 'getuid') else 'waiting'}"
-        with contextlib.suppress(OSError):
-            mine.mkdir(mode=0o700, exist_ok=True)
+        if make:
+            with contextlib.suppress(OSError):
+                mine.mkdir(mode=0o700, exist_ok=True)
         if _is_private(mine):
             yield mine / hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
 
