@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import warnings
 from pathlib import Path
 from unittest import mock
 
@@ -32,6 +34,14 @@ from tests.ledgers import event, random_event, rows, total
 
 ROOT = Path(__file__).parent.parent
 RECORDERS = 3
+
+
+@pytest.fixture(autouse=True, scope="module")
+def garbage_of_others() -> None:
+    """Hypothesis collects garbage when it begins: what earlier tests left must not count against this one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 class Ledger(RuleBasedStateMachine):
