@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 
 from litellm_maas.spend.event import Event
+from litellm_maas.spend.ledger import LedgerError
 from litellm_maas.spend.recorder import Recorder
 from litellm_maas.spend.sqlite import SqliteLedger
 from litellm_maas.spend.verify import verify
@@ -485,9 +486,20 @@ def test_memory_is_the_last_resort_and_has_an_end(
         recorder.record(event(f"e{number}", 1))
     assert (recorder.set_aside, recorder.lost) == (5, 2)
     assert "Events wait in memory" in warnings(caplog)[0]
+    with pytest.raises(LedgerError):
+        recorder.replay()
     blocked.unlink()
     recorder.close()
     assert total(blocked / "ledger.db") == 3
+
+
+def test_an_event_that_no_ledger_can_hold(recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An event that cannot be stored is set aside for somebody to look at, and those after it are recorded."""
+    recorder.record(event("e1", 10**30))
+    recorder.record(event("e2", 1))
+    recorder.close()
+    assert (total(path), recorder.set_aside, len(list(recorder.waiting()))) == (1, 1, 1)
+    assert "cannot hold this" in warnings(caplog)[0]
 
 
 def test_events_are_replayed_by_the_next_process(recorder: Recorder, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,15 +158,40 @@ def test_other_operations_by_address(sandbox: Sandbox, ledger_path: Path, is_asy
     assert {first.route, second.route} == {"base_url"}
 
 
-def test_a_failure_by_address(sandbox: Sandbox, ledger_path: Path) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_failure_by_address(sandbox: Sandbox, ledger_path: Path, is_async: bool) -> None:
     """A failing call by address is one row with its status, also where LiteLLM reports it twice."""
     litellm.callbacks = [litellm_maas.spend_logger]
     sandbox.faults.add(Fault(status=403))
-    with pytest.raises(litellm.APIError):
-        litellm.completion(max_retries=0, **by_address(sandbox))
-    until(lambda: recorded(ledger_path))
+
+    async def fail() -> None:
+        with pytest.raises(litellm.APIError):
+            await litellm.acompletion(max_retries=0, **by_address(sandbox))
+        await auntil(lambda: recorded(ledger_path))
+        await litellm.close_litellm_async_clients()  # type: ignore[no-untyped-call]  # LiteLLM leaves it untyped
+
+    if is_async:
+        asyncio.run(fail())
+    else:
+        with pytest.raises(litellm.APIError):
+            litellm.completion(max_retries=0, **by_address(sandbox))
+        until(lambda: recorded(ledger_path))
     (event,) = rows(ledger_path)
     assert (event.status, event.http_status, event.micro_credits) == ("failed", 403, 0)
+
+
+def test_a_count_of_litellms_own_is_called_an_estimate(sandbox: Sandbox, ledger_path: Path) -> None:
+    """Where LiteLLM has counted the tokens of a stream by itself, its count is taken, and called an estimate."""
+    params = {"api_base": sandbox.url, "custom_llm_provider": "openai"}
+    kwargs = {"model": "openai/gpt-4o", "litellm_params": params, "stream": True, "litellm_call_id": "c"}
+    response = litellm.ModelResponse(usage=litellm.Usage(prompt_tokens=7, completion_tokens=3))
+    now = dt.datetime.now()  # noqa: DTZ005 - as LiteLLM passes it
+    for _ in range(2):
+        litellm_maas.spend_logger.log_success_event(kwargs, response, now, now)
+    (event,) = rows(ledger_path)
+    assert (event.input_tokens, event.output_tokens, event.usage_source) == (7, 3, "estimated")
+    assert event.micro_credits == 7 * 70_888 + 3 * 283_550
+    assert abs(event.started_at - dt.datetime.now(dt.timezone.utc)) < dt.timedelta(minutes=1)
 
 
 def test_calls_of_others_are_not_ours(sandbox: Sandbox, ledger_path: Path) -> None:
@@ -234,3 +260,24 @@ def test_switching_on_by_the_environment_alone(sandbox: Sandbox, tmp_path: Path)
     home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
     run(code, **sandbox.environment(), **home, MAAS_TRACK_SPEND="true")
     assert total(tmp_path / "data" / "litellm-maas" / "ledger.db") == sandbox.bill.micro_credits
+
+
+@pytest.mark.parametrize(("value", "number"), [("full", 2), ("NORMAL", 1), ("banana", 1)])
+def test_the_durability_that_the_environment_asks_for(
+    sandbox: Sandbox,
+    ledger_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    value: str,
+    number: int,
+) -> None:
+    """`MAAS_LEDGER_SYNC` decides whether each row waits for the disk; what it cannot be is said, and breaks no call."""
+    monkeypatch.setenv("MAAS_LEDGER_SYNC", value)
+    litellm.completion(**CALL)
+    ledger = tracking.recorder()._ledger  # noqa: SLF001 - the connection that rows are written by
+    assert ledger is not None
+    assert list(ledger.query("PRAGMA synchronous")) == [(number,)]
+    said = [record.getMessage() for record in caplog.records if record.name == "litellm_maas"]
+    assert said == (
+        ["MAAS_LEDGER_SYNC is 'banana'; set it to normal or full, or unset it"] if value == "banana" else []
+    )

@@ -150,3 +150,33 @@ def test_a_stream_without_usage(sandbox: Sandbox, ledger_path: Path, way: str) -
     (event,) = rows(ledger_path)
     assert (event.status, event.usage_source) == ("ok", "estimated")
     assert event.output_tokens == pytest.approx(sandbox.bill.charges[0].output_tokens, rel=0.1)
+
+
+def test_a_reply_that_was_billed_and_cannot_be_read(sandbox: Sandbox, ledger_path: Path) -> None:
+    """A reply with a usage and no answer in it fails, and what it cost is recorded."""
+    usage = {"prompt_tokens": 5, "completion_tokens": 1}
+    sandbox.faults.add(Fault(status=200, body={"id": "chatcmpl-x", "choices": [], "usage": usage}))
+    with pytest.raises(litellm.InternalServerError):
+        litellm.completion(**CALL)
+    (event,) = rows(ledger_path)
+    assert (event.status, event.usage_source, event.micro_credits) == ("failed", "reported", 5 * 70_888 + 283_550)
+
+
+def test_a_stream_that_is_cancelled_when_its_usage_has_come(sandbox: Sandbox, ledger_path: Path) -> None:
+    """A stream that is given up after its usage report is recorded as aborted, at its exact cost."""
+    sandbox.script(Answer((Choice("xong"),)))
+    sandbox.faults.add(Fault(stall_after=4))
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(astream(**CALL))
+        await auntil(lambda: sandbox.bill.charges)
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    until(lambda: recorded(ledger_path))
+    (event,) = rows(ledger_path)
+    assert (event.status, event.usage_source) == ("aborted", "reported")
+    assert event.micro_credits == sandbox.bill.micro_credits
