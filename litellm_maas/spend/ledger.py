@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 _MICROSECOND = dt.timedelta(microseconds=1)
 _TIMES = ("started_at", "ended_at")
 _LISTS = ("tags", "anomalies")
+_IN_ORDER = operator.attrgetter(*FIELDS)
+_TIMES_AT = tuple(map(FIELDS.index, _TIMES))
+_LISTS_AT = tuple(map(FIELDS.index, _LISTS))
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class LedgerError(MaasError):
@@ -146,12 +151,14 @@ def event_of(row: Sequence[Any]) -> Event:
     return Event(**fields)
 
 
-def row_of(event: Event) -> tuple[Any, ...]:
+def row_of(event: Event) -> list[Any]:
     """The event as the columns `FIELDS`."""
-    fields: dict[str, Any] = {name: getattr(event, name) for name in FIELDS}
-    fields |= {name: microseconds(fields[name]) for name in _TIMES}
-    fields |= {name: json.dumps(fields[name], ensure_ascii=False) if fields[name] else None for name in _LISTS}
-    return tuple(fields.values())
+    row = list(_IN_ORDER(event))
+    for position in _TIMES_AT:
+        row[position] = microseconds(row[position])
+    for position in _LISTS_AT:
+        row[position] = _as_json(row[position]) if row[position] else None
+    return row
 
 
 def row_of_correction(correction: Correction) -> tuple[Any, ...]:

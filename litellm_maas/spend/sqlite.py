@@ -278,6 +278,9 @@ class SqliteLedger(Ledger):
             if schema.is_foreign(connection):
                 raise LedgerError(f"{self.path} is no ledger but another program's; set MAAS_LEDGER to another file")
             if not self._read_only:
+                # Counts when the file is made. An insert touches five pages and logs them whole: half the usual size
+                # makes it a tenth faster.
+                connection.execute("PRAGMA page_size = 2048")
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(f"PRAGMA synchronous = {self._synchronous}")
                 # A checkpoint waits for the disk; `checkpoint` makes it where nobody waits for it.
