@@ -279,6 +279,41 @@ async def test_a_cancelled_task_does_not_wait(recorder: Recorder, path: Path, ca
     assert [said for said in warnings(caplog) if "not being recorded" in said] == []
 
 
+def test_what_is_to_follow_a_recording_follows_it(recorder: Recorder, path: Path) -> None:
+    """What is to be done once an event is in the ledger is done then: at once, or by itself when a writer has ended."""
+    in_ledger: list[float] = []
+    done = threading.Event()
+
+    def then() -> None:
+        in_ledger.append(total(path))
+        done.set()
+
+    recorder.record(event("at once", 1), then)
+    assert (in_ledger, done.is_set()) == ([1], True)
+    done.clear()
+    with locked(path):
+        recorder.record_now(event("set aside", 1), then)
+        assert not done.is_set()
+    assert done.wait(60)
+    assert in_ledger == [1, 2]
+    assert list(recorder.waiting()) == []
+
+
+@pytest.mark.parametrize("other_replays", [False, True])
+def test_what_is_to_follow_waits_for_a_broken_ledger(recorder: Recorder, path: Path, other_replays: bool) -> None:
+    """What is to follow is done when the ledger is mended, whoever replays, and at the end of the process at last."""
+    followed: list[str] = []
+    path.mkdir()
+    recorder.record(event("waits", 1), lambda: followed.append("waits"))
+    path.rmdir()
+    assert followed == []
+    if other_replays:
+        with contextlib.closing(Recorder(path)) as other:
+            assert other.replay() == 1
+    recorder.close()
+    assert (followed, total(path)) == (["waits"], 1)
+
+
 async def test_cancelling_while_an_event_waits_does_not_lose_it(recorder: Recorder, path: Path) -> None:
     """A task that is cancelled while its event waits behind a lock ends at once, and the event is recorded."""
     await recorder.arecord(event("before", 1))

@@ -75,9 +75,12 @@ class Recorder:
     def _reset(self) -> None:
         self._ledger: SqliteLedger | None = None
         self._failed_at: float | None = None
-        self._reported = False
+        self._reported = False  # that nothing can be written
+        self._to_report = False  # that all is written after all
         self._backlog: deque[Event] = deque()
+        self._afterwards: list[Then] = []  # what is to follow once all is in the ledger that was set aside
         self._may_wait = True  # an earlier process may have left events beside the ledger
+        self._is_replaying = False
         self._since_checkpoint = 0
         self._watched_at: float | None = None
         # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of anything.
@@ -95,13 +98,13 @@ class Recorder:
 
         Args:
             event: The event.
-            then: Called when the event is in the ledger, and not if it is set aside; must not raise.
+            then: Called when the event is in the ledger, later if it is set aside first; must not raise.
         """
         try:
             # Whoever locks the ledger for long is waited for once, not by every call.
             self._write(event, _BRIEFLY if self._reported else _WAIT, then)
         except LedgerError as error:
-            self._keep(event, error)
+            self._keep(event, then, error)
 
     async def arecord(self, event: Event, then: Then | None = None) -> None:
         """Like `record`, but the event loop only ever waits for a healthy insert: contention is waited for off it."""
@@ -112,7 +115,7 @@ class Recorder:
         except LedgerBusyError:
             pass
         except LedgerError as error:
-            self._keep(event, error)
+            self._keep(event, then, error)
             return
         # If the task is cancelled meanwhile, the event is recorded all the same.
         if (recorded := self._in_background(self.record, event, then)) is not None:
@@ -127,7 +130,7 @@ class Recorder:
         try:
             self._write(event, 0, then)
         except LedgerError as error:
-            self._keep(event, error, quietly=isinstance(error, LedgerBusyError))
+            self._keep(event, then, error, quietly=isinstance(error, LedgerBusyError))
 
     def replay(self, wait: float | None = None) -> int:
         """Write the events that were set aside, by this process or another; how many there were.
@@ -139,6 +142,7 @@ class Recorder:
             LedgerError: The ledger still cannot be written; they stay where they are.
         """
         self._may_wait = False
+        afterwards, self._afterwards = self._afterwards, []
         replayed, wait = 0, _WAIT if wait is None else wait
         try:
             while self._backlog:
@@ -147,12 +151,37 @@ class Recorder:
                 replayed += self._replay_from(file, wait)
                 time.sleep(_PAUSE)
         except LedgerError:
+            self._afterwards += afterwards
             self._may_wait = True
             raise
         finally:
             if replayed:
-                logger.warning("%d events that had been set aside are in the ledger %s now", replayed, self.path)
+                # Who was told nothing, because another writer was only busy, needs no all-clear.
+                level = logging.WARNING if self._to_report else logging.INFO
+                self._to_report = False
+                logger.log(level, "%d events that had been set aside are in the ledger %s now", replayed, self.path)
+        for then in afterwards:
+            then()
         return replayed
+
+    def _replay_soon(self) -> None:
+        with self._lock:
+            if not self._is_replaying:
+                self._is_replaying = self._in_background(self._replay_all) is not None
+
+    def _replay_all(self) -> None:
+        try:
+            while self._may_still_wait():
+                self.replay()
+        except LedgerError as error:
+            logger.debug("later: %s", error)
+            self._is_replaying = False
+
+    def _may_still_wait(self) -> bool:
+        with self._lock:
+            # Under the lock, so that what is set aside from now on finds nobody at it and asks for another replay.
+            self._is_replaying = self._may_wait
+            return self._may_wait
 
     def _replay_from_memory(self, wait: float) -> int:
         try:
@@ -189,8 +218,8 @@ class Recorder:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.shutdown()
-        if self._backlog:
-            # Nothing else will ever write these.
+        if self._backlog or self._afterwards:
+            # Nothing else will ever do this.
             self._try_to(self.replay)
         if self._ledger is not None:
             self._ledger.close()
@@ -211,9 +240,7 @@ class Recorder:
         self._reported = False
         self._since_checkpoint += 1
         if self._may_wait:
-            self._may_wait = False
-            if self._backlog or any(map(_holds_something, self._folders())):
-                self._in_background(self._try_to, self.replay)
+            self._replay_soon()
         if self._since_checkpoint >= _CHECKPOINT_EVERY:
             self._since_checkpoint = 0
             self._in_background(self._try_to, ledger.checkpoint)
@@ -256,9 +283,8 @@ class Recorder:
         except LedgerError as error:
             logger.debug("later: %s", error)
 
-    def _keep(self, event: Event, error: LedgerError, *, quietly: bool = False) -> None:
+    def _keep(self, event: Event, then: Then | None, error: LedgerError, *, quietly: bool = False) -> None:
         """Set an event aside: as a file beside the ledger, in the temporary folder, or in memory."""
-        self._may_wait = True
         with self._lock:
             self.set_aside += 1
         where = "in memory"
@@ -278,10 +304,18 @@ class Recorder:
             if len(self._backlog) < _LARGEST_BACKLOG:
                 self._backlog.append(event)
             else:
-                self.lost += 1
+                self.lost, then = self.lost + 1, None
         with self._lock:
+            # Last of all: whoever replays from now on finds the event.
+            if then is not None:
+                self._afterwards.append(then)
+            self._may_wait = True
             is_news = not self._reported and not quietly
             self._reported = self._reported or is_news
+            self._to_report = self._to_report or is_news
+        if quietly:
+            # Nothing is wrong: the other writer is done in a moment.
+            self._replay_soon()
         if is_news:
             logger.warning("spend is not being recorded (%s). Events wait %s and are recorded later.", error, where)
 
@@ -293,14 +327,6 @@ class Recorder:
                 mine.mkdir(mode=0o700, exist_ok=True)
         if _is_private(mine):
             yield mine / hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
-
-
-def _holds_something(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as found:
-            return any(found)
-    except OSError:
-        return False
 
 
 def _is_private(folder: Path) -> bool:

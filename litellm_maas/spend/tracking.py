@@ -32,7 +32,7 @@ class Tracking:
     Attributes:
         logger: The cost callback, once somebody has asked for it; registering it with LiteLLM switches recording on.
         dollar_price: LiteLLM's own dollar prices, for estimates.
-        closers: Called before the ledgers are closed: whoever else has one of them open lets go of it.
+        closers: Called once all is written: whoever else has a ledger open lets go of it.
     """
 
     def __init__(self) -> None:
@@ -114,8 +114,6 @@ class Tracking:
 
     def close(self) -> None:
         """Write what waits and close the ledgers."""
-        for close in self.closers:
-            close()
         with self._lock:
             recorders, self._recorders = self._recorders, {}
             forwarders, self._forwarders = self._forwarders, []
@@ -123,6 +121,8 @@ class Tracking:
             recorder.close()
         for forwarder in forwarders:
             forwarder.close()
+        for close in self.closers:
+            close()
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
