@@ -739,6 +739,25 @@ def test_a_child_of_a_fork_records_by_itself(recorder: Recorder, path: Path) -> 
     assert total(path) == 3
 
 
+def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
+    """All is imported when a recorder is made: in a fork amid another thread's import the child waits for it forever."""
+    code = """
+        import sys
+        from litellm_maas.spend.tracking import tracking
+        from tests.ledgers import event
+        recorder = tracking.recorder()
+        before = set(sys.modules)
+        recorder.prepare()
+        recorder.record(event("e", 1))
+        tracking.close()
+        print(sorted(set(sys.modules) - before))
+    """
+    environment = {**os.environ, "MAAS_LEDGER": str(path)}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, total(path)) == ("[]\n", 1), done.stderr
+
+
 def test_the_log_is_moved_into_the_ledger_from_time_to_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After so many events a thread of the recorder's makes a checkpoint, so that the log does not grow for ever."""
     monkeypatch.setattr("litellm_maas.spend.recorder._CHECKPOINT_EVERY", 50)

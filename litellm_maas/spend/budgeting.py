@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
-import tenacity
-
 from litellm_maas import settings
 from litellm_maas.errors import DataFileError
-from litellm_maas.spend import announcing, budget
+from litellm_maas.spend import budget
 from litellm_maas.spend.budget import Budget
 from litellm_maas.spend.gate import Gate, Refusal
 from litellm_maas.spend.identity import Identity
@@ -56,19 +54,17 @@ class Room:
         except LedgerError as error:
             logger.warning(_STAYS, error)
 
-    def _settle(self) -> None:
-        for notice in self._gate.settle(self.reservation, self.budgets):
-            announcing.announce(notice)
+    def _settle(self, wait: float = 0.0) -> None:
+        notices = self._gate.settle(self.reservation, self.budgets, wait)
+        if notices:
+            from litellm_maas.spend import announcing  # noqa: PLC0415 - came with the recorder, see `tracking`
+
+            for notice in notices:
+                announcing.announce(notice)
 
     def _settle_patiently(self) -> None:
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(LedgerBusyError),
-            wait=tenacity.wait_fixed(_SHORTEST_PAUSE),
-            stop=tenacity.stop_after_delay(_LONGEST_WAIT),
-            reraise=True,
-        )
         try:
-            retrying(self._settle)
+            self._settle(_LONGEST_WAIT)
         except LedgerError as error:
             logger.warning(_STAYS, error)
 

@@ -10,11 +10,9 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
-import tenacity
-
 from litellm_maas.errors import SettingsError
-from litellm_maas.spend.ledger import Ledger, LedgerBusyError, microseconds, moment
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.spend.ledger import Ledger, microseconds, moment
+from litellm_maas.spend.sqlite import PATIENCE, SqliteLedger
 
 NoteKind = Literal["reading", "topup"]
 
@@ -68,12 +66,6 @@ def remove(ledger: SqliteLedger, number: int) -> None:
         raise SettingsError(f"there is no note {number}; `litellm-maas credits list` shows their numbers")
 
 
-@tenacity.retry(
-    retry=tenacity.retry_if_exception_type(LedgerBusyError),
-    wait=tenacity.wait_fixed(0.01),
-    stop=tenacity.stop_after_delay(5.0),
-    reraise=True,
-)
 def write(ledger: SqliteLedger, sql: str, row: tuple[object, ...]) -> tuple[int, int]:
     """Run a statement, after waiting for other writers; the number of the last row added, and how many changed.
 
@@ -81,6 +73,6 @@ def write(ledger: SqliteLedger, sql: str, row: tuple[object, ...]) -> tuple[int,
         LedgerBusyError: Another writer took longer than five seconds.
         LedgerError: The ledger cannot be written.
     """
-    with ledger.exclusive() as connection:
+    with ledger.exclusive(PATIENCE) as connection:
         done = connection.execute(sql, row)
         return done.lastrowid or 0, done.rowcount

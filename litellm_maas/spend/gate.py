@@ -18,14 +18,11 @@ from typing import Literal
 
 from litellm_maas.spend.budget import Budget, from_mapping
 from litellm_maas.spend.ledger import microseconds
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.spend.sqlite import PATIENCE, SqliteLedger
 from litellm_maas.spend.tally import Tally
 
 RESERVED_FOR = dt.timedelta(minutes=15)
 """How long a reservation lasts whose call never ends: that of a process that was killed."""
-
-_PATIENCE = 5.0
-"""Seconds that a person waits for another writer."""
 
 _LOOK_AGAIN = 1.0
 """Seconds after which budgets that another process set or removed are seen."""
@@ -76,8 +73,8 @@ class Gate:
     """The budgets of one ledger file: those that the ledger itself holds, and those that a program brings.
 
     Raises:
-        LedgerError: The ledger cannot be opened. All its methods raise that too. `admit` and `settle` never wait, and
-            raise LedgerBusyError where another process is writing just then.
+        LedgerError: The ledger cannot be opened. All its methods raise that too: LedgerBusyError where another process is
+            writing just then, for which `admit` never waits.
     """
 
     def __init__(self, ledger: SqliteLedger) -> None:
@@ -97,7 +94,7 @@ class Gate:
 
     def set(self, made: Budget) -> None:
         """Keep a budget in the ledger, in the place of one of the same name."""
-        with self._ledger.exclusive(_PATIENCE) as connection:
+        with self._ledger.exclusive(PATIENCE) as connection:
             connection.execute(
                 "INSERT INTO budgets VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET definition = excluded.definition",
                 (made.name, made.model_dump_json()),
@@ -106,7 +103,7 @@ class Gate:
 
     def remove(self, name: str) -> bool:
         """Remove a budget from the ledger; whether it was there."""
-        with self._ledger.exclusive(_PATIENCE) as connection:
+        with self._ledger.exclusive(PATIENCE) as connection:
             removed = connection.execute("DELETE FROM budgets WHERE name = ?", (name,)).rowcount
         self._looked_at = None
         return bool(removed)
@@ -141,11 +138,17 @@ class Gate:
             )
         return reservation
 
-    def settle(self, reservation: str, budgets: Sequence[Budget]) -> list[Notice]:
-        """Give a reservation up, now that the ledger says what the call cost; what there is to say about budgets."""
+    def settle(self, reservation: str, budgets: Sequence[Budget], wait: float = 0.0) -> list[Notice]:
+        """Give a reservation up, now that the ledger says what the call cost; what there is to say about budgets.
+
+        Args:
+            reservation: Its id.
+            budgets: Those that it was set aside in.
+            wait: Seconds to wait for another writer.
+        """
         now = dt.datetime.now(dt.timezone.utc)
         notices = []
-        with self._ledger.exclusive() as connection:
+        with self._ledger.exclusive(wait) as connection:
             connection.execute("DELETE FROM reservations WHERE id = ?", (reservation,))
             self._tally.catch_up(connection)
             for budget in budgets:
@@ -159,7 +162,7 @@ class Gate:
     def status(self, budgets: Sequence[Budget]) -> list[State]:
         """How budgets stand."""
         now = dt.datetime.now(dt.timezone.utc)
-        with self._ledger.exclusive(_PATIENCE) as connection:
+        with self._ledger.exclusive(PATIENCE) as connection:
             self._tally.catch_up(connection)
             return [self._state(connection, budget, now) for budget in budgets]
 

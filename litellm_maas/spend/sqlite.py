@@ -30,6 +30,8 @@ from litellm_maas.spend.ledger import (
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.000_1, 0.01
 """Seconds between two attempts to insert while somebody else is writing."""
+PATIENCE = 5.0
+"""Seconds that a person, or a thread of its own, waits for another writer."""
 _WAIT_TO_MAKE = 5.0
 """Seconds for which another process may take to make the file."""
 
@@ -57,7 +59,7 @@ class SqliteLedger(Ledger):
         with self._errors():
             self._connection = self._open()
 
-    def insert(self, event: Event, *, wait: float = 5.0) -> bool:
+    def insert(self, event: Event, *, wait: float = PATIENCE) -> bool:
         """Commit an event; whether it is new. The same event again changes nothing.
 
         Args:

@@ -10,16 +10,18 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from litellm_maas import settings
 from litellm_maas.errors import DataFileError, SettingsError
 from litellm_maas.pricing import book
 from litellm_maas.pricing.book import DollarPrice, PriceBook
-from litellm_maas.spend import credit_watch
-from litellm_maas.spend.forward import Forwarder
 from litellm_maas.spend.meter import Cost
 from litellm_maas.spend.place import default_ledger, place
 from litellm_maas.spend.recorder import Recorder
+
+if TYPE_CHECKING:
+    from litellm_maas.spend.forward import Forwarder
 
 logger = logging.getLogger("litellm_maas")
 
@@ -77,9 +79,15 @@ class Tracking:
         except SettingsError as error:
             where = default_ledger()
             logger.warning("%s. Spend is recorded in %s until then.", error, where)
+        # Not with the package, because few programs need it and it takes a third of its import; and not in the
+        # recorder's own thread either: a fork in the midst of an import leaves the child waiting for it forever.
+        from litellm_maas.spend import credit_watch  # noqa: PLC0415
+
         watch = functools.partial(credit_watch.warn, where)
         if isinstance(where, Path):
             return Recorder(where, _synchronous(), watch=watch)
+        from litellm_maas.spend.forward import Forwarder  # noqa: PLC0415 - the same
+
         forwarder = Forwarder(where)
         self._forwarders.append(forwarder)
         return Recorder(where.spool, _synchronous(), forwarder.notice, watch)
