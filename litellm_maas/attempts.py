@@ -34,7 +34,7 @@ OWN_FALLBACKS_PARAM = "maas_own_fallbacks"
 _TRACE_PARAM = "maas_trace"
 
 _FINAL: frozenset[Kind] = frozenset({"bad_request", "authentication", "unprocessable"})
-"""What every model of the account refuses alike."""
+"""What every model refuses alike; `authentication` every one of the same account."""
 
 Record = dict[str, Any]
 
@@ -50,6 +50,7 @@ def record(
     deployment_id: str | None,
     failure: Failure | None,
     *,
+    account: int | None = None,
     seconds: float = 0.0,
     passed_over: bool = False,
 ) -> Record:
@@ -59,6 +60,7 @@ def record(
         model: The id that was asked for.
         deployment_id: LiteLLM's id of the router's deployment.
         failure: Why it failed; None if the model answered.
+        account: See `Target`.
         seconds: How long it took; of a stream, until its first chunk.
         passed_over: Whether nothing was sent, because the model rests; the failure is then the one it rests after.
     """
@@ -70,6 +72,8 @@ def record(
         "reason": None if failure is None else failure.reason,
         "hint": None if failure is None else failure.hint,
         "kind": None if failure is None else failure.kind,
+        "retry_after": None if failure is None else failure.retry_after,
+        "account": account,
         "seconds": round(seconds, 3),
         "skipped": passed_over,
     }
@@ -77,8 +81,15 @@ def record(
 
 def last_failure(trail: Sequence[Record]) -> Failure | None:
     """Why the last attempt that was made failed; None where none was made."""
-    made = next((each for each in reversed(trail) if not each["skipped"] and each["error"] is not None), None)
-    return None if made is None else Failure(made["kind"], made["http_status"], made["reason"], made["hint"])
+    made = _last_failed(trail)
+    if made is None:
+        return None
+    fields = ("kind", "http_status", "reason", "hint", "retry_after")
+    return Failure(*(made[name] for name in fields))
+
+
+def _last_failed(trail: Sequence[Record]) -> Record | None:
+    return next((each for each in reversed(trail) if not each["skipped"] and each["error"] is not None), None)
 
 
 def is_routed(call: Mapping[str, Any]) -> bool:
@@ -101,10 +112,9 @@ class Attempt:
     """
 
     def __init__(self, request: WireRequest, call: Mapping[str, Any]) -> None:
-        self._request = request
+        self.sends(request)
         self._bucket = _bucket(call)
         self._deployment_id = ((call.get("litellm_params") or {}).get("model_info") or {}).get("id")
-        self._target = Target.of(request.model, request.endpoint, request.key)
         self._trace = getattr(call.get("logging_obj"), "litellm_trace_id", None)
         self._started = time.perf_counter()
         self.handed_out = False
@@ -121,12 +131,13 @@ class Attempt:
         Raises:
             GatewayError: The previous attempt's failure, with nothing sent.
         """
-        failure = last_failure(self.trail)
-        if failure is None:
+        failed, failure = _last_failed(self.trail), last_failure(self.trail)
+        if failed is None or failure is None:
             return
-        if failure.kind in _FINAL:
+        # Another account has another key.
+        is_elsewhere = failure.kind == "authentication" and failed["account"] != self._target.account
+        if failure.kind in _FINAL and not is_elsewhere:
             raise GatewayError(failure)
-        failed = next(each for each in reversed(self.trail) if not each["skipped"])
         logger.warning(
             "maas/%s failed after %.2f s with %s%s; maas/%s is called %s.",
             failed["model"],
@@ -136,6 +147,11 @@ class Attempt:
             self._request.model,
             "again" if failed["model"] == self._request.model else "instead",
         )
+
+    def sends(self, request: WireRequest) -> None:
+        """Note what is sent: a budget may have chosen a cheaper model."""
+        self._request = request
+        self._target = Target.of(request.model, request.endpoint, request.key)
 
     def failed(self, failure: Failure) -> None:
         """Note why it failed."""
@@ -152,8 +168,9 @@ class Attempt:
         resting.succeeded(self._target)
 
     def _add(self, failure: Failure | None) -> None:
-        seconds = time.perf_counter() - self._started
-        self.trail = [*self.trail, record(self._request.model, self._deployment_id, failure, seconds=seconds)]
+        seconds, account = time.perf_counter() - self._started, self._target.account
+        made = record(self._request.model, self._deployment_id, failure, account=account, seconds=seconds)
+        self.trail = [*self.trail, made]
 
 
 @contextmanager

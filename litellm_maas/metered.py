@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import weakref
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 
 from litellm_maas import _litellm
 from litellm_maas.errors import SettingsError
-from litellm_maas.pricing.usage import Usage, characters, estimated
+from litellm_maas.pricing.usage import Usage, estimated, prompt_characters
 from litellm_maas.spend.event import Event, Kind, Status
 from litellm_maas.spend.identity import identify
 from litellm_maas.spend.meter import Attempt, Cost
@@ -104,7 +103,12 @@ class Metered:
     def _ends(self, error: BaseException | None) -> bool:
         """Whether there is an event to record: once for each attempt, and not in the child of a fork in its midst."""
         mine, self._process = self._process == os.getpid(), None
-        return mine and is_recorded() and not isinstance(error, SettingsError)
+        if mine and (isinstance(error, SettingsError) or not is_recorded()):
+            # Nothing was sent, or nobody wants to know.
+            if self._settle is not None:
+                self._settle()
+            return False
+        return mine
 
     def _event(self, error: BaseException | None) -> Event:
         if error is None and self.cost is not None:
@@ -131,10 +135,7 @@ class Metered:
         return self._attempt.event(status, cost, http_status, error_class)
 
     def _estimated(self) -> Usage:
-        decoder, body = self._decoder, self._request.body or {}
-        prompt = characters([body.get(name) for name in ("messages", "prompt", "input")])
-        if body.get("tools"):
-            prompt += len(json.dumps(body["tools"], ensure_ascii=False, default=str))
+        decoder, prompt = self._decoder, prompt_characters(self._request.body or {})
         return estimated(prompt, decoder.characters if decoder else 0, decoder.pieces if decoder else 0)
 
     def _cost(self, usage: Usage) -> Cost:

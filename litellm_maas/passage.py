@@ -51,10 +51,13 @@ def passage(make: MakeRequest, call: dict[str, Any], kind: Kind) -> Iterator[Pas
     with (
         attempting(request, call) as attempt,
         Admitted(request, _for_model(make, call), call, kind) as admitted,
-        Paced(admitted.request),
-        Metered(admitted.request, call, kind, admitted.settling()) as metered,
     ):
-        yield Passage(admitted.request, attempt, metered)
+        attempt.sends(admitted.request)
+        with (
+            Paced(admitted.request),
+            Metered(admitted.request, call, kind, admitted.settling()) as metered,
+        ):
+            yield Passage(admitted.request, attempt, metered)
 
 
 class apassage:  # noqa: N801 - used as the function beside it is
@@ -71,6 +74,7 @@ class apassage:  # noqa: N801 - used as the function beside it is
             request = make(call)
             attempt = entered.enter_context(attempting(request, call))
             admitted = await entered.enter_async_context(Admitted(request, _for_model(make, call), call, kind))
+            attempt.sends(admitted.request)
             await entered.enter_async_context(Paced(admitted.request))
             metered = await entered.enter_async_context(Metered(admitted.request, call, kind, admitted.settling()))
             self._entered = entered.pop_all()

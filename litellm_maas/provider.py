@@ -23,7 +23,7 @@ from litellm_maas.models import catalogue
 from litellm_maas.passage import Passage, apassage, passage
 from litellm_maas.pricing import usage
 from litellm_maas.pricing.credits import in_credits
-from litellm_maas.pricing.usage import Usage, estimated
+from litellm_maas.pricing.usage import Usage, characters, estimated, prompt_characters
 from litellm_maas.spend.event import Kind
 from litellm_maas.spend.meter import COST_PARAM
 from litellm_maas.wire import gateway, replies, requests
@@ -209,7 +209,7 @@ def _response(operation: _Operation[_Response], way: Passage, reply: gateway.Rep
 
 def _token_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:
     if payload.get("usage") is None:
-        return estimated(sum(map(len, request.prompt_texts())), replies.characters(payload.get("choices")), 0)
+        return estimated(prompt_characters(request.body or {}), characters(payload.get("choices")), 0)
     return Usage.reported(payload["usage"])
 
 

@@ -8,6 +8,7 @@ no LiteLLM and no router: `litellm_maas.routing.rules` decides what to do about 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -100,34 +101,53 @@ class Resting:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self._lock = threading.Lock()
         self._states: dict[Target, _State] = {}
+        self._forget_lock()
+        if hasattr(os, "register_at_fork"):
+            # Another thread may have held it at the moment of the fork.
+            os.register_at_fork(after_in_child=self._forget_lock)
+
+    def _forget_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def failed(self, target: Target, failure: Failure) -> None:
         """Note a failure; it makes the target rest if its kind, or the third in a row, says so."""
         rule = _LASTING if failure.lasts else _RULES.get(failure.kind)
+        # A limit without a reply is this side's own pacing, and says nothing of the model.
         if rule is None or (failure.kind == "rate_limit" and failure.status is None):
-            return  # a limit without a reply is this side's own pacing, and says nothing of the model
+            self._end_trial(target)
+            return
+        if (length := self._rest(target, failure, rule)) is not None:
+            logger.warning(
+                "maas/%s does not answer: %s. %s Calls go to the next model of their group, if there is one; "
+                "maas/%s is tried again in %.0f s and then ever more rarely, at least every %.0f minutes.",
+                *(target.model, failure.reason, failure.hint, target.model, length, rule.longest / 60),
+            )
+
+    def _end_trial(self, target: Target) -> None:
+        """Let somebody else try: this trial told nothing of the target."""
+        with self._lock:
+            if (state := self._states.get(target)) is not None:
+                state.trial_until = 0.0
+
+    def _rest(self, target: Target, failure: Failure, rule: _Rule) -> float | None:
+        """Seconds of a rest that begins now and that is to be told of."""
         now = self.clock()
         with self._lock:
             state = self._states.setdefault(target, _State(failure))
             state.failure, state.trial_until = failure, 0.0
             if now < state.until:
-                return  # other calls that were under way when the rest began
+                return None  # other calls that were under way when the rest began
             state.failures += 1
             if state.failures < rule.failures and not state.rests:
-                return
+                return None
             length = min(rule.first * 2**state.rests, rule.longest)
             if failure.retry_after is not None and not failure.lasts:
                 length = min(max(failure.retry_after, 1.0), rule.longest)
             state.failures, state.rests, state.until = 0, state.rests + 1, now + length
-            if failure.lasts and not state.said:
-                state.said = True
-                logger.warning(
-                    "maas/%s does not answer: %s. %s Calls go to the next model of their group, if there is one; "
-                    "maas/%s is tried again in %.0f s and then ever more rarely, at least every %.0f minutes.",
-                    *(target.model, failure.reason, failure.hint, target.model, length, rule.longest / 60),
-                )
+            is_news = failure.lasts and not state.said
+            state.said = state.said or is_news
+        return length if is_news else None
 
     def succeeded(self, target: Target) -> None:
         """Note an answer: the target is awake."""
@@ -147,6 +167,11 @@ class Resting:
         """Why the target rests or rested last; None if it has answered since."""
         state = self._states.get(target)
         return None if state is None else state.failure
+
+    def is_sound(self, target: Target) -> bool:
+        """Whether the target has come to no rest since it answered last."""
+        state = self._states.get(target)
+        return state is None or not state.rests
 
     def may_try(self, target: Target) -> bool:
         """Whether a call may go to the target: it is awake, or its rest is over and nobody else is trying it."""

@@ -6,7 +6,7 @@ An empty variable counts as one that is not set.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Literal
@@ -138,21 +138,25 @@ def track_spend() -> bool:
     return (_value("MAAS_TRACK_SPEND") or "0").lower() in ("1", "true", "yes", "on")
 
 
-def pacing() -> Pacing | None:
-    """`MAAS_RPM`, `MAAS_PACING_WAIT` and `MAAS_REDIS_URL`: how requests are paced; None unless `MAAS_RPM` is set.
+def pacing(configured: Pacing | None = None) -> Pacing | None:
+    """`MAAS_RPM`, `MAAS_PACING_WAIT` and `MAAS_REDIS_URL`: how requests are paced.
+
+    Args:
+        configured: What holds where the environment says nothing; None does not pace then. `MAAS_RPM=0` never does.
 
     Raises:
         SettingsError: One of them is no number where one is needed.
     """
-    requests = _value("MAAS_RPM")
-    if requests is None or requests == "0":
+    requests, wait, redis = _value("MAAS_RPM"), _value("MAAS_PACING_WAIT"), _value("MAAS_REDIS_URL")
+    if requests == "0" or (requests is None and configured is None):
         return None
-    wait, redis = _value("MAAS_PACING_WAIT"), _value("MAAS_REDIS_URL")
-    return Pacing(
-        requests=int(_number("MAAS_RPM", requests, "a whole number of requests a minute, such as 10", whole=True)),
-        longest_wait=float(_number("MAAS_PACING_WAIT", wait, "seconds, such as 300")) if wait else 300.0,
-        redis=SecretStr(redis) if redis else None,
-    )
+    chosen = configured or Pacing(0)
+    if requests is not None:
+        number = _number("MAAS_RPM", requests, "a whole number of requests a minute, such as 10", whole=True)
+        chosen = replace(chosen, requests=int(number))
+    if wait is not None:
+        chosen = replace(chosen, longest_wait=float(_number("MAAS_PACING_WAIT", wait, "seconds, such as 300")))
+    return replace(chosen, redis=SecretStr(redis)) if redis is not None else chosen
 
 
 def data_folder() -> Path:

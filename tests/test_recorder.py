@@ -740,7 +740,7 @@ def test_a_child_of_a_fork_records_by_itself(recorder: Recorder, path: Path) -> 
 
 
 def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
-    """All is imported when a recorder is made: in a fork amid another thread's import the child waits for it forever."""
+    """All is imported when a recorder is made: a child forked amid another thread's import waits for it forever."""
     code = """
         import sys
         from litellm_maas.spend.tracking import tracking

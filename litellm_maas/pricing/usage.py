@@ -6,6 +6,7 @@ tokens and reasoning tokens a part of the output tokens (vendor documentation, r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -96,7 +97,9 @@ def images(made: object, size: object, quality: object) -> Usage:
     )
 
 
-_WRITTEN = ("message", "content", "text", "reasoning_content", "tool_calls", "function", "name", "arguments")
+_WRITTEN = (
+    *("message", "content", "text", "reasoning_content", "reasoning", "tool_calls", "function", "name", "arguments"),
+)
 
 
 def characters(written: object) -> int:
@@ -106,6 +109,12 @@ def characters(written: object) -> int:
     if isinstance(written, Mapping):
         return sum(characters(written.get(name)) for name in _WRITTEN)
     return sum(map(characters, written)) if isinstance(written, (list, tuple)) else 0
+
+
+def prompt_characters(body: Mapping[str, Any]) -> int:
+    """Characters of what a request gives a model to read."""
+    read = characters([body.get(name) for name in ("messages", "prompt", "input")])
+    return read + (len(json.dumps(body["tools"], ensure_ascii=False, default=str)) if body.get("tools") else 0)
 
 
 def estimated(written_for_input: int, output_characters: int, output_events: int) -> Usage:

@@ -75,7 +75,7 @@ class FallbackRules(CustomLogger):
         candidates = self._own_fallbacks(request, candidates, None if failure is None else failure.kind)
         for order in sorted({_order(deployment) for deployment in candidates}):
             members = [deployment for deployment in candidates if _order(deployment) == order]
-            if free := [deployment for deployment in members if _may_try(deployment)]:
+            if free := _free(members):
                 _note_skipped(request, [each for each in candidates if _order(each) <= order], free)
                 return free
         _note_skipped(request, candidates, [])
@@ -234,6 +234,18 @@ def _target(deployment: _Deployment) -> Target | None:
 def _may_try(deployment: _Deployment) -> bool:
     target = _target(deployment)
     return target is None or resting.may_try(target)
+
+
+def _free(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The members of a level that may be called now; of those that are only tried, one, because LiteLLM calls one."""
+    sound = [deployment for deployment in members if _is_sound(deployment)]
+    trial = next((deployment for deployment in members if deployment not in sound and _may_try(deployment)), None)
+    return sound if trial is None else [*sound, trial]
+
+
+def _is_sound(deployment: _Deployment) -> bool:
+    target = _target(deployment)
+    return target is None or resting.is_sound(target)
 
 
 def _is_awake(deployment: _Deployment) -> bool:

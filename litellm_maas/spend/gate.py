@@ -73,8 +73,8 @@ class Gate:
     """The budgets of one ledger file: those that the ledger itself holds, and those that a program brings.
 
     Raises:
-        LedgerError: The ledger cannot be opened. All its methods raise that too: LedgerBusyError where another process is
-            writing just then, for which `admit` never waits.
+        LedgerError: The ledger cannot be opened. All its methods raise that too, and LedgerBusyError where another
+            process is writing just then, for which `admit` never waits.
     """
 
     def __init__(self, ledger: SqliteLedger) -> None:

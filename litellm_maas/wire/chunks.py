@@ -41,6 +41,8 @@ class StreamDecoder:
         self._events = EventDecoder()
         self._before_events: list[bytes] | None = []
         self._finish_reason: str | None = None
+        self._seen: set[int] = set()
+        self._finished: set[int] = set()
         self._done = False
         self.usage: Any = None
         self.response_id: str | None = None
@@ -81,7 +83,7 @@ class StreamDecoder:
     @property
     def answered(self) -> bool:
         """Whether the answer is complete, whatever may still come after it."""
-        return self._done or self._finish_reason is not None
+        return self._done or (bool(self._seen) and self._seen == self._finished)
 
     def _chunks(self, events: list[bytes]) -> list[Chunk]:
         if events:
@@ -134,7 +136,11 @@ class StreamDecoder:
 
     def _choice(self, choice: dict[str, Any]) -> StreamingChoices | None:
         index = choice.get("index") or 0
-        finish_reason = choice.get("finish_reason")
+        # Some upstreams write an empty one with every delta.
+        finish_reason = choice.get("finish_reason") or None
+        self._seen.add(index)
+        if finish_reason is not None:
+            self._finished.add(index)
         delta = with_reasoning_content(choice.get("delta") or {})
         if length := _length(delta):
             self.pieces += 1
@@ -162,8 +168,11 @@ def about(request: WireRequest, event: dict[str, Any]) -> dict[str, Any]:
 
     The model is the id that was asked for: LiteLLM looks up its cost by it, and a gateway may echo another name.
     """
-    names = ("id", "created", "system_fingerprint", "service_tier")
-    return {"model": request.model, **{name: event[name] for name in names if event.get(name) is not None}}
+    texts = ("id", "system_fingerprint", "service_tier")
+    found: dict[str, Any] = {name: event[name] for name in texts if isinstance(event.get(name), str)}
+    if isinstance(created := event.get("created"), (int, float)):
+        found["created"] = int(created)
+    return {"model": request.model, **found}
 
 
 def with_reasoning_content(message: dict[str, Any]) -> dict[str, Any]:

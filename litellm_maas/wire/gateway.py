@@ -108,7 +108,8 @@ class AsyncStream:
                 raise GatewayError(failures.from_transport(request, error)) from None
             opened.push_async_callback(reply.aclose)
             if reply.status_code >= 300:
-                _raise_status(request, reply, await _aerror_body(reply.aiter_bytes()))
+                # Not on the loop: what the reply quotes of a long prompt is looked for, to be left out.
+                await asyncio.to_thread(_raise_status, request, reply, await _aerror_body(reply.aiter_bytes()))
             _expect_chunks(prepared, request)
             self._opened = opened.pop_all()
         return reply
@@ -232,7 +233,7 @@ async def _keep_open(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
         await client.aclose()
 
 
-_RUNNERS = frozenset({"asyncio.runners", "anyio._backends._asyncio", "aiohttp.web"})
+_RUNNERS = frozenset({"asyncio.runners", "anyio._backends._asyncio", "aiohttp.web", "uvicorn._compat"})
 
 
 def _ends_in_good_order() -> bool:

@@ -46,7 +46,7 @@ class Paced:
     def __init__(self, request: WireRequest) -> None:
         self._account = urlsplit(request.endpoint.base_url).netloc
         self._model = f"{self._account}/{request.model}"
-        self._pacing = settings.pacing() or configured
+        self._pacing = settings.pacing(configured)
 
     def __enter__(self) -> None:
         if self._pacing is not None:

@@ -14,8 +14,6 @@ from litellm_maas.wire.chunks import MALFORMED, about, with_reasoning_content
 from litellm_maas.wire.failures import GatewayError
 from litellm_maas.wire.requests import WireRequest
 
-_WRITTEN = frozenset({"content", "text", "reasoning_content", "reasoning", "name", "arguments"})
-
 
 def parse(request: WireRequest, body: bytes) -> dict[str, Any]:
     """The JSON object of a reply.
@@ -32,18 +30,6 @@ def parse(request: WireRequest, body: bytes) -> dict[str, Any]:
     if payload.get("error"):
         raise GatewayError(failures.from_error_object(request, payload["error"]))
     return payload
-
-
-def characters(reply: Any) -> int:
-    """The length of everything that a model wrote in a chat reply, reasoning and tool calls included."""
-    if isinstance(reply, list):
-        return sum(map(characters, reply))
-    if not isinstance(reply, dict):
-        return 0
-    return sum(
-        len(value) if isinstance(value, str) and name in _WRITTEN else characters(value)
-        for name, value in reply.items()
-    )
 
 
 def chat(request: WireRequest, payload: dict[str, Any], hidden_params: dict[str, Any]) -> ModelResponse:
@@ -84,7 +70,12 @@ def embedding(request: WireRequest, payload: dict[str, Any], response: Embedding
 
 def images(request: WireRequest, payload: dict[str, Any], response: ImageResponse) -> ImageResponse:
     """Images, into the response object that LiteLLM prepared."""
-    filled = ImageResponse(created=payload.get("created"), data=_items(request, payload), usage=payload.get("usage"))
+    created, items = about(request, payload).get("created"), _items(request, payload)
+    try:
+        filled = ImageResponse(created, items, payload.get("usage"))
+    except MALFORMED:
+        # The images are there and billed by the piece, whatever the report of tokens looks like.
+        filled = ImageResponse(created, items)
     filled._hidden_params = response._hidden_params
     return filled
 

@@ -25,7 +25,9 @@ WITHHELD_FROM_CHAT = ("user", "reasoning_effort", "thinking", "verbosity")
 WITHHELD_FROM_EMBEDDINGS = ("dimensions", "encoding_format", "user")
 WITHHELD_FROM_IMAGES = ("n", "quality", "response_format", "size", "style", "user")
 
-_NEVER_FROM_CALLER = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection"})
+_NEVER_FROM_CALLER = frozenset(
+    {"authorization", "host", "content-length", "content-type", "transfer-encoding", "connection"}
+)
 # Fields that LiteLLM keeps on messages and tools for other providers; the OpenAI protocol has no such fields.
 _LITELLM_ONLY = frozenset({"cache_control", "provider_specific_fields", "thinking_blocks", "reasoning_items"})
 
@@ -106,7 +108,7 @@ class WireRequest:
         return self.body is not None and self.body.get("stream") is True
 
     def prompt_texts(self) -> Iterator[str]:
-        """Every text that the caller wrote, wherever in the request it stands."""
+        """Every text that the caller wrote, wherever in the request it stands; what pictures are encoded in is none."""
         body = self.body or {}
         return _texts([body.get(name) for name in ("messages", "prompt", "input")])
 
@@ -157,7 +159,7 @@ def chat_body(
     extra_body = params.pop("extra_body", None) or {}
     for internal in ("max_retries", "extra_headers", "stream", "stream_options"):
         params.pop(internal, None)
-    _apply_quirks(model, params, drop_refused=drop_refused)
+    _apply_quirks(model, params, extra_body, drop_refused=drop_refused)
     if "tools" in params:
         params["tools"] = [_without_litellm_fields(tool, "function") for tool in params["tools"]]
     body |= params
@@ -202,16 +204,18 @@ def caller_headers(headers: Mapping[str, Any] | None) -> dict[str, str]:
     }
 
 
-def _apply_quirks(model: Model, params: dict[str, Any], *, drop_refused: bool) -> None:
-    thinking = model.reasoning and not _is_disabled(params.get("thinking"))
-    if params.get("reasoning_effort") == "none":
+def _apply_quirks(model: Model, params: dict[str, Any], extra_body: Mapping[str, Any], *, drop_refused: bool) -> None:
+    if params.get("reasoning_effort") == "none" or _is_disabled(params.get("thinking")):
         if model.no_thinking is not None:
-            del params["reasoning_effort"]
-            params |= {name: value for name, value in model.no_thinking.items() if name not in params}
-            thinking = False
-        elif model.known and not model.reasoning:
+            for name in ("reasoning_effort", "thinking"):
+                params.pop(name, None)
+            for name, switch in model.no_thinking.items():
+                own = params.get(name)
+                params[name] = {**own, **switch} if isinstance(own, Mapping) and isinstance(switch, Mapping) else switch
+        elif model.known and not model.reasoning and "reasoning_effort" in params:
             logger.debug("%s does not reason: reasoning_effort='none' is left out", model.id)
             del params["reasoning_effort"]
+    thinking = model.reasoning and not _is_off(model, {**params, **extra_body})
     refused = {}
     if "reasoning_effort" in model.refuses and "reasoning_effort" in params:
         refused["reasoning_effort"] = "the gateway answers 400 for this family"
@@ -222,6 +226,18 @@ def _apply_quirks(model: Model, params: dict[str, Any], *, drop_refused: bool) -
             raise RefusedParameterError(model.id, parameter, why)
         logger.debug("%s refuses %s (%s): dropped", model.id, parameter, why)
         del params[parameter]
+
+
+def _is_off(model: Model, params: Mapping[str, Any]) -> bool:
+    """Whether what is sent turns this model's thinking off."""
+    if model.no_thinking is None:
+        return _is_disabled(params.get("thinking"))
+    return all(
+        switch.items() <= dict(own).items()
+        if isinstance(switch, Mapping) and isinstance(own := params.get(name), Mapping)
+        else params.get(name) == switch
+        for name, switch in model.no_thinking.items()
+    )
 
 
 def _is_disabled(thinking: object) -> bool:
@@ -256,7 +272,8 @@ def _without(fields: Any) -> Any:
 
 def _texts(content: Any) -> Iterator[str]:
     if isinstance(content, str):
-        yield content
+        if not content.startswith("data:"):
+            yield content
     elif isinstance(content, (Mapping, list, tuple)):
         for item in content.values() if isinstance(content, Mapping) else content:
             yield from _texts(item)
