@@ -100,7 +100,7 @@ class Admitted:
                 return
             cheaper = found.state.budget.cheaper_model
             if cheaper is None or cheaper in tried or found.why == "unpriced":
-                self._note(found)
+                self._note_refusal()
                 raise BudgetRefusedError(found)
             tried.add(cheaper)
             self.request = self._for_model(cheaper)
@@ -111,9 +111,9 @@ class Admitted:
             return None
         return worst_case(request.model, self._kind, request.body or {}, request.endpoint.host_kind, book)
 
-    def _note(self, refusal: Refusal) -> None:
+    def _note_refusal(self) -> None:
         attempt = attempt_of(self.request, self._call, self._kind)
-        event = attempt.event("refused", Cost(0, "official", Usage()), None, type(refusal).__name__)
+        event = attempt.event("refused", Cost(0, "official", Usage()), None, "BudgetExceededError")
         tracking.recorder().record_now(event)
 
 

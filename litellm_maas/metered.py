@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import weakref
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from litellm_maas.wire.chunks import StreamDecoder
 from litellm_maas.wire.exceptions import exception_name
 from litellm_maas.wire.failures import GatewayError
 from litellm_maas.wire.requests import WireRequest
+
+logger = logging.getLogger("litellm_maas")
 
 
 class Metered:
@@ -74,8 +77,11 @@ class Metered:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._ends(error):
-            tracking.recorder().record(self._event(error), self._settle)
+        if isinstance(error, GeneratorExit):
+            # It may be garbage collection that closes the stream, in the midst of another recording in this thread.
+            self._give_up(error)
+        elif (event := self._ended(error)) is not None:
+            tracking.recorder().record(event, self._settle)
 
     async def __aenter__(self) -> Metered:
         return self.__enter__()
@@ -83,13 +89,11 @@ class Metered:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._ends(error):
-            return
-        if error is None or isinstance(error, GatewayError):
-            await tracking.recorder().arecord(self._event(error), self._settle)
-        else:
+        if error is not None and not isinstance(error, GatewayError):
             # A cancelled task has no time left to wait in.
-            tracking.recorder().record_now(self._event(error), self._settle)
+            self._give_up(error)
+        elif (event := self._ended(error)) is not None:
+            await tracking.recorder().arecord(event, self._settle)
 
     def __del__(self) -> None:
         # An asynchronous stream whose event loop is gone is dropped by Python without being closed.
@@ -97,18 +101,26 @@ class Metered:
 
     def give_up(self) -> None:
         """Record an attempt that nobody will bring to its end any more."""
-        if self._ends(None):
-            tracking.recorder().record_now(self._event(None), self._settle)
+        self._give_up(None)
 
-    def _ends(self, error: BaseException | None) -> bool:
-        """Whether there is an event to record: once for each attempt, and not in the child of a fork in its midst."""
+    def _give_up(self, error: BaseException | None) -> None:
+        if (event := self._ended(error)) is not None:
+            tracking.recorder().record_now(event, self._settle)
+
+    def _ended(self, error: BaseException | None) -> Event | None:
+        """What there is to record: once for each attempt, and not in the child of a fork in its midst."""
         mine, self._process = self._process == os.getpid(), None
-        if mine and (isinstance(error, SettingsError) or not is_recorded()):
-            # Nothing was sent, or nobody wants to know.
-            if self._settle is not None:
-                self._settle()
-            return False
-        return mine
+        if not mine:
+            return None
+        try:
+            # What a setting forbids was not sent.
+            if is_recorded() and not isinstance(error, SettingsError):
+                return self._event(error)
+        except Exception:
+            logger.exception("a call could not be recorded; it goes on all the same")
+        if self._settle is not None:
+            self._settle()
+        return None
 
     def _event(self, error: BaseException | None) -> Event:
         if error is None and self.cost is not None:
@@ -139,8 +151,7 @@ class Metered:
         return estimated(prompt, decoder.characters if decoder else 0, decoder.pieces if decoder else 0)
 
     def _cost(self, usage: Usage) -> Cost:
-        book = tracking.book()
-        return Cost(None, "unpriced", usage) if book is None else self._attempt.cost(usage, book)
+        return self._attempt.cost(usage, tracking.book())
 
 
 def attempt_of(request: WireRequest, call: Mapping[str, Any], kind: Kind) -> Attempt:

@@ -542,7 +542,6 @@ def test_a_child_of_a_fork_has_a_connection_of_its_own(ledger: SqliteLedger, pat
     child = os.fork()
     if child == 0:
         try:
-            ledger.abandon()
             for number in range(20):
                 ledger.insert(event(f"child-{number}"))
             ledger.close()

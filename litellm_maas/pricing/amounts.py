@@ -26,7 +26,7 @@ def parsed(text: str) -> int:
             f"{whole}.{part}0 for the second"
         )
     for thousands, decimal in ((",", "."), (".", ",")):
-        grouped = rf"\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+|\d+"
+        grouped = rf"[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+|\d+"
         if found := re.fullmatch(rf"({grouped})(?:{re.escape(decimal)}(\d{{1,6}}))?", plain):
             whole, part = found.group(1).replace(thousands, ""), found.group(2)
             if part is not None and len(part) == 3 and thousands in found.group(1):

@@ -143,9 +143,10 @@ class Budgeting:
     def _gate(self, ledger: Path) -> Gate:
         if (found := self._gates.get(ledger)) is None:
             with self._lock:
-                opened = SqliteLedger(ledger)
-                self._ledgers.append(opened)
-                found = self._gates.setdefault(ledger, Gate(opened))
+                if (found := self._gates.get(ledger)) is None:
+                    opened = SqliteLedger(ledger)
+                    self._ledgers.append(opened)
+                    found = self._gates[ledger] = Gate(opened)
         return found
 
     def close(self) -> None:
@@ -156,8 +157,6 @@ class Budgeting:
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
-        for ledger in self._ledgers:
-            ledger.abandon()
         self._ledgers.clear()
         self._gates.clear()
 

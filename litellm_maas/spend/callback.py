@@ -21,7 +21,7 @@ from litellm_maas.settings import HostKind
 from litellm_maas.spend.costs import cost_of
 from litellm_maas.spend.event import Event, Kind, reply_id
 from litellm_maas.spend.identity import identify
-from litellm_maas.spend.meter import CACHE_HIT, Attempt, Cost
+from litellm_maas.spend.meter import CACHE_HIT, Attempt
 from litellm_maas.spend.tracking import tracking
 
 PROVIDER = "maas"
@@ -85,9 +85,7 @@ def _success(kwargs: Mapping[str, Any], response: Any, start_time: Any) -> Event
         return None
     attempt = _attempt(kwargs, start_time, host_kind)
     attempt.response_id = response_id if isinstance(response_id, str) else None
-    book = tracking.book()
-    usage = _usage(kwargs, response, attempt.kind)
-    cost = Cost(None, "unpriced", usage) if book is None else attempt.cost(usage, book)
+    cost = attempt.cost(_usage(kwargs, response, attempt.kind), tracking.book())
     return attempt.event("ok", cost, 200)
 
 
@@ -97,8 +95,7 @@ def _failure(kwargs: Mapping[str, Any], start_time: Any) -> Event | None:
         return None
     error = kwargs.get("exception")
     attempt = _attempt(kwargs, start_time, host_kind)
-    book = tracking.book()
-    cost = Cost(None, "unpriced", Usage()) if book is None else attempt.cost(Usage(), book)
+    cost = attempt.cost(Usage(), tracking.book())
     event = attempt.event("failed", cost, getattr(error, "status_code", None), type(error).__name__ if error else None)
     # LiteLLM may report a failure twice, to the synchronous and to the asynchronous callback.
     return _renamed(event, f"failed at {event.started_at}", cache_hit=False)
@@ -144,7 +141,8 @@ def _maas_host(kwargs: Mapping[str, Any]) -> HostKind | None:
         urlsplit(settings.PAYG_BASE_URL).netloc: "payg",
         urlsplit(settings.PLAN_BASE_URL).netloc: "plan",
     }
-    return hosts.get(urlsplit(str(params.get("api_base") or kwargs.get("api_base") or "")).netloc)
+    asked = urlsplit(str(params.get("api_base") or kwargs.get("api_base") or "")).netloc
+    return hosts.get(asked) if asked else None
 
 
 def _usage(kwargs: Mapping[str, Any], response: Any, kind: Kind) -> Usage:

@@ -71,7 +71,8 @@ class Forwarder:
         self._something_new = threading.Event()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._start = threading.Lock()
+        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of this.
+        self._start = threading.RLock()
         self._reported = False
 
     def notice(self) -> None:
@@ -79,8 +80,8 @@ class Forwarder:
         if self._thread is None:
             with self._start:
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="maas-forward", daemon=True)
-                    self._thread.start()
+                    self._thread = thread = threading.Thread(target=self._run, name="maas-forward", daemon=True)
+                    thread.start()
         self._something_new.set()
 
     def close(self) -> None:
@@ -134,3 +135,5 @@ def _alone(spool: Path, wait: float) -> Iterator[None]:
             yield
     except Timeout:
         raise LedgerBusyError(f"another process is forwarding {spool}") from None
+    except OSError as error:
+        raise LedgerError(f"{spool}: {error.strerror or error}; check its folder") from None

@@ -193,6 +193,7 @@ def _is_new(connection: sqlite3.Connection, budget: Budget, percent: int, now: d
     )
     said = connection.execute(
         "INSERT INTO notices VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (f"{percent} % of {budget.name}", str(period), microseconds(now)),
+        # Who raises a limit is warned again.
+        (f"{percent} % of {budget.limit} of {budget.name}", str(period), microseconds(now)),
     )
     return said.rowcount > 0

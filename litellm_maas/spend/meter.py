@@ -53,15 +53,15 @@ CACHE_HIT = Cost(0, "official", Usage())
 """What an answer out of LiteLLM's cache costs: nothing was sent and nothing is billed, whatever the model's price."""
 
 
-def cost(model_id: str, usage: Usage, at: dt.datetime, host_kind: HostKind, book: PriceBook) -> Cost:
-    """What a usage costs at a moment.
+def cost(model_id: str, usage: Usage, at: dt.datetime, host_kind: HostKind, book: PriceBook | None) -> Cost:
+    """What a usage costs at a moment; not known where nobody knows the prices (no book).
 
     On the Token Plan host a call costs no credits: its price was paid with the plan (vendor documentation). Where the
     usage report is nonsense the cost is not known.
     """
     if host_kind == "plan":
         return Cost(0, "plan", usage)
-    if not usage.is_known:
+    if book is None or not usage.is_known:
         return Cost(None, "unpriced", usage)
     price = book.price(model_id, at)
     micro_credits = price.micro_credits(usage) if price is not None else None
@@ -85,7 +85,7 @@ class Attempt:
     started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc))
     response_id: str | None = None
 
-    def cost(self, usage: Usage, book: PriceBook) -> Cost:
+    def cost(self, usage: Usage, book: PriceBook | None) -> Cost:
         """What it costs."""
         return cost(self.model, usage, self.started_at, self.host_kind, book)
 
@@ -94,10 +94,8 @@ class Attempt:
     ) -> Event:
         """Its event, now that its outcome is known."""
         usage = cost.usage
-        model, response_id, call_id, trace_id = (
-            None if text is None else readable(text)
-            for text in (self.model, self.response_id, self.call_id, self.trace_id)
-        )
+        model, asked = _text(self.model), _text(self.asked)
+        response_id, call_id, trace_id = _text(self.response_id), _text(self.call_id), _text(self.trace_id)
         return Event(
             event_id=reply_id(response_id, call_id) if status == "ok" and response_id and call_id else new_id(),
             started_at=self.started_at,
@@ -106,15 +104,15 @@ class Attempt:
             kind=self.kind,
             route=self.route,
             status=status,
-            model_requested=self.identity.requested or self.asked or model or "",
+            model_requested=self.identity.requested or asked or model or "",
             model_served=model or "",
             input_tokens=usage.input_tokens,
             cached_tokens=usage.cached_tokens,
             output_tokens=usage.output_tokens,
             reasoning_tokens=usage.reasoning_tokens,
             images=usage.images,
-            image_size=usage.image_size,
-            image_quality=usage.image_quality,
+            image_size=_text(usage.image_size),
+            image_quality=_text(usage.image_quality),
             usage_source=usage.source,
             micro_credits=cost.micro_credits,
             saved_micro_credits=cost.saved_micro_credits,
@@ -123,7 +121,7 @@ class Attempt:
             response_id=response_id,
             call_id=call_id,
             trace_id=trace_id,
-            attempt=self.identity.attempt or _attempts.next(self.call_id),
+            attempt=self.identity.attempt or _attempts.next(call_id),
             user=self.identity.user,
             team=self.identity.team,
             key_alias=self.identity.key_alias,
@@ -133,6 +131,11 @@ class Attempt:
             http_status=http_status,
             error_class=error_class,
         )
+
+
+def _text(given: object) -> str | None:
+    """What a column can hold: callers give LiteLLM ids of all types."""
+    return None if given is None else readable(str(given))
 
 
 class _Attempts:

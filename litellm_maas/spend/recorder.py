@@ -87,6 +87,7 @@ class Recorder:
         self._opening = threading.RLock()
         self._lock = threading.RLock()
         self._worker: ThreadPoolExecutor | None = None
+        self._is_submitting = False
 
     def prepare(self) -> None:
         """Open the ledger in the background, while the gateway works on the first call."""
@@ -225,9 +226,7 @@ class Recorder:
             self._ledger.close()
 
     def after_fork(self) -> None:
-        """In the child of a fork: the parent's ledger connection, thread and backlog are not the child's."""
-        if self._ledger is not None:
-            self._ledger.abandon()
+        """In the child of a fork: the parent's thread and backlog are not the child's."""
         self._reset()
 
     def _write(self, event: Event, wait: float, then: Then | None = None) -> None:
@@ -266,15 +265,24 @@ class Recorder:
             return self._ledger
 
     def _in_background(self, work: Callable[..., None], *arguments: object) -> Future[None] | None:
-        """Have something done in a thread, made when there is first need of one; None at the end of the process."""
+        """Have something done in a thread, made when there is first need of one; None where that cannot be.
+
+        That is at the end of the process, and where garbage collection records a stream in the midst of this: the pool
+        would wait for its own locks.
+        """
         with self._lock:
-            if self._worker is None:
-                # Two: new events do not queue up behind a long replay.
-                self._worker = ThreadPoolExecutor(2, thread_name_prefix="maas-ledger")
+            if self._is_submitting:
+                return None
+            self._is_submitting = True
             try:
+                if self._worker is None:
+                    # Two: new events do not queue up behind a long replay.
+                    self._worker = ThreadPoolExecutor(2, thread_name_prefix="maas-ledger")
                 return self._worker.submit(work, *arguments)
             except RuntimeError:  # the interpreter is shutting down and takes no more work for threads
                 return None
+            finally:
+                self._is_submitting = False
 
     @staticmethod
     def _try_to(work: Callable[[], object]) -> None:

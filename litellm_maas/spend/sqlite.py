@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from litellm_maas.settings import Synchronous
-from litellm_maas.spend import schema
+from litellm_maas.spend import forks, schema
 from litellm_maas.spend.event import Event
 from litellm_maas.spend.ledger import (
     INSERT_CORRECTION,
@@ -45,6 +45,9 @@ class SqliteLedger(Ledger):
             the disk each time.
         read_only: Never write, and fail if there is no ledger.
 
+    Attributes:
+        identity: Tells the file from another one that takes its place.
+
     Raises:
         LedgerError: It cannot be opened, is no ledger, or is of a newer version than this package.
     """
@@ -53,11 +56,17 @@ class SqliteLedger(Ledger):
         self.path = path.absolute()
         self._synchronous = synchronous
         self._read_only = read_only
-        self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self.identity: tuple[int, int] | None = None
+        self._make_locks()
+        forks.heed(self)
         with self._errors():
             self._connection = self._open()
+
+    def _make_locks(self) -> None:
+        self._lock = threading.RLock()
+        # Held by whoever has another connection open for a moment.
+        self._other = threading.RLock()
 
     def insert(self, event: Event, *, wait: float = PATIENCE) -> bool:
         """Commit an event; whether it is new. The same event again changes nothing.
@@ -175,7 +184,7 @@ class SqliteLedger(Ledger):
         Raises:
             LedgerError: It cannot be written.
         """
-        with self._errors(), contextlib.closing(self._connect()) as connection:
+        with self._errors(), self._other, contextlib.closing(self._connect()) as connection:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
@@ -185,16 +194,32 @@ class SqliteLedger(Ledger):
             if connection is not None:
                 connection.close()
 
-    def abandon(self) -> None:
-        """Forget the connection without closing it, in the child of a fork: it is the parent's."""
-        self._lock = threading.RLock()
+    def hold_still(self) -> bool:
+        """See `forks.Forkable`."""
+        if not self._lock.acquire(timeout=PATIENCE):
+            return False
+        if not self._other.acquire(timeout=PATIENCE):
+            self._lock.release()
+            return False
+        self.close()
+        return True
+
+    def go_on(self) -> None:
+        """See `forks.Forkable`."""
+        self._other.release()
+        self._lock.release()
+
+    def begin_anew(self) -> None:
+        """See `forks.Forkable`."""
+        self._make_locks()
         if self._connection is not None:
+            # It is the parent's, and closing it would end what the parent does with it.
             _abandoned.append(self._connection)
             self._connection = None
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with contextlib.closing(self._connect()) as connection:
+        with self._other, contextlib.closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -211,7 +236,7 @@ class SqliteLedger(Ledger):
         except FileNotFoundError:
             identity = None
         connection = self._connection
-        if connection is None or identity != self._identity:
+        if connection is None or identity != self.identity:
             if wait == 0:
                 raise LedgerBusyError(f"{self.path} has to be opened again")
             self._connection = None
@@ -270,7 +295,7 @@ class SqliteLedger(Ledger):
         except BaseException:
             connection.close()
             raise
-        self._identity = (status.st_dev, status.st_ino)
+        self.identity = (status.st_dev, status.st_ino)
         return connection
 
     def _connect(self) -> sqlite3.Connection:

@@ -13,8 +13,9 @@ from typing import Any
 from litellm_maas.spend import reports
 from litellm_maas.spend.budget import Budget
 from litellm_maas.spend.identity import Identity
-from litellm_maas.spend.ledger import Ledger, microseconds
+from litellm_maas.spend.ledger import microseconds
 from litellm_maas.spend.periods import Period
+from litellm_maas.spend.sqlite import SqliteLedger
 
 _LAST = "SELECT coalesce((SELECT max(seq) FROM events), 0), (SELECT max(seq) FROM corrections)"
 _NEW = """SELECT seq, started_at, model_served, "user", team, key_alias, tags, micro_credits FROM events
@@ -57,7 +58,8 @@ class Tally:
         ledger: The ledger, for what has to be added up anew.
     """
 
-    ledger: Ledger
+    ledger: SqliteLedger
+    _of: tuple[int, int] | None = None
     _last: int | None = None
     _last_correction: int | None = None
     _spent: dict[Budget, _Spent] = field(default_factory=dict)
@@ -65,10 +67,9 @@ class Tally:
     def catch_up(self, connection: sqlite3.Connection) -> None:
         """Read what is new in the ledger."""
         ((last, correction),) = connection.execute(_LAST)
-        # A ledger that has fewer rows than before is another one.
-        if self._last is None or correction != self._last_correction or last < self._last:
+        if self._last is None or correction != self._last_correction or self._of != self.ledger.identity:
             self._spent.clear()
-            self._last, self._last_correction = last, correction
+            self._of, self._last, self._last_correction = self.ledger.identity, last, correction
             return
         for seq, started_at, *row in connection.execute(_NEW, (self._last,)):
             self._last = seq

@@ -22,6 +22,9 @@ _TOKENS_PER_MEDIUM = 3000
 _TOKENS_PER_PART = 8
 """What a message or a part of one takes beside its text: markers of roles and turns."""
 
+_MEDIA = ("image_url", "input_audio", "file", "video_url")
+"""Where a part of a message holds one, encoded or by its address."""
+
 _READ_AS_TEXT = ("tools", "functions", "response_format")
 """What a model reads as JSON, keys and all."""
 
@@ -43,7 +46,9 @@ def worst_case(model: str, kind: Kind, body: Mapping[str, Any], host_kind: HostK
         usage = Usage(images=_count(body.get("n"), 1), image_size=body.get("size"), image_quality=body.get("quality"))
         return cost(model, usage, now, host_kind, book).micro_credits
     read = _tokens([body.get(name) for name in ("messages", "prompt", "input")])
-    read += sum(len(json.dumps(body[name], ensure_ascii=False).encode()) for name in _READ_AS_TEXT if body.get(name))
+    read += sum(
+        _bytes(json.dumps(body[name], ensure_ascii=False, default=str)) for name in _READ_AS_TEXT if body.get(name)
+    )
     written = 0 if kind == "embedding" else _output(body)
     # There is a model whose cached tokens cost more than others.
     each = [cost(model, Usage(read, cached, written), now, host_kind, book).micro_credits for cached in (0, read)]
@@ -53,12 +58,18 @@ def worst_case(model: str, kind: Kind, body: Mapping[str, Any], host_kind: HostK
 def _tokens(part: object) -> int:
     """Tokens at most of a text, or of everything in a message."""
     if isinstance(part, str):
-        return _TOKENS_PER_MEDIUM if part.startswith("data:") else len(part.encode())
+        return _bytes(part)
     if isinstance(part, Mapping):
-        return _TOKENS_PER_PART + sum(map(_tokens, part.values()))
+        media = [name for name in _MEDIA if name in part]
+        texts = (value for name, value in part.items() if name not in media)
+        return _TOKENS_PER_PART + _TOKENS_PER_MEDIUM * len(media) + sum(map(_tokens, texts))
     if isinstance(part, (list, tuple)):
         return sum(map(_tokens, part))
     return 0 if part is None else _TOKENS_PER_PART
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="replace"))
 
 
 def _output(body: Mapping[str, Any]) -> int:
