@@ -128,9 +128,9 @@ def test_a_reply_without_usage(sandbox: Sandbox, ledger: Path) -> None:
         assert getattr(chunk, "usage", None) is None
     plain, streamed = events(ledger)
     assert plain.usage_source == streamed.usage_source == "estimated"
-    # Role and text are 12 characters; "Hmm.Chàoget_weather{"city": "Huế"}" is 34 characters.
-    assert (plain.input_tokens, plain.output_tokens) == (3, 9)
-    assert plain.micro_credits == 3 * 70_888 + 9 * 283_550
+    # The text is 8 characters; "Hmm.Chàoget_weather{"city": "Huế"}" is 34 characters.
+    assert (plain.input_tokens, plain.output_tokens) == (2, 9)
+    assert plain.micro_credits == 2 * 70_888 + 9 * 283_550
 
 
 def test_dollars_for_those_who_insist(sandbox: Sandbox) -> None:

@@ -43,7 +43,7 @@ def paced(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Set:
     """Sets the pacing, and the same limit on the sandbox's account. Windows are shorter than a minute."""
 
     def set_pacing(wanted: Pacing) -> None:
-        monkeypatch.setattr(settings, "pacing", lambda: wanted)
+        monkeypatch.setattr(settings, "pacing", lambda _: wanted)
         sandbox.account.per_minute = AccountLimit(wanted.requests, wanted.seconds)
 
     return set_pacing
@@ -88,7 +88,7 @@ _WORKER = """
     request = WireRequest(
         resolve_endpoint(None), resolve_key(None), "/chat/completions", body["model"], body, Timeouts()
     )
-    settings.pacing = lambda: settings.Pacing(60, 3.0, 0.5)
+    settings.pacing = lambda _: settings.Pacing(60, 3.0, 0.5)
     print("ready", flush=True)
     sys.stdin.readline()
     end = time.monotonic() + 6.1

@@ -205,14 +205,16 @@ def caller_headers(headers: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _apply_quirks(model: Model, params: dict[str, Any], extra_body: Mapping[str, Any], *, drop_refused: bool) -> None:
-    if params.get("reasoning_effort") == "none" or _is_disabled(params.get("thinking")):
+    asked = [name for name, value in params.items() if _turns_thinking_off(name, value)]
+    if asked:
         if model.no_thinking is not None:
-            for name in ("reasoning_effort", "thinking"):
-                params.pop(name, None)
+            for name in asked:
+                del params[name]
             for name, switch in model.no_thinking.items():
-                own = params.get(name)
-                params[name] = {**own, **switch} if isinstance(own, Mapping) and isinstance(switch, Mapping) else switch
-        elif model.known and not model.reasoning and "reasoning_effort" in params:
+                own = params.get(name, switch)
+                both = isinstance(own, Mapping) and isinstance(switch, Mapping)
+                params[name] = {**switch, **own} if both else own
+        elif model.known and not model.reasoning and "reasoning_effort" in asked:
             logger.debug("%s does not reason: reasoning_effort='none' is left out", model.id)
             del params["reasoning_effort"]
     thinking = model.reasoning and not _is_off(model, {**params, **extra_body})
@@ -231,7 +233,7 @@ def _apply_quirks(model: Model, params: dict[str, Any], extra_body: Mapping[str,
 def _is_off(model: Model, params: Mapping[str, Any]) -> bool:
     """Whether what is sent turns this model's thinking off."""
     if model.no_thinking is None:
-        return _is_disabled(params.get("thinking"))
+        return _turns_thinking_off("thinking", params.get("thinking"))
     return all(
         switch.items() <= dict(own).items()
         if isinstance(switch, Mapping) and isinstance(own := params.get(name), Mapping)
@@ -240,8 +242,11 @@ def _is_off(model: Model, params: Mapping[str, Any]) -> bool:
     )
 
 
-def _is_disabled(thinking: object) -> bool:
-    return isinstance(thinking, Mapping) and thinking.get("type") == "disabled"
+def _turns_thinking_off(name: str, value: object) -> bool:
+    """Whether a parameter of LiteLLM's asks for an answer without thinking."""
+    if name == "thinking":
+        return isinstance(value, Mapping) and value.get("type") == "disabled"
+    return name == "reasoning_effort" and value == "none"
 
 
 def _forces_a_tool(tool_choice: object) -> bool:
