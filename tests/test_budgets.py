@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import litellm
+import pydantic
 import pytest
 from click.testing import CliRunner, Result
 
@@ -28,6 +29,7 @@ import litellm_maas
 from litellm_maas.cli.budget import command
 from litellm_maas.errors import DataFileError
 from litellm_maas.pricing import book
+from litellm_maas.resting import Target, resting
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
 from litellm_maas.spend import announcing, budget
 from litellm_maas.spend import budgeting as budgeting_module
@@ -38,6 +40,8 @@ from litellm_maas.spend.gate import Gate
 from litellm_maas.spend.ledger import Correction
 from litellm_maas.spend.sqlite import SqliteLedger
 from litellm_maas.spend.worst_case import worst_case
+from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
+from tests.ledgers import event
 from tests.support import MESSAGES, astream
 
 # What the sandbox answers is as long as it may be at most, and the price of what it reads is small beside that.
@@ -173,7 +177,7 @@ def test_what_is_set_aside_counts(ledger: Path, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("way", ["completion", "acompletion", "stream", "astream"])
-@pytest.mark.parametrize("ending", ["failure", "refused before", "abandoned"])
+@pytest.mark.parametrize("ending", ["failure", "refused before", "abandoned", "no JSON", "a wrong client"])
 def test_nothing_stays_set_aside(
     ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, way: str, ending: str
 ) -> None:
@@ -186,11 +190,16 @@ def test_nothing_stays_set_aside(
         monkeypatch.setenv("MAAS_PACING_WAIT", "0.001")
         monkeypatch.setenv("XDG_DATA_HOME", str(ledger.parent))
         litellm.completion(**CALL)
+    oddities: dict[str, dict[str, Any]] = {
+        "no JSON": {"temperature": float("nan")},
+        "a wrong client": {"client": object()},
+    }
+    strange = oddities.get(ending, {})
     if ending != "abandoned":
         with pytest.raises(
             (litellm.InternalServerError, litellm.RateLimitError, litellm.APIConnectionError, Exception)
         ):
-            WAYS[way](**CALL)
+            WAYS[way](**CALL, **strange)
     elif way == "stream":
         given_up = litellm.completion(stream=True, **CALL)
         next(iter(given_up))
@@ -265,6 +274,18 @@ def test_a_downgrade_sends_the_call_to_another_model(ledger: Path, sandbox: Sand
             "qwen/qwen3.6-flash",
         ), way
     assert {charge.model for charge in sandbox.bill.charges} == {"qwen/qwen3.6-flash"}
+
+
+def test_a_downgrade_that_fails_makes_the_model_rest_that_was_called(ledger: Path, sandbox: Sandbox) -> None:
+    """Where the cheaper model is not there, that one rests, and not the one that was asked for."""
+    allow(COST, model="openai/gpt-4o", action="downgrade:qwen/qwen3.6-flash")
+    sandbox.faults.add(Fault(status=404, body={"error": {"message": "model not found", "code": "model_not_found"}}))
+    with pytest.raises(litellm.NotFoundError):
+        litellm.completion(**{**CALL, "max_tokens": 2000})
+    key = resolve_key(None)
+    assert key is not None
+    models = ("openai/gpt-4o", "qwen/qwen3.6-flash")
+    assert [bool(resting.remaining(Target.of(each, resolve_endpoint(None), key))) for each in models] == [False, True]
 
 
 def test_a_downgrade_that_leads_nowhere_refuses(ledger: Path, sandbox: Sandbox) -> None:
@@ -508,6 +529,31 @@ def test_an_unusable_ledger_stops_no_call(
     assert len(said) == 1
 
 
+def test_a_ledger_in_the_place_of_another_is_read_anew(ledger: Path, sandbox: Sandbox) -> None:
+    """Another ledger file, with more rows than the one before it, counts from its own first row on."""
+    made = allow(COST * 10)
+    litellm.completion(**CALL)
+    with SqliteLedger(ledger) as old:
+        gate = Gate(old)
+        assert gate.status([made])[0].spent == sandbox.bill.micro_credits
+        for name in (ledger, Path(f"{ledger}-wal"), Path(f"{ledger}-shm")):
+            name.unlink(missing_ok=True)
+        with SqliteLedger(ledger) as new:
+            for number in range(3):
+                new.insert(event(f"e{number}", 5))
+        assert gate.status([made])[0].spent == 15
+
+
+def test_whoever_raises_a_limit_is_warned_again(ledger: Path) -> None:
+    """The marks of a budget with another limit have not been said yet."""
+    with SqliteLedger(ledger) as opened:
+        opened.insert(event("e", 100_000_000, started_at=dt.datetime.now(UTC)))
+        gate = Gate(opened)
+        for limit, said in ((100, [100]), (100, []), (150, [50]), (150, [])):
+            made = Budget(name="team", credits=limit, per="total", warn_at=[50, 100])
+            assert [notice.percent for notice in gate.settle("none", [made])] == said
+
+
 def test_a_deleted_ledger_is_a_new_one(ledger: Path, sandbox: Sandbox) -> None:
     """When the ledger is deleted, budgets begin again with the new one, and hold there."""
     sandbox.script(*[ANSWER] * 4)
@@ -544,6 +590,34 @@ def test_the_worst_case_is_never_less_than_the_truth() -> None:
             litellm.completion(model=f"maas/{model}", api_base=sandbox.url, api_key=sandbox.key, **body)
             assert most is not None
             assert most >= (sandbox.bill.charges[-1].micro_credits or 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["data: 12\n" * 500, "\ud800" * 50, [{"type": "text", "text": "data:image/png;base64," + "A" * 4000}]],
+    ids=["text that begins as a picture does", "halves of characters", "text in a part"],
+)
+def test_text_is_counted_as_text(content: Any) -> None:
+    """The worst case of text is at least its characters, whatever it begins with."""
+    body = {"messages": [{"role": "user", "content": content}], "max_tokens": 1}
+    length = len(content if isinstance(content, str) else content[0]["text"])
+    assert (worst_case("openai/gpt-4o", "chat", body, "payg", book.official()) or 0) >= length * 70_888
+
+
+def test_a_picture_costs_the_same_by_its_address() -> None:
+    """A picture is taken for as many tokens by its address as in the request itself; tools may be pydantic models."""
+
+    class Schema(pydantic.BaseModel):
+        """What a caller may put into a tool."""
+
+        name: str = "x" * 100
+
+    costs = []
+    for url in ("https://example.vn/a.png", "data:image/png;base64," + "A" * 100_000):
+        picture = {"type": "image_url", "image_url": {"url": url}}
+        body = {"messages": [{"role": "user", "content": [picture]}], "tools": [{"function": Schema()}]}
+        costs.append(worst_case("openai/gpt-4o", "chat", body, "payg", book.official()))
+    assert costs[0] == costs[1]
 
 
 def _official() -> dict[str, Any]:

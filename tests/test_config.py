@@ -222,6 +222,19 @@ def test_show_is_what_litellm_makes_of_it(tmp_path: Path) -> None:
     assert json.loads(config("show", "--json", tmp_path / "config.yaml").output) == shown
 
 
+def test_show_masks_every_secret(tmp_path: Path) -> None:
+    """Headers, bearers and webhooks are secrets too, whatever stands below them; references to variables are none."""
+    headers = {"Authorization": "Bearer 0123456789", "x-api-key": "0123456789", "x-team": "bearer abcdef, a team"}
+    params = {"model": "maas/z-ai/glm-5.2", "extra_headers": headers, "api_key": "os.environ/MAAS_API_KEY"}
+    alerts = {"alert_to_webhook_url": {"budget_alerts": ["https://hooks.example/T0/B0/0123456789"]}}
+    content = {"model_list": [{"model_name": "a", "litellm_params": params}], "general_settings": alerts}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
+    output = config("show", tmp_path / "config.yaml").output
+    assert not [secret for secret in ("0123456789", "abcdef") if secret in output]
+    assert "os.environ/MAAS_API_KEY" in output
+    assert "a team" in output
+
+
 def test_show_of_the_shipped_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """`show` of the shipped proxy config has its models, and prints variables by name and no secret."""
     for variable, value in CLUSTER.items():

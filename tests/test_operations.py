@@ -65,6 +65,25 @@ def test_images(sandbox: Sandbox, draw: Callable[..., Any]) -> None:
     assert (body["prompt"], body["n"], body["size"], body["quality"]) == ("a cat", 2, "1024x1024", "low")
 
 
+@pytest.mark.parametrize("draw", both(litellm.image_generation, litellm.aimage_generation))
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 5, "completion_tokens": 7}, {"input_tokens": 5}, "none", 7])
+def test_images_with_a_strange_report_of_tokens(sandbox: Sandbox, draw: Callable[..., Any], usage: Any) -> None:
+    """Images that are there and billed come back, however the gateway counts tokens."""
+    body = {"created": 1_730_000_000.5, "data": [{"b64_json": "AAAA"}], "usage": usage}
+    sandbox.faults.add(Fault(status=200, body=body))
+    response = draw(model=CHAT, prompt="a cat")
+    assert [image.b64_json for image in response.data] == ["AAAA"]
+    assert response.created == 1_730_000_000
+
+
+@pytest.mark.parametrize("field", [{"created": 1_730_000_000.5}, {"system_fingerprint": 7}, {"id": None}])
+def test_fields_of_another_type_cost_no_answer(sandbox: Sandbox, field: dict[str, Any]) -> None:
+    """What says something about a reply may be of any type; the answer comes back."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Chào"}, "finish_reason": "stop"}
+    sandbox.faults.add(Fault(status=200, body={"id": "x", "created": 1, "choices": [choice], **field}))
+    assert litellm.completion(model=CHAT, messages=MESSAGES).choices[0].message.content == "Chào"
+
+
 @pytest.mark.parametrize("complete", both(litellm.text_completion, litellm.atext_completion))
 def test_text_completion(sandbox: Sandbox, complete: Callable[..., Any]) -> None:
     """Legacy completions work; LiteLLM carries them over chat."""

@@ -303,6 +303,19 @@ def test_wrong_settings_are_named(
     assert not sandbox.requests
 
 
+def test_the_environment_goes_before_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a router's file says of pacing holds where the environment says nothing else; MAAS_RPM=0 switches it off."""
+    file = settings.Pacing(10, longest_wait=100.0)
+    assert settings.pacing(file) == file
+    monkeypatch.setenv("MAAS_PACING_WAIT", "7")
+    monkeypatch.setenv("MAAS_REDIS_URL", "redis://127.0.0.1:1/0")
+    found = settings.pacing(file)
+    assert found is not None
+    assert (found.requests, found.longest_wait, found.redis is not None) == (10, 7.0, True)
+    monkeypatch.setenv("MAAS_RPM", "0")
+    assert settings.pacing(file) is None
+
+
 def test_the_environment_switches_it_on(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, redis_url: str, tmp_path: Path
 ) -> None:

@@ -276,6 +276,18 @@ def test_one_process_at_a_time_forwards_a_spool(ledger: Database) -> None:
     assert forward(ledger) == 1
 
 
+def test_a_forwarder_survives_a_fault_of_the_file_system(ledger: Database) -> None:
+    """Where not even the lock of a spool can be opened, the thread tries again, and says why until then."""
+    with SqliteLedger(ledger.spool) as spool:
+        spool.insert(events(1)[0])
+    lock = Path(f"{ledger.spool}.forwarding")
+    lock.mkdir()
+    with pytest.raises(LedgerError, match="forwarding"):
+        forward(ledger)
+    lock.rmdir()
+    assert forward(ledger) == 1
+
+
 def test_a_newer_ledger_is_left_alone(ledger: Database) -> None:
     """A database that a newer version of the package made is not written to."""
     there = PostgresLedger(ledger)

@@ -123,3 +123,23 @@ def test_what_is_not_json_is_a_clear_error(sandbox: Sandbox) -> None:
     with pytest.raises(litellm.BadRequestError, match="cannot be sent as JSON"):
         litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES, extra_body={"x": {1, 2}})
     assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    ("model", "off"),
+    [
+        ("qwen/qwen3.7-plus", {"chat_template_kwargs": {"enable_thinking": False}}),
+        ("qwen/qwen3.7-plus", {"extra_body": {"chat_template_kwargs": {"enable_thinking": False}}}),
+        ("qwen/qwen3.7-plus", {"thinking": {"type": "disabled"}}),
+        ("qwen/qwen3.7-plus", {"reasoning_effort": "none", "chat_template_kwargs": {"x": 1}}),
+        ("z-ai/glm-5.2", {"thinking": {"type": "disabled"}}),
+        ("z-ai/glm-5.2", {"reasoning_effort": "none"}),
+    ],
+)
+def test_a_tool_may_be_forced_where_nothing_thinks(sandbox: Sandbox, model: str, off: dict[str, Any]) -> None:
+    """Thinking that is turned off, in whatever words, lets a forced choice through, with the family's switch."""
+    litellm.completion(model=f"maas/{model}", messages=MESSAGES, tools=[TOOL], tool_choice="required", **off)
+    (request,) = sandbox.requests
+    assert request.body["tool_choice"] == "required"
+    switches = [request.body.get("chat_template_kwargs", {}).get("enable_thinking"), request.body.get("thinking")]
+    assert switches == ([False, None] if "qwen" in model else [None, {"type": "disabled"}])

@@ -739,6 +739,134 @@ def test_a_child_of_a_fork_records_by_itself(recorder: Recorder, path: Path) -> 
     assert total(path) == 3
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@pytest.mark.parametrize("moment", ["idle", "amid a transaction"])
+def test_a_child_that_outlives_its_parent(path: Path, moment: str) -> None:
+    """What the child of a fork records after its parent has ended is in the ledger, whenever the parent forked."""
+    code = """
+        import os, sys, threading
+        from litellm_maas.spend.recorder import Recorder
+        from litellm_maas.spend.sqlite import SqliteLedger
+        from pathlib import Path
+        from tests.ledgers import event
+
+        path = Path(sys.argv[1])
+        recorder, ledger = Recorder(path), SqliteLedger(path)
+        os.register_at_fork(after_in_child=recorder.after_fork)
+        recorder.record(event("parent", 1))
+        inside, forking = threading.Event(), threading.Event()
+
+        def write():
+            with ledger.exclusive(5):
+                inside.set()
+                forking.wait(0.2)
+
+        if sys.argv[2] != "idle":
+            writer = threading.Thread(target=write)
+            writer.start()
+            inside.wait()
+        to_child, from_parent = os.pipe()
+        if os.fork() == 0:
+            os.close(from_parent)
+            recorder.record(event("child 0", 1))
+            os.read(to_child, 1)  # nothing comes: the parent has ended
+            for number in range(1, 4):
+                recorder.record(event(f"child {number}", 1))
+            print(recorder.set_aside, flush=True)
+            os._exit(0)
+        recorder.record(event("parent 2", 1))
+        recorder.close()
+        ledger.close()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(path), moment]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # The pipe is closed when the child ends too, so all is written.
+    assert (done.stdout, total(path)) == ("0\n", 6), done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_forks_amid_everything(path: Path) -> None:
+    """Thirty forks, while threads write, read and open the same ledger: each child records, and all rows are there."""
+    code = """
+        import os, sys, threading
+        from litellm_maas.spend.recorder import Recorder
+        from litellm_maas.spend.sqlite import SqliteLedger
+        from pathlib import Path
+        from tests.ledgers import event
+
+        path, ended, written = Path(sys.argv[1]), threading.Event(), []
+        recorder = Recorder(path)
+        os.register_at_fork(after_in_child=recorder.after_fork)
+        recorder.record(event("parent", 1))
+
+        def write():
+            while not ended.is_set():
+                recorder.record(event(f"writer {len(written)}", 1))
+                written.append(1)
+
+        def read():
+            ledger = SqliteLedger(path)
+            while not ended.is_set():
+                list(ledger.query("SELECT count(*) FROM events"))
+
+        def open_and_close():
+            while not ended.is_set():
+                SqliteLedger(path).close()
+
+        threads = [threading.Thread(target=each) for each in (write, read, open_and_close)]
+        for thread in threads:
+            thread.start()
+        for number in range(30):
+            if (child := os.fork()) == 0:
+                recorder.record(event(f"child {number}", 1))
+                os._exit(recorder.set_aside)
+            assert os.waitpid(child, 0)[1] == 0
+        ended.set()
+        for thread in threads:
+            thread.join()
+        assert recorder.set_aside == 0
+        recorder.close()
+        print(1 + 30 + len(written))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    assert done.stdout == f"{total(path)}\n", done.stderr
+    assert verify(SqliteLedger(path)) == []
+
+
+def test_a_collected_stream_amid_handing_over_work(recorder: Recorder, path: Path) -> None:
+    """Garbage collection that records a stream while this thread hands work to the recorder's own does not hang."""
+    recorder.record(event("before", 1))
+
+    class Collected:
+        """Work that is closed amid being handed over, as an abandoned stream is by garbage collection."""
+
+        def __init__(self, pool: Any) -> None:
+            self.pool = pool
+
+        def submit(self, *work: Any) -> Any:
+            """Like the pool's."""
+            with locked(path):
+                recorder.record_now(event("abandoned", 1))
+            return self.pool.submit(*work)
+
+        def shutdown(self) -> None:
+            """Like the pool's."""
+            self.pool.shutdown()
+
+    recorder.prepare()
+    worker = threading.Thread(target=recorder.replay, daemon=True)
+    with locked(path):
+        recorder.record_now(event("makes the pool", 1))
+    recorder._worker = Collected(recorder._worker)  # type: ignore[assignment]  # noqa: SLF001 - the fault
+    with locked(path):
+        recorder.record_now(event("waits", 1))
+    worker.start()
+    worker.join(60)
+    recorder.close()
+    assert total(path) == 4
+
+
 def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
     """All is imported when a recorder is made: a child forked amid another thread's import waits for it forever."""
     code = """

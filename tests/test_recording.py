@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -269,3 +270,40 @@ def test_nothing_secret_is_recorded(sandbox: Sandbox, ledger_path: Path) -> None
             assert secret.encode() not in content, file
             assert secret.encode("unicode_escape") not in content, file
     ledger_path.rmdir()
+
+
+@pytest.mark.parametrize("name", ["litellm_call_id", "litellm_trace_id"])
+@pytest.mark.parametrize("given", [uuid.UUID(int=7), 7, ("a",)], ids=lambda given: type(given).__name__)
+def test_ids_of_any_type(sandbox: Sandbox, ledger_path: Path, name: str, given: Any) -> None:
+    """LiteLLM passes on whatever a caller gives for an id; the call and its recording go well."""
+    litellm.completion(**CALL, **{name: given})
+    (event,) = compare(ledger_path, sandbox)
+    assert str(given) in (event.call_id, event.trace_id)
+
+
+def test_a_recording_that_cannot_be_breaks_no_call(
+    sandbox: Sandbox, ledger_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistake in making an event is logged, and the caller gets the answer all the same."""
+    monkeypatch.setattr("litellm_maas.spend.meter.Event", None)
+    assert litellm.completion(**CALL).choices[0].message.content
+    assert "a call could not be recorded" in caplog.text
+
+
+def test_names_that_no_database_takes(sandbox: Sandbox, ledger_path: Path) -> None:
+    """A zero in a model's name, which PostgreSQL refuses, does not get as far as the ledger."""
+    with contextlib.suppress(litellm.NotFoundError):
+        litellm.completion(**{**CALL, "model": "maas/openai/gpt-4o\0"})
+    (event,) = rows(ledger_path)
+    assert "\0" not in event.model_requested + event.model_served
+
+
+def test_pictures_are_no_text_in_an_estimate(sandbox: Sandbox, ledger_path: Path) -> None:
+    """Without a usage report, a call with a picture is estimated alike plain and streamed, by its text."""
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "Xin chào"}, picture]}]
+    sandbox.script(*[Answer((Choice("Chào"),), usage=False)] * 2)
+    for way in (litellm.completion, WAYS["stream"]):
+        way(model="maas/openai/gpt-4o", messages=messages)
+    plain, streamed = rows(ledger_path)
+    assert plain.input_tokens == streamed.input_tokens == 2

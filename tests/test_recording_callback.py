@@ -205,6 +205,18 @@ def test_calls_of_others_are_not_ours(sandbox: Sandbox, ledger_path: Path) -> No
     assert [event.route for event in rows(ledger_path)] == ["provider"]
 
 
+def test_a_base_url_without_a_host_is_nobodys(
+    sandbox: Sandbox, ledger_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a base URL that lacks its scheme, calls of other providers are not taken for MaaS calls."""
+    litellm.callbacks = [litellm_maas.spend_logger]
+    litellm.completion(**CALL)
+    monkeypatch.setenv("MAAS_API_BASE", "gateway.example/v1")
+    litellm.completion(model="openai/gpt-4o", messages=MESSAGES, mock_response="a mock", api_key=KEY)
+    until(lambda: recorded(ledger_path))
+    assert [event.route for event in rows(ledger_path)] == ["provider"]
+
+
 def test_a_mock_costs_nothing(sandbox: Sandbox, ledger_path: Path) -> None:
     """A mocked answer of LiteLLM's reaches no gateway and is no event."""
     litellm.callbacks = [litellm_maas.spend_logger]

@@ -174,3 +174,15 @@ def test_images_of_a_size_that_is_none(sandbox: Sandbox, ledger_path: Path) -> N
         strange: dict[str, Any] = {"size": size, "quality": size}
         litellm.image_generation(model=CHAT, prompt="a cat", **strange)
     assert [event.image_size for event in rows(ledger_path)] == [None, None, None]
+
+
+def test_a_token_plan_call_stays_one(
+    sandbox: Sandbox, ledger_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call on the Token Plan host costs no credits, also while a price file has a mistake."""
+    (tmp_path / "prices.yaml").write_text("lists: [")
+    monkeypatch.setenv("MAAS_PRICES", str(tmp_path / "prices.yaml"))
+    monkeypatch.setattr("litellm_maas.settings.PLAN_BASE_URL", sandbox.url)
+    litellm.completion(**CALL)
+    (event,) = rows(ledger_path)
+    assert (event.basis, event.micro_credits) == ("plan", 0)

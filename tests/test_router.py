@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from litellm_maas.resting import Resting, Target, resting
 from litellm_maas.sandbox import Fault, Sandbox
 from litellm_maas.spend.sqlite import SqliteLedger
 from litellm_maas.wire.failures import Failure
-from tests.support import MESSAGES, assemble
+from tests.support import MESSAGES, assemble, run
 
 FIRST, SECOND, THIRD = TRIO = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")
 MISSING = {"error": {"message": "model not found", "code": "model_not_found"}}
@@ -374,6 +376,20 @@ def test_a_wrong_key_stays_a_wrong_key(sandbox: Sandbox, way: Way) -> None:
 
 
 @every_way
+def test_another_account_has_another_key(sandbox: Sandbox, way: Way) -> None:
+    """A key that one account refuses says nothing of another account: its deployment answers."""
+    with Sandbox() as other:
+        keys = [(sandbox.url, "vn-revoked-0123456789", 1), (other.url, other.key, 2)]
+        deployments = [
+            {"litellm_params": {"model": f"maas/{FIRST}", "api_base": url, "api_key": key, "order": order}}
+            for url, key, order in keys
+        ]
+        router = litellm.Router(model_list=[{"model_name": "a", **each} for each in deployments], num_retries=0)
+        assert served(way(router, model="a")) == FIRST
+        assert (asked(sandbox), asked(other)) == ([FIRST], [FIRST])
+
+
+@every_way
 def test_a_stream_that_broke_leaves_nothing_behind(sandbox: Sandbox, way: Way) -> None:
     """A stream that fails while the caller reads it does not decide about the caller's next calls."""
     router = litellm_maas.load_router()
@@ -432,6 +448,19 @@ def test_a_limit_is_waited_for_as_long_as_the_gateway_says(sandbox: Sandbox, clo
     assert served(way(router, model="maas")) == SECOND
     clock.now += 2
     assert served(way(router, model="maas")) == FIRST
+
+
+@every_way
+def test_a_limit_that_reaches_the_caller_says_how_long(sandbox: Sandbox, way: Way) -> None:
+    """The 429 of a model whose stand-ins rest is raised with the gateway's `Retry-After`."""
+    router = litellm_maas.load_router()
+    for model in (SECOND, THIRD):
+        sandbox.faults.add(broken(model))
+    sandbox.faults.add(Fault(status=429, headers={"retry-after": "17"}, model=FIRST, times=None))
+    for _ in range(2):
+        with pytest.raises(litellm.RateLimitError) as caught:
+            way(router, model="maas")
+    assert caught.value.response.headers["retry-after"] == "17"
 
 
 def attempts_of(parts: list[Any]) -> list[dict[str, Any]]:
@@ -599,6 +628,65 @@ def test_a_trial_that_nobody_reports_does_not_last() -> None:
     clock.now += 60
     assert rests.is_awake(TARGET)
     assert rests.may_try(TARGET)
+
+
+@pytest.mark.parametrize("failure", [Failure("bad_request", 400, "no", ""), Failure("rate_limit", None, "paced", "")])
+def test_a_trial_that_tells_nothing_is_over(failure: Failure) -> None:
+    """Where a trial fails for the request's own fault, the next call may try at once."""
+    clock = Clock()
+    rests = Resting(clock)
+    rests.failed(TARGET, GONE)
+    clock.now += 60
+    assert rests.may_try(TARGET)
+    rests.failed(TARGET, failure)
+    assert rests.may_try(TARGET)
+
+
+async def test_one_of_a_level_is_tried_at_a_time(sandbox: Sandbox, clock: Clock) -> None:
+    """Of two deployments of one level whose rests are over, one is tried and the other keeps its trial."""
+    models = (FIRST, SECOND)
+    router = litellm.Router(
+        model_list=[{"model_name": "a", "litellm_params": {"model": f"maas/{model}"}} for model in models],
+        num_retries=0,
+    )
+    litellm_maas.fallback_rules.watch(router)
+    for model in models:
+        sandbox.faults.add(broken(model))
+    for _ in range(2):
+        with contextlib.suppress(litellm.NotFoundError):
+            await router.acompletion(model="a", messages=MESSAGES)
+    assert sorted(asked(sandbox)) == sorted(models)
+    clock.now += 60
+    deployments = router.get_model_list(model_name="a") or []
+    offered = await litellm_maas.fallback_rules.async_filter_deployments("a", [dict(each) for each in deployments], [])
+    assert len(offered) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_fork_amid_a_failure() -> None:
+    """The child of a fork at the moment in which another thread notes a failure can note its own."""
+    code = """
+        import os, threading
+        from tests.test_router import GONE, TARGET
+        from litellm_maas.resting import Resting
+        forked = threading.Event()
+        class Slow(dict):
+            def setdefault(self, *args):
+                inside.set()
+                forked.wait()
+                return super().setdefault(*args)
+        inside, rests = threading.Event(), Resting()
+        rests._states = Slow()
+        threading.Thread(target=rests.failed, args=(TARGET, GONE)).start()
+        inside.wait()
+        if (child := os.fork()) == 0:
+            forked.set()
+            rests.failed(TARGET, GONE)
+            os._exit(7 if rests.remaining(TARGET) else 1)
+        forked.set()
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    assert run(code) == "7"
 
 
 def test_calls_that_were_under_way_count_once() -> None:

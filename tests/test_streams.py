@@ -259,6 +259,21 @@ def test_every_spelling_of_an_event_stream_is_read(body: bytes) -> None:
         assert assemble(*chunks).only.content == "xin chào"
 
 
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize(
+    "body",
+    [
+        _event("xin ", "") + b"\n\n" + _event("ch", ""),
+        b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"},{"index":1,"delta":{"content":"ha"}}]}\n\n',
+    ],
+    ids=["an empty finish reason", "the other choice"],
+)
+def test_half_an_answer_is_no_answer(body: bytes) -> None:
+    """A stream that ends before every choice has a finish reason is an error, also where upstreams write empty ones."""
+    with pytest.raises(litellm.exceptions.MidStreamFallbackError):
+        list(litellm.completion(stream=True, client=_serve(body), **CALL))
+
+
 class _Pieces(httpx.BaseTransport):
     """Answers a body cut into pieces of a few bytes, so that every boundary is met once."""
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from litellm_maas import forks
 from litellm_maas.settings import Synchronous
-from litellm_maas.spend import forks, schema
+from litellm_maas.spend import schema
 from litellm_maas.spend.event import Event
 from litellm_maas.spend.ledger import (
     INSERT_CORRECTION,
@@ -32,6 +33,8 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.000_1, 0.01
 """Seconds between two attempts to insert while somebody else is writing."""
 PATIENCE = 5.0
 """Seconds that a person, or a thread of its own, waits for another writer."""
+_AT_ONCE = 1000
+"""Rows of a report that are read in one go."""
 _WAIT_TO_MAKE = 5.0
 """Seconds for which another process may take to make the file."""
 
@@ -60,12 +63,12 @@ class SqliteLedger(Ledger):
         self.identity: tuple[int, int] | None = None
         self._make_locks()
         forks.heed(self)
-        with self._errors():
+        with self._lock, self._errors():
             self._connection = self._open()
 
     def _make_locks(self) -> None:
         self._lock = threading.RLock()
-        # Held by whoever has another connection open for a moment.
+        # Held while something is done on another connection.
         self._other = threading.RLock()
 
     def insert(self, event: Event, *, wait: float = PATIENCE) -> bool:
@@ -148,9 +151,24 @@ class SqliteLedger(Ledger):
 
     def query(self, sql: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """See `Ledger.query`."""
-        # On a connection of its own: a report sees one state of the ledger, whatever is written meanwhile.
-        with self._errors(), contextlib.closing(self._connect()) as connection:
-            yield from connection.execute(sql, tuple(parameters))
+        # On a connection of its own: a report sees one state of the ledger, whatever is written meanwhile. It is closed
+        # before somebody else may do something, unless there are very many rows.
+        with self._errors(), self._other, contextlib.ExitStack() as opened:
+            connection = opened.enter_context(contextlib.closing(self._connect()))
+            cursor = connection.execute(sql, tuple(parameters))
+            rows = cursor.fetchmany(_AT_ONCE)
+            rest = opened.pop_all() if len(rows) == _AT_ONCE else None
+        yield from rows
+        if rest is None:
+            return
+        try:
+            while rows:
+                with self._errors(), self._other:
+                    rows = cursor.fetchmany(_AT_ONCE)
+                yield from rows
+        finally:
+            with self._other:
+                rest.close()
 
     def damage(self) -> list[str]:
         """See `Ledger.damage`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,8 +20,12 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
+from litellm_maas import forks
 from litellm_maas.errors import MaasError
 from litellm_maas.settings import Pacing
+
+_PATIENCE = 10.0
+"""Seconds that somebody waits for another one who uses the file."""
 
 
 class PacingError(MaasError):
@@ -71,6 +76,20 @@ class SqliteTurns:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._path = path
         self._clock = clock
+        self.begin_anew()
+        forks.heed(self)
+
+    def hold_still(self) -> bool:
+        """See `forks.Forkable`."""
+        return self._lock.acquire(timeout=_PATIENCE)
+
+    def go_on(self) -> None:
+        """See `forks.Forkable`."""
+        self._lock.release()
+
+    def begin_anew(self) -> None:
+        """See `forks.Forkable`."""
+        self._lock = threading.Lock()
 
     def ask(self, name: str, pacing: Pacing, longest_wait: float) -> Turn:
         """See `Turns.ask`."""
@@ -112,8 +131,11 @@ class SqliteTurns:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # A connection for each use: no state that a fork or a thread could share.
-            with contextlib.closing(sqlite3.connect(self._path, isolation_level=None, timeout=10.0)) as connection:
+            # A connection for each use: no state that a thread or the child of a fork could share.
+            with (
+                self._lock,
+                contextlib.closing(sqlite3.connect(self._path, isolation_level=None, timeout=_PATIENCE)) as connection,
+            ):
                 connection.execute("PRAGMA synchronous = OFF")
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("CREATE TABLE IF NOT EXISTS turns (id TEXT PRIMARY KEY, name TEXT, at REAL)")

@@ -1,20 +1,21 @@
-"""No connection to a ledger's file is open while its process forks.
+"""Nothing is under way in SQLite, and no connection to a ledger is open, while a process forks.
 
-SQLite keeps its locks on a file in the memory of the process. The child of a fork has that memory and not the locks, so
-the connections that it opens itself believe in locks that nobody holds: a parent that ends deletes the log that its
-child goes on writing to, or the child finds the ledger locked for ever (sqlite.org/howtocorrupt.html, "Carrying an open
-database connection across a fork"; measured on SQLite 3.40).
+SQLite keeps its locks on a file, and the mutexes of its memory, in the process. The child of a fork has a copy of them
+as they were: a mutex that another thread held stays locked for ever, and the child's own connections believe in file
+locks that nobody holds, so that a parent that ends deletes the log that its child goes on writing to
+(sqlite.org/howtocorrupt.html, "Carrying an open database connection across a fork"; measured on SQLite 3.40).
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
 
 class Forkable(Protocol):
-    """What has a connection open."""
+    """What uses SQLite."""
 
     def hold_still(self) -> bool:
         """Before a fork: wait for what is under way, and close; whether that was possible."""
@@ -28,26 +29,31 @@ class Forkable(Protocol):
 
 _all: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _still: list[Forkable] = []
+_no_fork = threading.RLock()
 
 
 def heed(forkable: Forkable) -> None:
-    """Tell it of every fork from now on."""
-    _all.add(forkable)
+    """Tell it of every fork from now on; waits for one that has begun."""
+    with _no_fork:
+        _all.add(forkable)
 
 
 def _before() -> None:
+    _no_fork.acquire()
     _still[:] = [each for each in list(_all) if each.hold_still()]
 
 
 def _in_parent() -> None:
     while _still:
         _still.pop().go_on()
+    _no_fork.release()
 
 
 def _in_child() -> None:
     _still.clear()
     for each in list(_all):
         each.begin_anew()
+    _no_fork.release()
 
 
 if hasattr(os, "register_at_fork"):
