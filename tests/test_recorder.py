@@ -19,6 +19,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -837,34 +838,34 @@ def test_forks_amid_everything(path: Path) -> None:
 def test_a_collected_stream_amid_handing_over_work(recorder: Recorder, path: Path) -> None:
     """Garbage collection that records a stream while this thread hands work to the recorder's own does not hang."""
     recorder.record(event("before", 1))
+    recorder.close()
 
-    class Collected:
-        """Work that is closed amid being handed over, as an abandoned stream is by garbage collection."""
+    class Pool:
+        """The recorder's threads, with a stream that is collected while their lock is held."""
 
-        def __init__(self, pool: Any) -> None:
-            self.pool = pool
+        def __init__(self) -> None:
+            self.pool, self.lock = ThreadPoolExecutor(2), threading.Lock()
 
         def submit(self, *work: Any) -> Any:
             """Like the pool's."""
-            with locked(path):
+            with self.lock:
                 recorder.record_now(event("abandoned", 1))
-            return self.pool.submit(*work)
+                return self.pool.submit(*work)
 
         def shutdown(self) -> None:
             """Like the pool's."""
             self.pool.shutdown()
 
-    recorder.prepare()
-    worker = threading.Thread(target=recorder.replay, daemon=True)
+    recorder._worker = Pool()  # type: ignore[assignment]  # noqa: SLF001 - the fault
     with locked(path):
-        recorder.record_now(event("makes the pool", 1))
-    recorder._worker = Collected(recorder._worker)  # type: ignore[assignment]  # noqa: SLF001 - the fault
-    with locked(path):
-        recorder.record_now(event("waits", 1))
-    worker.start()
-    worker.join(60)
+        worker = threading.Thread(target=recorder.record_now, args=(event("waits", 1),), daemon=True)
+        worker.start()
+        worker.join(30)
+        assert not worker.is_alive()
     recorder.close()
-    assert total(path) == 4
+    with contextlib.closing(Recorder(path)) as later:
+        later.replay()
+    assert total(path) == 3
 
 
 def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:

@@ -105,10 +105,17 @@ def _check_quirks(request: Mapping[str, Any], model: Model) -> None:
     if "reasoning_effort" in model.refuses and request.get("reasoning_effort") is not None:
         raise Refused(400, openai_error("reasoning_effort is not supported", "invalid_request_error"))
     forced = request.get("tool_choice") == "required" or isinstance(request.get("tool_choice"), Mapping)
-    off = any(request.get(name) == value for name, value in (model.no_thinking or {}).items())
+    off = any(_says(request.get(name), value) for name, value in (model.no_thinking or {}).items())
     if "forced_tool_choice" in model.refuses and forced and not off:
         words = "tool_choice cannot be forced in thinking mode"
         raise Refused(400, openai_error(words, "invalid_request_error"))
+
+
+def _says(given: object, switch: object) -> bool:
+    """Whether a parameter holds a switch, among whatever else it says."""
+    if isinstance(given, Mapping) and isinstance(switch, Mapping):
+        return switch.items() <= given.items()
+    return given == switch
 
 
 def _has_image(messages: list[Any]) -> bool:

@@ -105,7 +105,7 @@ def litellm_exception(failure: Failure, model: str, url: str) -> Exception:
     return exception
 
 
-_FALLEN_BACK_FROM: frozenset[Kind] = frozenset({"payment", "permission", "not_found", "timeout"})
+_FALLEN_BACK_FROM: frozenset[Kind] = frozenset({"authentication", "payment", "permission", "not_found", "timeout"})
 
 
 def in_stream(

@@ -156,7 +156,9 @@ def chat_body(
     }
     params = {name: value for name, value in optional_params.items() if value is not None}
     params |= {name: as_called[name] for name in WITHHELD_FROM_CHAT if as_called.get(name) is not None}
-    extra_body = params.pop("extra_body", None) or {}
+    extra_body = dict(params.pop("extra_body", None) or {})
+    # Where LiteLLM puts what it does not know, and a switch of the family's may be among it.
+    params |= {name: extra_body.pop(name) for name in ("chat_template_kwargs", "thinking") if name in extra_body}
     for internal in ("max_retries", "extra_headers", "stream", "stream_options"):
         params.pop(internal, None)
     _apply_quirks(model, params, extra_body, drop_refused=drop_refused)
