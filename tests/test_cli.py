@@ -84,6 +84,19 @@ def test_models_of_the_key(sandbox: Sandbox) -> None:
     assert max(map(len, table.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("columns", [30, 40, 60, 70, 100])
+def test_models_on_a_narrow_terminal(columns: int) -> None:
+    """Prices are never cut off; where there is no room, columns are left out and ids are folded."""
+    lines = litellm_maas("models", "--offline", COLUMNS=str(columns)).stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "…" not in "".join(lines)
+    (first,) = [line for line in lines if line.startswith("openai/gpt-4o ")]
+    assert "70,888" in first
+    assert "283,550" in first
+    assert ("35,444" in first) == (columns >= 60)
+    assert ("text" in first) == (columns > 70)
+
+
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
