@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,11 @@ import click
 from pydantic import ValidationError
 from rich.text import Text
 
-from litellm_maas.cli import options, tables
+from litellm_maas.cli import options, price_book, tables
 from litellm_maas.errors import MaasError
-from litellm_maas.spend import budget, opening
+from litellm_maas.routing.model_ids import nearest
+from litellm_maas.spend import opening
+from litellm_maas.spend.budget import Budget
 from litellm_maas.spend.budgeting import Budgeting
 from litellm_maas.spend.gate import Gate, State
 from litellm_maas.spend.place import Database, place
@@ -36,10 +37,10 @@ def command() -> None:
 
 
 @command.command(name="set")
-@click.argument("credits", metavar="CREDITS", type=Decimal)
+@click.argument("credits", metavar="CREDITS")
 @click.option("--name", help="What to call it; by default what it limits.")
 @click.option("--per", default="month", show_default=True, help="hour, day, week, month, total, or 'rolling 24h'.")
-@click.option("--model", help="Only calls to this model id.")
+@click.option("--model", callback=options.gateways_id, help="Only calls to this model id.")
 @click.option("--tag", help="Only calls with this tag.")
 @click.option("--user", help="Only calls of this user.")
 @click.option("--team", help="Only calls of this team.")
@@ -50,18 +51,23 @@ def command() -> None:
 @click.option("--timezone", default=None, help="The zone whose days and months are meant; Asia/Ho_Chi_Minh by default.")
 @options.where
 def set_command(ledger: str | None, **given: Any) -> None:
-    """Set a budget of so many CREDITS, or replace the one of the same name."""
+    """Set a budget of so many CREDITS (200000, 1,530,000 or 1.530.000), or replace the one of the same name."""
     given["warn_at"] = [part.strip() for part in given["warn_at"].split(",") if part.strip()]
     given["name"] = given["name"] or _named(given)
     try:
-        made = budget.from_mapping({name: value for name, value in given.items() if value is not None})
+        made = Budget(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = str(first["loc"][0]).replace("_", "-") if first["loc"] else "budget"
         raise MaasError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
+    known = price_book.known_models()
     with _gate(ledger) as gate:
         gate.set(made)
     click.echo(f"Budget {made.name!r}: {tables.money(made.limit)} per {made.per}, {made.about()}; {made.action}.")
+    for model in {made.model, made.cheaper_model} - {None, *known}:
+        near = nearest(str(model), known)
+        mend = f"did you mean {near}?" if near else "litellm-maas models lists those that are."
+        click.echo(f"Warning: no model {model} is known; {mend} The budget is set as written.", err=True)
 
 
 @command.command(name="remove")
@@ -147,8 +153,10 @@ def _plain(state: State) -> dict[str, Any]:
 
 
 def _named(given: dict[str, Any]) -> str:
-    filters = [f"{name} {given[name]}" for name in ("model", "tag", "user", "team", "key") if given[name] is not None]
-    return ", ".join([*filters, given["per"]])
+    filters = [given["model"]] if given["model"] else []
+    filters += [f"{name}:{given[name]}" for name in ("tag", "user", "team", "key") if given[name] is not None]
+    # It is typed after `status` and `remove`, so it has nothing that a shell would take apart.
+    return "/".join([*filters, given["per"].replace(" ", "-")])
 
 
 @contextmanager

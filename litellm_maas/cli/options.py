@@ -20,13 +20,13 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-model = click.option(
-    "--model",
-    metavar="ID",
-    # The ledger has ids as the gateway knows them; people write them as LiteLLM does.
-    callback=lambda _context, _option, value: value and value.removeprefix("maas/"),
-    help="Only this model.",
-)
+
+def gateways_id(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """A model id as the gateway and the ledger have it; people write it as LiteLLM does."""
+    return value and value.removeprefix("maas/")
+
+
+model = click.option("--model", metavar="ID", callback=gateways_id, help="Only this model.")
 
 
 def where(command: _Command) -> _Command:

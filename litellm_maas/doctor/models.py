@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from litellm_maas.doctor.check import Check, green, not_checked, red, yellow
 from litellm_maas.pricing.book import PriceBook
 from litellm_maas.routing.includes import Config
-from litellm_maas.routing.model_ids import meant
+from litellm_maas.routing.model_ids import nearest
 
 _PREFIX = "maas/"
 
@@ -77,7 +76,7 @@ def _listed(listed: tuple[str, ...], used: Iterable[str]) -> Check:
     for model in used:
         if model in listed:
             continue
-        near = meant(model, listed) or next(iter(get_close_matches(model, listed, n=1, cutoff=0.6)), None)
+        near = nearest(model, listed)
         mend = f"write maas/{near}" if near else "choose one of: litellm-maas models"
         return red("models", f"{model} is not listed for this key", mend)
     if not listed:
