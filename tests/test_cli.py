@@ -155,6 +155,43 @@ def test_demo_can_go_live(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 3
 
 
+@pytest.mark.parametrize(
+    ("base", "says"),
+    [
+        ({}, "Error: no API key: set MAAS_API_KEY, or run: litellm-maas demo --offline\n"),
+        ({"MAAS_API_KEY": KEY}, "Error: the demo stopped: litellm.APIConnectionError: MaaS: no connection to"),
+    ],
+)
+def test_a_live_demo_that_cannot_be(tmp_path: Path, base: dict[str, str], says: str) -> None:
+    """A live demo without a key or a gateway says what to do, without a traceback."""
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    done = litellm_maas("demo", "--live", MAAS_API_BASE=url, XDG_DATA_HOME=str(tmp_path), **base)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert KEY not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sandbox", "--port", "99999"),
+        ("sandbox", "--port", "-1"),
+        ("sandbox", "--rpm", "-1"),
+        ("sandbox", "--balance", "-1"),
+        ("doctor", "--timeout", "-1"),
+        ("doctor", "--timeout", "0"),
+        ("doctor", "--timeout", "1e20"),
+    ],
+)
+def test_numbers_out_of_range(arguments: tuple[str, ...]) -> None:
+    """A number that nothing can be done with is refused with its option and the range."""
+    done = litellm_maas(*arguments)
+    assert done.returncode == 2
+    assert f"Invalid value for '{arguments[1]}'" in done.stderr
+    assert "is not in the range" in done.stderr
+
+
 def test_sandbox_until_told_to_stop() -> None:
     """`sandbox` prints the two variables, serves, and sums up when it is told to stop."""
     process = subprocess.Popen(
