@@ -28,7 +28,7 @@ from cryptography.x509.oid import NameOID
 
 from litellm_maas import settings
 from litellm_maas.cli.app import group
-from litellm_maas.doctor import programs, selftest, variables, versions
+from litellm_maas.doctor import gateway, programs, selftest, variables, versions
 from litellm_maas.pricing.credits import shown
 from litellm_maas.routing import shipped
 from litellm_maas.sandbox import Fault, Limit, Sandbox
@@ -618,6 +618,42 @@ def test_what_is_worth_a_look(setup: SetUp, what: str) -> None:
     assert found[name]["colour"] == "yellow", found
     assert mend in found[name]["mend"]
     assert not [check for check in found.values() if check["colour"] == "red"]
+
+
+def test_an_id_that_never_worked_is_not_in_use(setup: SetUp) -> None:
+    """A mistyped id of a program's is yellow, with the id that was meant; one that only a probe tried is nobody's."""
+    wrong = {"status": "failed", "http_status": 404, "started_at": dt.datetime.now(UTC)}
+    setup.record(event("e2", None, **wrong, model_served="openai/gpt-4oo", tags=("doctor",)))
+    assert {check["colour"] for check in setup.checks()} == {"green"}
+    setup.record(event("e3", None, **wrong, model_served="gpt-4o"))
+    found = {check["name"]: check for check in setup.checks()}
+    assert not [check for check in found.values() if check["colour"] == "red"]
+    assert found["last attempts"]["what"] == "refused at the last attempt in the ledger: gpt-4o (no: 404)"
+    assert found["last attempts"]["mend"] == "gpt-4o is not listed; where it is still called, write maas/openai/gpt-4o"
+
+
+def test_a_model_that_went_away(setup: SetUp) -> None:
+    """A model that answered lately and is not listed is worth a look: it may be another key's."""
+    setup.record(event("e2", started_at=dt.datetime.now(UTC), model_served="glm-5.2"))
+    found = {check["name"]: check for check in setup.checks()}
+    assert found["models"]["colour"] == "yellow"
+    assert found["models"]["what"] == "glm-5.2 was called lately, by the ledger, and is not listed for this key"
+    assert found["models"]["mend"] == "where it is still called, write maas/z-ai/glm-5.2"
+
+
+def test_a_check_that_breaks_down(setup: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that fails itself is one red line without the error's text, and the other checks are made."""
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError(KEY)
+
+    monkeypatch.setattr(variables, "others", broken)
+    monkeypatch.setattr(gateway, "look", broken)
+    found = {check["name"]: check for check in setup.checks()}
+    assert [name for name, check in found.items() if check["colour"] == "red"] == ["gateway", "settings"]
+    assert found["gateway"]["what"] == "the check itself failed (RuntimeError)"
+    assert "litellm-maas doctor --json" in found["settings"]["mend"]
+    assert KEY not in json.dumps(found)
 
 
 def test_turns_that_are_held(setup: SetUp) -> None:
