@@ -682,6 +682,34 @@ def test_mistakes_on_the_command_line(ledger: Path, arguments: tuple[str, ...], 
     assert json.loads(cli("list", "--json").stdout) == []
 
 
+@pytest.mark.parametrize("arguments", [("list",), ("status",), ("remove", "a")])
+def test_looking_makes_no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+    """Only `set` makes a ledger; a file of budgets is shown without one, with nothing spent."""
+    mistyped = tmp_path / "mistyped" / "ledger.db"
+    done = cli(*arguments, "--ledger", str(mistyped))
+    assert "No budgets" in done.stdout or "there is no budget 'a'" in str(done.exception)
+    file = tmp_path / "budgets.yaml"
+    file.write_text("budgets:\n  - {name: a, credits: 5}")
+    monkeypatch.setenv("MAAS_BUDGETS", str(file))
+    done = cli(*arguments, "--ledger", str(mistyped))
+    if arguments[0] == "remove":
+        assert str(done.exception) == f"budget 'a' is not in the ledger, but in {file}; remove it there"
+    else:
+        assert "5 VND" in done.stdout
+    assert not mistyped.parent.exists()
+
+
+def test_a_file_outlives_what_is_removed(ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who removes a budget from the ledger is told of one of the same name that a file keeps in force."""
+    file = tmp_path / "budgets.yaml"
+    file.write_text("budgets:\n  - {name: a, credits: 5}")
+    monkeypatch.setenv("MAAS_BUDGETS", str(file))
+    assert cli("set", "7", "--name", "a").exit_code == 0
+    done = cli("remove", "a")
+    assert done.exit_code == 0
+    assert f"The one of the same name in {file} is in force now; remove it there too." in done.stderr
+
+
 def test_an_id_may_have_its_prefix(
     ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -329,7 +329,7 @@ def test_what_waits_is_said(month: Month) -> None:
         (["set", "much"], "is no amount"),
         (["set", "1", "--at", "2030-01-01"], "is in the future"),
         (["topup", "0"], "is none"),
-        (["remove", "3"], "there is no note 3"),
+        (["remove", "3"], "there is no note 3, as nothing is noted; begin with"),
     ],
 )
 def test_what_cannot_be_noted(tmp_path: Path, arguments: list[str], says: str) -> None:

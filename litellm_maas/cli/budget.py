@@ -14,6 +14,7 @@ import click
 from pydantic import ValidationError
 from rich.text import Text
 
+from litellm_maas import settings
 from litellm_maas.cli import options, price_book, tables
 from litellm_maas.errors import MaasError
 from litellm_maas.routing.model_ids import nearest
@@ -61,8 +62,8 @@ def set_command(ledger: str | None, **given: Any) -> None:
         field = str(first["loc"][0]).replace("_", "-") if first["loc"] else "budget"
         raise MaasError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
     known = price_book.known_models()
-    with _gate(ledger) as gate:
-        gate.set(made)
+    with SqliteLedger(_file(ledger)) as opened:
+        Gate(opened).set(made)
     click.echo(f"Budget {made.name!r}: {tables.money(made.limit)} per {made.per}, {made.about()}; {made.action}.")
     for model in {made.model, made.cheaper_model} - {None, *known}:
         near = nearest(str(model), known)
@@ -75,11 +76,16 @@ def set_command(ledger: str | None, **given: Any) -> None:
 @options.where
 def remove_command(name: str, ledger: str | None) -> None:
     """Remove a budget from the ledger."""
-    with _gate(ledger) as gate:
-        if not gate.remove(name):
-            known = ", ".join(repr(found.name) for found in gate.budgets()) or "none"
-            raise MaasError(f"there is no budget {name!r} in the ledger; there is: {known}")
+    stays = any(each.name == name for each in Budgeting().own())
+    with _gate(ledger, writable=True) as gate:
+        if gate is None or not gate.remove(name):
+            if stays:
+                raise MaasError(f"budget {name!r} is not in the ledger, but in {settings.budgets()}; remove it there")
+            known = ", ".join(repr(found.name) for found in gate.budgets()) if gate is not None else ""
+            raise MaasError(f"there is no budget {name!r} in the ledger; there is: {known or 'none'}")
     click.echo(f"Budget {name!r} is removed.")
+    if stays:
+        click.echo(f"The one of the same name in {settings.budgets()} is in force now; remove it there too.", err=True)
 
 
 @command.command(name="list")
@@ -87,8 +93,9 @@ def remove_command(name: str, ledger: str | None) -> None:
 @options.where
 def list_command(ledger: str | None, *, as_json: bool) -> None:
     """List the budgets, those of the file that MAAS_BUDGETS names included."""
+    own = Budgeting().own()
     with _gate(ledger) as gate:
-        found = gate.budgets(Budgeting().own())
+        found = own if gate is None else gate.budgets(own)
     if as_json:
         tables.print_json([json.loads(each.model_dump_json()) for each in found])
         return
@@ -108,9 +115,10 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
 def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> None:
     """Show what is spent of the budgets, or of one. Exit status 1 if one that blocks is used up."""
     opening.replay(place(ledger))
-    with _gate(ledger) as gate:
-        found = [each for each in gate.budgets(Budgeting().own()) if name in (None, each.name)]
-        states = gate.status(found)
+    own = Budgeting().own()
+    with _gate(ledger, writable=True) as gate:
+        found = [each for each in (own if gate is None else gate.budgets(own)) if name in (None, each.name)]
+        states = [State(each, 0, 0) for each in found] if gate is None else gate.status(found)
     if name is not None and not states:
         raise MaasError(f"there is no budget {name!r}; see: litellm-maas budget list")
     if as_json:
@@ -160,8 +168,12 @@ def _named(given: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _gate(named: str | None) -> Iterator[Gate]:
+def _gate(named: str | None, *, writable: bool = False) -> Iterator[Gate | None]:
+    """The gate of a ledger; None where there is no ledger. Makes no file."""
+    with opening.opened(_file(named), writable=writable) as ledger:
+        yield Gate(ledger) if isinstance(ledger, SqliteLedger) else None
+
+
+def _file(named: str | None) -> Path:
     where = place(named)
-    path: Path = where.spool if isinstance(where, Database) else where
-    with SqliteLedger(path) as ledger:
-        yield Gate(ledger)
+    return where.spool if isinstance(where, Database) else where

@@ -109,7 +109,9 @@ def list_command(*, as_json: bool, ledger: str | None) -> None:
 @options.where
 def remove_command(*, number: int, ledger: str | None) -> None:
     """Remove a note that was a mistake."""
-    with contextlib.closing(SqliteLedger(credit_watch.notes_file(place(ledger)))) as file:
+    with opening.opened(credit_watch.notes_file(place(ledger)), writable=True) as file:
+        if not isinstance(file, SqliteLedger):
+            raise SettingsError(f"there is no note {number}, as nothing is noted; begin with: {_BEGIN[0]}")
         console.remove(file, number)
     click.echo(f"Note {number} is removed.")
 
