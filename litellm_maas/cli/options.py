@@ -81,12 +81,14 @@ def asked(ledger: str | None, since: str | None, until: str | None, timezone: st
     """What the options mean.
 
     Raises:
-        SettingsError: One of them cannot be understood, or the period ends before it begins.
+        SettingsError: One of them cannot be understood, or the period ends before it begins, or is yet to come.
     """
     now = periods.now(periods.zone(timezone))
     meant = Period(*(None if text is None else periods.moment(text, now) for text in (since, until)))
     if meant.since is not None and meant.until is not None and meant.since >= meant.until:
         raise SettingsError(f"--until {until} is not after --since {since}; the period would be empty")
+    if meant.since is not None and meant.since > now:
+        raise SettingsError(f"--since {since} is in the future, of which nothing is recorded; name an earlier moment")
     typed = {"since": since, "until": until, "timezone": timezone if timezone != DEFAULT_ZONE else None}
     options = "".join(
         f" --{name} {shlex.quote(text)}" for name, text in {**typed, "ledger": ledger}.items() if text is not None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from litellm_maas.cli import tables
 from litellm_maas.cli.options import Asked
 from litellm_maas.cli.spend_tables import calls_in_words
+from litellm_maas.routing.model_ids import nearest
 from litellm_maas.spend.opening import Waiting
 from litellm_maas.spend.place import Database
 from litellm_maas.spend.reports import Total
@@ -42,7 +43,7 @@ def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | Non
     if total.unpriced_calls:
         yield Note(
             f"{calls_in_words(total.unpriced_calls)} without a price {_are(total.unpriced_calls)} in no sum: "
-            f"{_models(unpriced)}. Put the price into a file of your own (begin with configs/prices.example.yaml), "
+            f"{_models(unpriced)}. Put the price into a file of your own (begin with: litellm-maas config init), "
             "name the file in MAAS_PRICES, and price what is recorded:",
             (asked.command("reprice", since=since), asked.command("reprice", "--apply", since=since)),
         )
@@ -76,6 +77,24 @@ def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | Non
 def nothing_recorded(ledger: Path | Database) -> Note:
     """The remark on a ledger that is not there, or empty."""
     return Note(f"No spend is recorded in {ledger} yet. Recording is switched on by one of:", _HOW_TO_RECORD)
+
+
+def unknown_note(what: str, written: str, known: Iterable[str], asked: Asked) -> Note | None:
+    """The remark on a filter that no call in the ledger matches, whatever the period.
+
+    Args:
+        what: ``model`` or ``tag``.
+        written: What was asked for.
+        known: What the ledger has.
+        asked: What was asked for beside it.
+    """
+    known = list(known)
+    if written in known:
+        return None
+    calls = "of" if what == "model" else "with the tag"
+    near = nearest(written, known)
+    mend = f"did you mean {tables.printable(near)}?" if near else "to see what is recorded:"
+    return Note(f"No call {calls} {written} is recorded; {mend}", () if near else (asked.command(f"--by {what}"),))
 
 
 def waiting_note(waiting: Waiting) -> Note | None:
