@@ -8,6 +8,7 @@ import threading
 
 import click
 
+from litellm_maas.cli import tables
 from litellm_maas.errors import MaasError
 from litellm_maas.sandbox import Sandbox
 
@@ -40,4 +41,4 @@ def command(port: int, rpm: int, balance: int | None) -> None:
         stopped.wait()
     sandbox.stop()
     spent = sandbox.bill.micro_credits / 1_000_000
-    click.echo(f"{len(sandbox.bill.charges)} calls, {spent:,.2f} VND.", err=True)
+    click.echo(f"{tables.counted(len(sandbox.bill.charges), 'call')}, {spent:,.2f} VND.", err=True)

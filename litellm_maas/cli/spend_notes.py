@@ -8,7 +8,6 @@ from pathlib import Path
 
 from litellm_maas.cli import tables
 from litellm_maas.cli.options import Asked
-from litellm_maas.cli.spend_tables import calls_in_words
 from litellm_maas.routing.model_ids import nearest
 from litellm_maas.spend.opening import Waiting
 from litellm_maas.spend.place import Database
@@ -42,21 +41,21 @@ def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | Non
     """
     if total.unpriced_calls:
         yield Note(
-            f"{calls_in_words(total.unpriced_calls)} without a price {_are(total.unpriced_calls)} in no sum: "
+            f"{tables.counted(total.unpriced_calls, 'call')} without a price {_are(total.unpriced_calls)} in no sum: "
             f"{_models(unpriced)}. Put the price into a file of your own (begin with: litellm-maas config init), "
             "name the file in MAAS_PRICES, and price what is recorded:",
             (asked.command("reprice", since=since), asked.command("reprice", "--apply", since=since)),
         )
     if total.estimated_calls:
         yield Note(
-            f"{calls_in_words(total.estimated_calls)} with estimated tokens: the gateway's own count never came, "
-            "mostly because a stream was given up. They are in the sums, as estimates. To see them:",
+            f"{tables.counted(total.estimated_calls, 'call')} with estimated tokens: the gateway's own count never "
+            "came, mostly because a stream was given up. They are in the sums, as estimates. To see them:",
             (asked.command("export", "--only estimated", since=since),),
         )
     if total.anomalies:
         yield Note(
-            f"{calls_in_words(total.anomalies)} with a usage report that cannot be true. Impossible counts are not "
-            "priced; cached tokens beyond the input are cut down to it. To see them:",
+            f"{tables.counted(total.anomalies, 'call')} with a usage report that cannot be true. Impossible counts "
+            "are not priced; cached tokens beyond the input are cut down to it. To see them:",
             (asked.command("export", "--only anomalies", since=since),),
         )
     if "estimate" in total.by_basis:
@@ -101,7 +100,7 @@ def waiting_note(waiting: Waiting) -> Note | None:
     """The remark on events that are not in the ledger yet."""
     if not waiting.events and waiting.problem is None:
         return None
-    events = f"{tables.number(waiting.events)} event{'' if waiting.events == 1 else 's'}"
+    events = tables.counted(waiting.events, "event")
     why = f" ({waiting.problem})" if waiting.problem else ", because their files hold no event"
     return Note(
         f"{events} beside the ledger {_are(waiting.events)} in no sum{why}. They are recorded by the next call or "
