@@ -620,6 +620,19 @@ def test_what_is_worth_a_look(setup: SetUp, what: str) -> None:
     assert not [check for check in found.values() if check["colour"] == "red"]
 
 
+def test_every_setting_that_is_wrong_has_a_line(setup: SetUp) -> None:
+    """All settings that cannot be used are said at once, and a base URL's variable misspelt is called one."""
+    for name in ("MAAS_CREDITS_WARN_HOURS", "MAAS_LEDGER_SYNC", "MAAS_BASE_URL"):
+        setup.set(name, "x")
+    found = [check for check in setup.checks() if check["name"] == "settings"]
+    assert [check["what"] for check in found] == [
+        "MAAS_LEDGER_SYNC is 'x'",
+        "MAAS_CREDITS_WARN_HOURS is 'x'",
+        "MAAS_BASE_URL is read by nothing here",
+    ]
+    assert found[-1]["mend"] == "did you mean MAAS_API_BASE?"
+
+
 def test_an_id_that_never_worked_is_not_in_use(setup: SetUp) -> None:
     """A mistyped id of a program's is yellow, with the id that was meant; one that only a probe tried is nobody's."""
     wrong = {"status": "failed", "http_status": 404, "started_at": dt.datetime.now(UTC)}
@@ -736,7 +749,7 @@ def test_a_probe_asks_first(setup: SetUp) -> None:
     arguments = ["doctor", "--quick", "--probe"]
     done = CliRunner().invoke(group, arguments, input="n\n")
     assert done.exit_code == 1
-    assert "Probing 1 models costs at most" in done.stderr
+    assert "Probing 1 model costs at most" in done.stderr
     assert [request.path for request in setup.sandbox.requests] == ["/v1/models"]
     assert CliRunner().invoke(group, arguments, input="y\n").exit_code == 0
     assert setup.sandbox.requests[-1].body["model"] == "openai/gpt-4o"
@@ -751,7 +764,7 @@ def test_what_a_probe_finds_wrong(setup: SetUp) -> None:
     assert missing["failure"] == {"status": 404, "reason": "model not found: openai/gpt-4o"}
     assert unpriced["micro_credits"] is None
     assert "and what 1 of them cost is not known" in done.stderr
-    assert "and 1 models without a price" in done.stderr
+    assert "and 1 model without a price" in done.stderr
     listed = CliRunner().invoke(group, ["models", "--json"])
     rows = {row["id"]: row for row in json.loads(listed.stdout)}
     assert rows["openai/gpt-4o"]["callable"] == "no: 404"

@@ -56,7 +56,7 @@ def surroundings(asked: Asked) -> tuple[list[Check], Access]:
     with ThreadPoolExecutor(1) as pool:
         way = None if endpoint is None else pool.submit(gateway.look, endpoint, key, asked.timeout)
         rest = [
-            *_made("settings", lambda: [variables.others()]),
+            *_made("settings", variables.others),
             *_made("files", variables.files),
             *_made("ledger", ledgers.ledger),
             *_made("pacing", lambda: [ledgers.pacing(endpoint)]),
