@@ -710,6 +710,33 @@ def test_a_file_outlives_what_is_removed(ledger: Path, tmp_path: Path, monkeypat
     assert f"The one of the same name in {file} is in force now; remove it there too." in done.stderr
 
 
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_status_on_a_narrow_terminal(ledger: Path, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Amounts are never cut off nor folded, and a name keeps room to be read."""
+    assert cli("set", "1530000", "--model", "openai/gpt-4o", "--per", "day").exit_code == 0
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = cli("status").stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    (line,) = [line for line in lines if line.startswith("openai/gpt-4")]
+    assert "1,530,000 VND" in line
+    assert ("00:00" in line) == (columns >= 60)
+    assert ("day" in line.split()) == (columns >= 80)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ((), "month"),
+        (("--model", "maas/openai/gpt-4o"), "openai/gpt-4o/month"),
+        (("--tag", "a", "--user", "an", "--per", "rolling 24h"), "tag:a/user:an/rolling-24h"),
+    ],
+)
+def test_a_budget_is_named_by_what_it_limits(ledger: Path, arguments: tuple[str, ...], name: str) -> None:
+    """A name that nobody gave can be typed without quotes."""
+    assert cli("set", "5", *arguments).exit_code == 0
+    assert cli("remove", name).exit_code == 0
+
+
 def test_an_id_may_have_its_prefix(
     ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

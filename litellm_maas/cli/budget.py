@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 from pydantic import ValidationError
+from rich.table import Table
 from rich.text import Text
 
 from litellm_maas import settings
@@ -25,7 +26,14 @@ from litellm_maas.spend.gate import Gate, State
 from litellm_maas.spend.place import Database, place
 from litellm_maas.spend.sqlite import SqliteLedger
 
-_AMOUNT = "credits (1 credit = 1 VND)"
+_LAYOUTS = (
+    ("per", "resets", "spent", "under way", "limit", "used"),
+    ("resets", "spent", "limit", "used"),
+    ("spent", "limit", "used"),
+)
+"""What is shown beside the name, the more the more room there is."""
+_LEAST_NAME = 12
+"""Columns that a name folds into at least."""
 
 
 @click.group(name="budget")
@@ -132,21 +140,29 @@ def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> No
 
 
 def _show(states: list[State]) -> None:
-    table = tables.table(["budget", "per", "resets"], ["spent", "under way", "limit", "used"])
+    to = tables.console()
+    # Names fold, nothing else does.
+    folded = max(0, max(len(state.budget.name) for state in states) - _LEAST_NAME)
+    fitting = (each for each in _LAYOUTS if tables.width(_table(states, each), to) - folded <= to.width)
+    to.print(_table(states, next(fitting, _LAYOUTS[-1])))
+
+
+def _table(states: list[State], columns: Sequence[str]) -> Table:
+    table = tables.table(["budget"], columns)
     for state in states:
         used = 100 * state.spent // state.budget.limit
         style = "red" if used >= 100 else "yellow" if used >= 80 else "green"
         resets_at = state.resets_at
-        table.add_row(
-            state.budget.name,
-            state.budget.per,
-            "-" if resets_at is None else f"{resets_at:%Y-%m-%d %H:%M}",
-            tables.money(state.spent),
-            tables.money(state.reserved),
-            tables.money(state.budget.limit),
-            Text(f"{used} %", style=style),
-        )
-    tables.console().print(table)
+        cells: dict[str, str | Text] = {
+            "per": state.budget.per,
+            "resets": "-" if resets_at is None else f"{resets_at:%Y-%m-%d %H:%M}",
+            "spent": tables.money(state.spent),
+            "under way": tables.money(state.reserved),
+            "limit": tables.money(state.budget.limit),
+            "used": Text(f"{used} %", style=style),
+        }
+        table.add_row(state.budget.name, *(cells[column] for column in columns))
+    return table
 
 
 def _plain(state: State) -> dict[str, Any]:
