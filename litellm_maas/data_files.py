@@ -91,6 +91,8 @@ class Document:
             problem = "unknown key; remove it or check its spelling"
         elif detail["type"] == "missing":
             problem = "required key is missing; add it"
+        elif detail["type"] == "invalid_key":
+            problem = "a key must be text; inside {…} a number has no commas: write 200000, not 200,000"
         return DataFileError(
             self.file,
             self.line_of(self._known(detail["loc"])),

@@ -644,12 +644,21 @@ def test_a_worst_case_counts_what_is_not_text() -> None:
 @pytest.mark.parametrize(
     ("yaml", "line", "problem"),
     [
-        ("budgets:\n  - {name: a, credits: 0}", 2, "greater than 0"),
-        ("budgets:\n  - {name: a, credits: many}", 2, "decimal"),
+        ("budgets:\n  - {name: a, credits: 0}", 2, "0 cannot be a limit; write credits"),
+        ("budgets:\n  - {name: a, credits: many}", 2, "'many' is no amount; write it like"),
+        ("budgets:\n  - {name: a, credits: '1.530'}", 2, "could be 1530"),
+        ("budgets:\n  - {name: a, credits: 200,000}", 2, "write 200000, not 200,000"),
+        ("- {name: a, credits: 1}", 1, "write `budgets:` on a line above it"),
+        ("budgets:\n  - name: a\n    credits: 1\n    model: maas/", 4, "no model id; write one such as openai/gpt-4o"),
+        (
+            "budgets:\n  - name: a\n    credits: 1\n    model: maas/x/y\n    action: downgrade:x/y",
+            5,
+            "leads back to the model that is limited; name a cheaper one",
+        ),
         ("budgets:\n  - name: a\n    credits: 1\n    per: year", 4, "'year' is no period; write hour, day"),
         ("budgets:\n  - name: a\n    credits: 1\n    action: stop", 4, "'stop' is no action; write block, warn"),
         ("budgets:\n  - name: a\n    credits: 1\n    timezone: Mars", 4, "'Mars' is no time zone"),
-        ("budgets:\n  - name: a\n    credits: 1\n    warn_at: [0]", 4, "greater than 0"),
+        ("budgets:\n  - name: a\n    credits: 1\n    warn_at: [0]", 4, r"\[0\] are no percentages; write a list"),
         ("budgets:\n  - name: a\n    credits: 1\n    colour: red", 4, "unknown key"),
         ("budgets:\n  - credits: 1", 2, "required key is missing"),
         ("budgets:\n  - {name: a, credits: 1}\n  - {name: a, credits: 2}", 1, "two budgets are called 'a'"),
@@ -701,7 +710,7 @@ def test_the_command_line(ledger: Path, sandbox: Sandbox) -> None:
     assert "No budgets" in cli("list").stdout
     assert "No budgets" in cli("status").stdout
     done = cli("set", "100", "--per", "day", "--model", "openai/gpt-4o", "--warn-at", "90")
-    assert done.stdout == "Budget 'model openai/gpt-4o, day': 100 VND per day, model openai/gpt-4o; block.\n"
+    assert done.output == "Budget 'openai/gpt-4o/day': 100 VND per day, model openai/gpt-4o; block.\n"
     litellm.completion(**CALL)
     with pytest.raises(litellm.BudgetExceededError):
         litellm.completion(**CALL)
@@ -712,23 +721,32 @@ def test_the_command_line(ledger: Path, sandbox: Sandbox) -> None:
     assert status["spent_micro_credits"] == COST * 1_000_000
     assert status["limit_micro_credits"] == 100_000_000
     assert dt.datetime.fromisoformat(status["resets_at"]) > dt.datetime.now(UTC)
-    shown = cli("status", "model openai/gpt-4o, day")
+    shown = cli("status", "openai/gpt-4o/day")
     assert "57 %" in shown.stdout
     assert shown.exit_code == 0
     assert cli("set", "50", "--name", "tight").exit_code == 0
     assert cli("status", "tight").exit_code == 1
     assert cli("remove", "tight").stdout == "Budget 'tight' is removed.\n"
-    assert "there is no budget 'tight' in the ledger; there is: 'model openai" in str(cli("remove", "tight").exception)
+    assert "there is no budget 'tight' in the ledger; there is: 'openai/gpt-4o/day" in str(
+        cli("remove", "tight").exception
+    )
     assert "there is no budget 'tight'" in str(cli("status", "tight").exception)
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("0",), "credits: Input should be greater than 0"),
+        (("0",), "credits: '0' cannot be a limit; write credits"),
+        (("200k",), "credits: '200k' is no amount; write it like 1530000"),
+        (("200.000", "--per", "day"), "write 200000 for the first, 200 for the second"),
+        (("200,000",), "write 200000 for the first"),
         (("1", "--per", "year"), "per: 'year' is no period"),
         (("1", "--action", "stop"), "action: 'stop' is no action"),
-        (("1", "--warn-at", "x"), "warn-at: Input should be a valid integer"),
+        (("1", "--warn-at", "x"), "warn-at: ['x'] are no percentages; write a list of whole numbers"),
+        (
+            ("1", "--model", "a/b", "--action", "downgrade:maas/a/b"),
+            "action: 'downgrade:maas/a/b' leads back to the model",
+        ),
         (("1", "--timezone", "Mars"), "timezone: 'Mars' is no time zone"),
     ],
 )
@@ -736,6 +754,117 @@ def test_mistakes_on_the_command_line(ledger: Path, arguments: tuple[str, ...], 
     """A budget that is none is refused with what is wrong, and none is set."""
     assert problem in str(cli("set", *arguments).exception)
     assert json.loads(cli("list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("status",), ("remove", "a")])
+def test_looking_makes_no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+    """Only `set` makes a ledger; a file of budgets is shown without one, with nothing spent."""
+    mistyped = tmp_path / "mistyped" / "ledger.db"
+    done = cli(*arguments, "--ledger", str(mistyped))
+    assert "No budgets" in done.stdout or "there is no budget 'a'" in str(done.exception)
+    file = tmp_path / "budgets.yaml"
+    file.write_text("budgets:\n  - {name: a, credits: 5}")
+    monkeypatch.setenv("MAAS_BUDGETS", str(file))
+    done = cli(*arguments, "--ledger", str(mistyped))
+    if arguments[0] == "remove":
+        assert str(done.exception) == f"budget 'a' is not in the ledger, but in {file}; remove it there"
+    else:
+        assert "5 VND" in done.stdout
+    assert not mistyped.parent.exists()
+
+
+def test_a_file_outlives_what_is_removed(ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who removes a budget from the ledger is told of one of the same name that a file keeps in force."""
+    file = tmp_path / "budgets.yaml"
+    file.write_text("budgets:\n  - {name: a, credits: 5}")
+    monkeypatch.setenv("MAAS_BUDGETS", str(file))
+    assert cli("set", "7", "--name", "a").exit_code == 0
+    done = cli("remove", "a")
+    assert done.exit_code == 0
+    assert f"The one of the same name in {file} is in force now; remove it there too." in done.stderr
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_status_on_a_narrow_terminal(ledger: Path, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Amounts are never cut off nor folded, and a name keeps room to be read."""
+    assert cli("set", "1530000", "--model", "openai/gpt-4o", "--per", "day").exit_code == 0
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = cli("status").stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    (line,) = [line for line in lines if line.startswith("openai/gpt-4")]
+    assert "1,530,000 VND" in line
+    assert ("00:00" in line) == (columns >= 60)
+    assert ("day" in line.split()) == (columns >= 80)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ((), "month"),
+        (("--model", "maas/openai/gpt-4o"), "openai/gpt-4o/month"),
+        (("--tag", "a", "--user", "an", "--per", "rolling 24h"), "tag:a/user:an/rolling-24h"),
+    ],
+)
+def test_a_budget_is_named_by_what_it_limits(ledger: Path, arguments: tuple[str, ...], name: str) -> None:
+    """A name that nobody gave can be typed without quotes."""
+    assert cli("set", "5", *arguments).exit_code == 0
+    assert cli("remove", name).exit_code == 0
+
+
+def test_an_id_may_have_its_prefix(
+    ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ids as LiteLLM writes them limit and lead to the same models, on the command line and in a file."""
+    sandbox.script(ANSWER)
+    done = cli("set", "20", "--model", "maas/openai/gpt-4o", "--action", "downgrade:maas/qwen/qwen3.6-flash")
+    assert done.output == (
+        "Budget 'openai/gpt-4o/month': 20 VND per month, model openai/gpt-4o; downgrade:qwen/qwen3.6-flash.\n"
+    )
+    litellm.completion(**CALL)
+    assert events(ledger)[-1].model_served == "qwen/qwen3.6-flash"
+    file = tmp_path / "budgets.yaml"
+    file.write_text("budgets:\n  - {name: a, credits: 0.5, model: maas/qwen/qwen3.6-flash}")
+    monkeypatch.setenv("MAAS_BUDGETS", str(file))
+    with pytest.raises(litellm.BudgetExceededError, match="'a'"):
+        litellm.completion(**CALL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warning"),
+    [
+        (("--model", "gpt-4o-mini"), "no model gpt-4o-mini is known; did you mean openai/gpt-4o-mini?"),
+        (("--action", "downgrade:qwen/qwen3.6-flsh"), "flsh is known; did you mean qwen/qwen3.6-flash?"),
+        (("--model", "zzz"), "no model zzz is known; litellm-maas models lists those that are."),
+    ],
+)
+def test_an_id_that_nobody_knows_is_said(ledger: Path, arguments: tuple[str, ...], warning: str) -> None:
+    """A budget of a model that is in no catalogue is set, and what was probably meant is said."""
+    done = cli("set", "20", *arguments)
+    assert done.exit_code == 0
+    assert warning in done.stderr
+    assert len(json.loads(cli("list", "--json").stdout)) == 1
+
+
+@pytest.mark.parametrize("written", ["1530000", "1,530,000", "1.530.000", "1.530.000 ₫"])
+def test_amounts_as_people_write_them(ledger: Path, tmp_path: Path, written: str) -> None:
+    """Separators of either language are understood, on the command line and in a file."""
+    assert "1,530,000 VND per month" in cli("set", written).stdout
+    file = tmp_path / "budgets.yaml"
+    file.write_text(f"budgets:\n  - {{name: a, credits: '{written}'}}", encoding="utf-8")
+    assert budget.read(file)[0].limit == 1_530_000_000_000
+
+
+def test_what_a_ledger_keeps_is_read_as_it_is_written(ledger: Path, sandbox: Sandbox) -> None:
+    """A definition that would not be taken from a person today is still in force, with the amount that it had."""
+    made = {"name": "old", "credits": "1.530", "model": "maas/openai/gpt-4o", "action": "downgrade:openai/gpt-4o"}
+    assert cli("set", "1.53", "--name", "old").exit_code == 0
+    with sqlite3.connect(ledger) as connection:
+        connection.execute("UPDATE budgets SET definition = ?", (json.dumps(made),))
+    connection.close()
+    (status,) = json.loads(cli("status", "--json").stdout)
+    assert status["limit_micro_credits"] == 1_530_000
+    with pytest.raises(litellm.BudgetExceededError, match="'old'"):
+        litellm.completion(**CALL)
 
 
 def test_a_locked_ledger_is_waited_for(

@@ -84,6 +84,19 @@ def test_models_of_the_key(sandbox: Sandbox) -> None:
     assert max(map(len, table.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("columns", [30, 40, 60, 70, 100])
+def test_models_on_a_narrow_terminal(columns: int) -> None:
+    """Prices are never cut off; where there is no room, columns are left out and ids are folded."""
+    lines = litellm_maas("models", "--offline", COLUMNS=str(columns)).stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "…" not in "".join(lines)
+    (first,) = [line for line in lines if line.startswith("openai/gpt-4o ")]
+    assert "70,888" in first
+    assert "283,550" in first
+    assert ("35,444" in first) == (columns >= 60)
+    assert ("text" in first) == (columns > 70)
+
+
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
@@ -140,6 +153,43 @@ def test_demo_can_go_live(sandbox: Sandbox) -> None:
     assert [request.body["model"] for request in sandbox.requests][:2] == ["openai/gpt-4o", "qwen/qwen3.6-plus"]
     assert litellm_maas("demo", **sandbox.environment()).returncode == 0
     assert len(sandbox.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("base", "says"),
+    [
+        ({}, "Error: no API key: set MAAS_API_KEY, or run: litellm-maas demo --offline\n"),
+        ({"MAAS_API_KEY": KEY}, "Error: the demo stopped: litellm.APIConnectionError: MaaS: no connection to"),
+    ],
+)
+def test_a_live_demo_that_cannot_be(tmp_path: Path, base: dict[str, str], says: str) -> None:
+    """A live demo without a key or a gateway says what to do, without a traceback."""
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    done = litellm_maas("demo", "--live", MAAS_API_BASE=url, XDG_DATA_HOME=str(tmp_path), **base)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert KEY not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sandbox", "--port", "99999"),
+        ("sandbox", "--port", "-1"),
+        ("sandbox", "--rpm", "-1"),
+        ("sandbox", "--balance", "-1"),
+        ("doctor", "--timeout", "-1"),
+        ("doctor", "--timeout", "0"),
+        ("doctor", "--timeout", "1e20"),
+    ],
+)
+def test_numbers_out_of_range(arguments: tuple[str, ...]) -> None:
+    """A number that nothing can be done with is refused with its option and the range."""
+    done = litellm_maas(*arguments)
+    assert done.returncode == 2
+    assert f"Invalid value for '{arguments[1]}'" in done.stderr
+    assert "is not in the range" in done.stderr
 
 
 def test_sandbox_until_told_to_stop() -> None:

@@ -15,7 +15,7 @@ import litellm_maas
 from litellm_maas.cli import config as command_line
 from litellm_maas.errors import DataFileError, MaasError, SettingsError
 from litellm_maas.models import catalogue
-from litellm_maas.pricing import book
+from litellm_maas.pricing import book, prices
 from litellm_maas.routing import shipped
 from litellm_maas.routing.model_ids import meant
 from litellm_maas.routing.proxy_config import check_file
@@ -266,11 +266,12 @@ def test_show_says_why_it_cannot(tmp_path: Path, content: str, says: str) -> Non
 
 
 def test_init_writes_starters_and_never_over_a_file(tmp_path: Path) -> None:
-    """`init` writes the shipped configs, which check without a word, and leaves a folder with one of them alone."""
+    """`init` writes configs and a price file, without a mistake, and leaves a folder with one of them alone."""
     folder = tmp_path / "new"
     result = config("init", folder)
     assert result.exit_code == 0
-    assert sorted(result.output.split()) == sorted(str(folder / name) for name in shipped.NAMES)
+    assert sorted(result.output.split()) == sorted(str(folder / name) for name in shipped.STARTERS)
+    assert prices.read(folder / "prices.example.yaml", prices.PriceFile).lists
     assert list(check_file(folder / "proxy.yaml", book.official())) == []
     (folder / "router.yaml").write_text("mine")
     (folder / "proxy.yaml").unlink()

@@ -297,6 +297,24 @@ def test_what_is_printed(month: Month) -> None:
     assert max(map(len, table.splitlines())) <= 100
 
 
+def test_credits_that_expire_before_they_are_gone(month: Month) -> None:
+    """An end that lies beyond the expiry is not given a date, and one call is not `1 calls`."""
+    month.note("topup", "1000000")
+    month.note("set", "1000000")
+    month.now += dt.timedelta(hours=1)
+    month.call()
+    month.now += DAY / 2
+    table = credits_command(month.path).stdout
+    assert [line.split() for line in table.splitlines() if line.startswith("gone")] == [
+        ["gone", "after", "they", "expire"]
+    ]
+    assert "2027-07-20" in table
+    with SqliteLedger(month.path) as ledger:
+        ledger.insert(event("unpriced", None, started_at=month.now))
+    month.now += DAY / 2
+    assert "and 1 call without a price" in " ".join(credits_command(month.path).stdout.split())
+
+
 def test_credits_that_are_gone(month: Month, heard: list[dict[str, Any]]) -> None:
     """Who has spent more than there was is told so; a top-up of a leap day expires on the last of February."""
     month.now = dt.datetime(2028, 2, 29, 12, tzinfo=UTC)
@@ -329,7 +347,7 @@ def test_what_waits_is_said(month: Month) -> None:
         (["set", "much"], "is no amount"),
         (["set", "1", "--at", "2030-01-01"], "is in the future"),
         (["topup", "0"], "is none"),
-        (["remove", "3"], "there is no note 3"),
+        (["remove", "3"], "there is no note 3, as nothing is noted; begin with"),
     ],
 )
 def test_what_cannot_be_noted(tmp_path: Path, arguments: list[str], says: str) -> None:

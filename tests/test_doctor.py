@@ -28,7 +28,7 @@ from cryptography.x509.oid import NameOID
 
 from litellm_maas import settings
 from litellm_maas.cli.app import group
-from litellm_maas.doctor import programs, selftest, variables, versions
+from litellm_maas.doctor import gateway, programs, selftest, variables, versions
 from litellm_maas.pricing.credits import shown
 from litellm_maas.routing import shipped
 from litellm_maas.sandbox import Fault, Limit, Sandbox
@@ -620,6 +620,55 @@ def test_what_is_worth_a_look(setup: SetUp, what: str) -> None:
     assert not [check for check in found.values() if check["colour"] == "red"]
 
 
+def test_every_setting_that_is_wrong_has_a_line(setup: SetUp) -> None:
+    """All settings that cannot be used are said at once, and a base URL's variable misspelt is called one."""
+    for name in ("MAAS_CREDITS_WARN_HOURS", "MAAS_LEDGER_SYNC", "MAAS_BASE_URL"):
+        setup.set(name, "x")
+    found = [check for check in setup.checks() if check["name"] == "settings"]
+    assert [check["what"] for check in found] == [
+        "MAAS_LEDGER_SYNC is 'x'",
+        "MAAS_CREDITS_WARN_HOURS is 'x'",
+        "MAAS_BASE_URL is read by nothing here",
+    ]
+    assert found[-1]["mend"] == "did you mean MAAS_API_BASE?"
+
+
+def test_an_id_that_never_worked_is_not_in_use(setup: SetUp) -> None:
+    """A mistyped id of a program's is yellow, with the id that was meant; one that only a probe tried is nobody's."""
+    wrong = {"status": "failed", "http_status": 404, "started_at": dt.datetime.now(UTC)}
+    setup.record(event("e2", None, **wrong, model_served="openai/gpt-4oo", tags=("doctor",)))
+    assert {check["colour"] for check in setup.checks()} == {"green"}
+    setup.record(event("e3", None, **wrong, model_served="gpt-4o"))
+    found = {check["name"]: check for check in setup.checks()}
+    assert not [check for check in found.values() if check["colour"] == "red"]
+    assert found["last attempts"]["what"] == "refused at the last attempt in the ledger: gpt-4o (no: 404)"
+    assert found["last attempts"]["mend"] == "gpt-4o is not listed; where it is still called, write maas/openai/gpt-4o"
+
+
+def test_a_model_that_went_away(setup: SetUp) -> None:
+    """A model that answered lately and is not listed is worth a look: it may be another key's."""
+    setup.record(event("e2", started_at=dt.datetime.now(UTC), model_served="glm-5.2"))
+    found = {check["name"]: check for check in setup.checks()}
+    assert found["models"]["colour"] == "yellow"
+    assert found["models"]["what"] == "glm-5.2 was called lately, by the ledger, and is not listed for this key"
+    assert found["models"]["mend"] == "where it is still called, write maas/z-ai/glm-5.2"
+
+
+def test_a_check_that_breaks_down(setup: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that fails itself is one red line without the error's text, and the other checks are made."""
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError(KEY)
+
+    monkeypatch.setattr(variables, "others", broken)
+    monkeypatch.setattr(gateway, "look", broken)
+    found = {check["name"]: check for check in setup.checks()}
+    assert [name for name, check in found.items() if check["colour"] == "red"] == ["gateway", "settings"]
+    assert found["gateway"]["what"] == "the check itself failed (RuntimeError)"
+    assert "litellm-maas doctor --json" in found["settings"]["mend"]
+    assert KEY not in json.dumps(found)
+
+
 def test_turns_that_are_held(setup: SetUp) -> None:
     """Where the gateway asked to wait, and pacing does, that is said."""
     setup.set("MAAS_RPM", 10)
@@ -700,7 +749,7 @@ def test_a_probe_asks_first(setup: SetUp) -> None:
     arguments = ["doctor", "--quick", "--probe"]
     done = CliRunner().invoke(group, arguments, input="n\n")
     assert done.exit_code == 1
-    assert "Probing 1 models costs at most" in done.stderr
+    assert "Probing 1 model costs at most" in done.stderr
     assert [request.path for request in setup.sandbox.requests] == ["/v1/models"]
     assert CliRunner().invoke(group, arguments, input="y\n").exit_code == 0
     assert setup.sandbox.requests[-1].body["model"] == "openai/gpt-4o"
@@ -715,7 +764,7 @@ def test_what_a_probe_finds_wrong(setup: SetUp) -> None:
     assert missing["failure"] == {"status": 404, "reason": "model not found: openai/gpt-4o"}
     assert unpriced["micro_credits"] is None
     assert "and what 1 of them cost is not known" in done.stderr
-    assert "and 1 models without a price" in done.stderr
+    assert "and 1 model without a price" in done.stderr
     listed = CliRunner().invoke(group, ["models", "--json"])
     rows = {row["id"]: row for row in json.loads(listed.stdout)}
     assert rows["openai/gpt-4o"]["callable"] == "no: 404"

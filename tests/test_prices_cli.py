@@ -211,6 +211,22 @@ def test_a_cost_that_nobody_knows() -> None:
     assert invoke("cost", "openai/gpt-4o", "--input", "-1").exit_code == 2
 
 
+@pytest.mark.parametrize("arguments", [("show",), ("cost", "--input", "5")])
+def test_a_model_that_has_no_official_price(arguments: tuple[str, ...]) -> None:
+    """A model that is known and has no price is not taken for a slip of the pen."""
+    said = mistake(*arguments, "maas/gemini/gemini-2.5-flash")
+    assert said.startswith("no official price exists for gemini/gemini-2.5-flash; put one into a file of your own")
+    assert "did you mean" not in said
+
+
+def test_a_cache_that_costs_more() -> None:
+    """Where the list prints a cache price above the input price, nothing is said to be saved."""
+    assert "Cached tokens cost 3.54 VND more than the input price." in shown(
+        "cost", "qwen/qwen3.6-plus", "--input", "1000", "--cached", "1000"
+    )
+    assert "Cached tokens save" in shown("cost", "openai/gpt-4o", "--input", "1000", "--cached", "1000")
+
+
 def test_json_belongs_behind_the_subcommand() -> None:
     """`prices --json show` is refused, because it would print no JSON."""
     result = invoke("--json", "show", "openai/gpt-4o")
@@ -219,7 +235,7 @@ def test_json_belongs_behind_the_subcommand() -> None:
 
 def test_check(own: Path) -> None:
     """`check` counts what a sound file holds."""
-    assert shown("check", str(own)) == "OK: 1 lists with prices of 2 models."
+    assert shown("check", str(own)) == "OK: 1 list with prices of 2 models."
     own.write_text(OWN + "estimate: {vnd_per_usd: 26500}\n")
     assert "estimates at 26500 VND per dollar" in shown("check", str(own))
 

@@ -286,3 +286,9 @@ def test_a_port_in_use_is_an_error(sandbox: Sandbox) -> None:
     port = int(sandbox.url.split(":")[2].split("/")[0])
     with pytest.raises(OSError, match="address already in use"):
         Sandbox(port=port).start()
+
+
+def test_a_port_that_cannot_be_is_an_error() -> None:
+    """Whatever keeps it from starting is raised, and nobody waits for a server that never comes."""
+    with pytest.raises(OverflowError):
+        Sandbox(port=99_999).start()

@@ -517,3 +517,30 @@ def test_a_ledger_that_cannot_be_written_is_still_read(tmp_path: Path) -> None:
     lock.execute("ROLLBACK")
     ledger.close()
     assert as_json(path)["total"]["calls"] == 2
+
+
+@pytest.mark.parametrize(
+    ("filters", "says"),
+    [
+        (("--model", "gpt-4o"), "No call of gpt-4o is recorded; did you mean openai/gpt-4o?"),
+        (("--model", "maas/openai/gpt-4"), "No call of openai/gpt-4 is recorded; did you mean openai/gpt-4o?"),
+        (("--tag", "nosuch"), "No call with the tag nosuch is recorded; to see what is recorded:"),
+    ],
+)
+@pytest.mark.parametrize("form", [(), ("--json",), ("--csv",), ("--by", "day")])
+def test_a_filter_that_nothing_matches(
+    tmp_path: Path, filters: tuple[str, ...], says: str, form: tuple[str, ...]
+) -> None:
+    """A sum of 0 for a model or a tag that the ledger never saw is said to be one, beside data on standard error."""
+    path = tmp_path / "ledger.db"
+    recorded(path, [event(1, tags=("a",))]).close()
+    result = spend(path, *filters, *form)
+    assert result.exit_code == 0
+    assert says in " ".join((result.stderr if form and form[0] != "--by" else result.stdout).split())
+    known = spend(path, "--model", "openai/gpt-4o", "--tag", "a", "--until", "2026-01-01", *form)
+    assert "is recorded" not in known.output
+
+
+def test_a_period_that_is_yet_to_come(tmp_path: Path) -> None:
+    """A period that begins after now is a slip of the pen."""
+    assert "--since 2027-01-01 is in the future" in mistake(tmp_path / "ledger.db", "--since", "2027-01-01")

@@ -5,25 +5,35 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
 from pydantic import ValidationError
+from rich.table import Table
 from rich.text import Text
 
-from litellm_maas.cli import options, tables
+from litellm_maas import settings
+from litellm_maas.cli import options, price_book, tables
 from litellm_maas.errors import MaasError
-from litellm_maas.spend import budget, opening
+from litellm_maas.routing.model_ids import nearest
+from litellm_maas.spend import opening
+from litellm_maas.spend.budget import Budget
 from litellm_maas.spend.budgeting import Budgeting
 from litellm_maas.spend.gate import Gate, State
 from litellm_maas.spend.place import Database, place
 from litellm_maas.spend.sqlite import SqliteLedger
 
-_AMOUNT = "credits (1 credit = 1 VND)"
+_LAYOUTS = (
+    ("per", "resets", "spent", "under way", "limit", "used"),
+    ("resets", "spent", "limit", "used"),
+    ("spent", "limit", "used"),
+)
+"""What is shown beside the name, the more the more room there is."""
+_LEAST_NAME = 12
+"""Columns that a name folds into at least."""
 
 
 @click.group(name="budget")
@@ -36,10 +46,10 @@ def command() -> None:
 
 
 @command.command(name="set")
-@click.argument("credits", metavar="CREDITS", type=Decimal)
+@click.argument("credits", metavar="CREDITS")
 @click.option("--name", help="What to call it; by default what it limits.")
 @click.option("--per", default="month", show_default=True, help="hour, day, week, month, total, or 'rolling 24h'.")
-@click.option("--model", help="Only calls to this model id.")
+@click.option("--model", callback=options.gateways_id, help="Only calls to this model id.")
 @click.option("--tag", help="Only calls with this tag.")
 @click.option("--user", help="Only calls of this user.")
 @click.option("--team", help="Only calls of this team.")
@@ -50,18 +60,23 @@ def command() -> None:
 @click.option("--timezone", default=None, help="The zone whose days and months are meant; Asia/Ho_Chi_Minh by default.")
 @options.where
 def set_command(ledger: str | None, **given: Any) -> None:
-    """Set a budget of so many CREDITS, or replace the one of the same name."""
+    """Set a budget of so many CREDITS (200000, 1,530,000 or 1.530.000), or replace the one of the same name."""
     given["warn_at"] = [part.strip() for part in given["warn_at"].split(",") if part.strip()]
     given["name"] = given["name"] or _named(given)
     try:
-        made = budget.from_mapping({name: value for name, value in given.items() if value is not None})
+        made = Budget(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = str(first["loc"][0]).replace("_", "-") if first["loc"] else "budget"
         raise MaasError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
-    with _gate(ledger) as gate:
-        gate.set(made)
+    known = price_book.known_models()
+    with SqliteLedger(_file(ledger)) as opened:
+        Gate(opened).set(made)
     click.echo(f"Budget {made.name!r}: {tables.money(made.limit)} per {made.per}, {made.about()}; {made.action}.")
+    for model in {made.model, made.cheaper_model} - {None, *known}:
+        near = nearest(str(model), known)
+        mend = f"did you mean {near}?" if near else "litellm-maas models lists those that are."
+        click.echo(f"Warning: no model {model} is known; {mend} The budget is set as written.", err=True)
 
 
 @command.command(name="remove")
@@ -69,11 +84,16 @@ def set_command(ledger: str | None, **given: Any) -> None:
 @options.where
 def remove_command(name: str, ledger: str | None) -> None:
     """Remove a budget from the ledger."""
-    with _gate(ledger) as gate:
-        if not gate.remove(name):
-            known = ", ".join(repr(found.name) for found in gate.budgets()) or "none"
-            raise MaasError(f"there is no budget {name!r} in the ledger; there is: {known}")
+    stays = any(each.name == name for each in Budgeting().own())
+    with _gate(ledger, writable=True) as gate:
+        if gate is None or not gate.remove(name):
+            if stays:
+                raise MaasError(f"budget {name!r} is not in the ledger, but in {settings.budgets()}; remove it there")
+            known = ", ".join(repr(found.name) for found in gate.budgets()) if gate is not None else ""
+            raise MaasError(f"there is no budget {name!r} in the ledger; there is: {known or 'none'}")
     click.echo(f"Budget {name!r} is removed.")
+    if stays:
+        click.echo(f"The one of the same name in {settings.budgets()} is in force now; remove it there too.", err=True)
 
 
 @command.command(name="list")
@@ -81,8 +101,9 @@ def remove_command(name: str, ledger: str | None) -> None:
 @options.where
 def list_command(ledger: str | None, *, as_json: bool) -> None:
     """List the budgets, those of the file that MAAS_BUDGETS names included."""
+    own = Budgeting().own()
     with _gate(ledger) as gate:
-        found = gate.budgets(Budgeting().own())
+        found = own if gate is None else gate.budgets(own)
     if as_json:
         tables.print_json([json.loads(each.model_dump_json()) for each in found])
         return
@@ -102,9 +123,10 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
 def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> None:
     """Show what is spent of the budgets, or of one. Exit status 1 if one that blocks is used up."""
     opening.replay(place(ledger))
-    with _gate(ledger) as gate:
-        found = [each for each in gate.budgets(Budgeting().own()) if name in (None, each.name)]
-        states = gate.status(found)
+    own = Budgeting().own()
+    with _gate(ledger, writable=True) as gate:
+        found = [each for each in (own if gate is None else gate.budgets(own)) if name in (None, each.name)]
+        states = [State(each, 0, 0) for each in found] if gate is None else gate.status(found)
     if name is not None and not states:
         raise MaasError(f"there is no budget {name!r}; see: litellm-maas budget list")
     if as_json:
@@ -118,21 +140,29 @@ def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> No
 
 
 def _show(states: list[State]) -> None:
-    table = tables.table(["budget", "per", "resets"], ["spent", "under way", "limit", "used"])
+    to = tables.console()
+    # Names fold, nothing else does.
+    folded = max(0, max(len(state.budget.name) for state in states) - _LEAST_NAME)
+    fitting = (each for each in _LAYOUTS if tables.width(_table(states, each), to) - folded <= to.width)
+    to.print(_table(states, next(fitting, _LAYOUTS[-1])))
+
+
+def _table(states: list[State], columns: Sequence[str]) -> Table:
+    table = tables.table(["budget"], columns)
     for state in states:
         used = 100 * state.spent // state.budget.limit
         style = "red" if used >= 100 else "yellow" if used >= 80 else "green"
         resets_at = state.resets_at
-        table.add_row(
-            state.budget.name,
-            state.budget.per,
-            "-" if resets_at is None else f"{resets_at:%Y-%m-%d %H:%M}",
-            tables.money(state.spent),
-            tables.money(state.reserved),
-            tables.money(state.budget.limit),
-            Text(f"{used} %", style=style),
-        )
-    tables.console().print(table)
+        cells: dict[str, str | Text] = {
+            "per": state.budget.per,
+            "resets": "-" if resets_at is None else f"{resets_at:%Y-%m-%d %H:%M}",
+            "spent": tables.money(state.spent),
+            "under way": tables.money(state.reserved),
+            "limit": tables.money(state.budget.limit),
+            "used": Text(f"{used} %", style=style),
+        }
+        table.add_row(state.budget.name, *(cells[column] for column in columns))
+    return table
 
 
 def _plain(state: State) -> dict[str, Any]:
@@ -147,13 +177,19 @@ def _plain(state: State) -> dict[str, Any]:
 
 
 def _named(given: dict[str, Any]) -> str:
-    filters = [f"{name} {given[name]}" for name in ("model", "tag", "user", "team", "key") if given[name] is not None]
-    return ", ".join([*filters, given["per"]])
+    filters = [given["model"]] if given["model"] else []
+    filters += [f"{name}:{given[name]}" for name in ("tag", "user", "team", "key") if given[name] is not None]
+    # It is typed after `status` and `remove`, so it has nothing that a shell would take apart.
+    return "/".join([*filters, given["per"].replace(" ", "-")])
 
 
 @contextmanager
-def _gate(named: str | None) -> Iterator[Gate]:
+def _gate(named: str | None, *, writable: bool = False) -> Iterator[Gate | None]:
+    """The gate of a ledger; None where there is no ledger. Makes no file."""
+    with opening.opened(_file(named), writable=writable) as ledger:
+        yield Gate(ledger) if isinstance(ledger, SqliteLedger) else None
+
+
+def _file(named: str | None) -> Path:
     where = place(named)
-    path: Path = where.spool if isinstance(where, Database) else where
-    with SqliteLedger(path) as ledger:
-        yield Gate(ledger)
+    return where.spool if isinstance(where, Database) else where

@@ -87,11 +87,12 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
 def init(folder: Path, *, as_json: bool) -> None:
     """Write the shipped configs into FOLDER, to be changed at will; never over a file.
 
-    `litellm --config proxy.yaml` starts a proxy with them; `litellm_maas.load_router("router.yaml")` makes a router.
+    `litellm --config proxy.yaml` starts a proxy with them; `litellm_maas.load_router("router.yaml")` makes a router;
+    prices.example.yaml is the beginning of a price file of your own (MAAS_PRICES).
     """
     from litellm_maas.routing import shipped  # noqa: PLC0415 - the group's help needs none of it
 
-    targets = {folder / name: shipped.config_file(name) for name in shipped.NAMES}
+    targets = {folder / name: shipped.config_file(name) for name in shipped.STARTERS}
     there = [str(target) for target in targets if target.exists()]
     if there:
         raise MaasError(f"{', '.join(there)} is there already; nothing was written. Choose another folder")

@@ -109,7 +109,9 @@ def list_command(*, as_json: bool, ledger: str | None) -> None:
 @options.where
 def remove_command(*, number: int, ledger: str | None) -> None:
     """Remove a note that was a mistake."""
-    with contextlib.closing(SqliteLedger(credit_watch.notes_file(place(ledger)))) as file:
+    with opening.opened(credit_watch.notes_file(place(ledger)), writable=True) as file:
+        if not isinstance(file, SqliteLedger):
+            raise SettingsError(f"there is no note {number}, as nothing is noted; begin with: {_BEGIN[0]}")
         console.remove(file, number)
     click.echo(f"Note {number} is removed.")
 
@@ -143,9 +145,13 @@ def _show(to: Console, found: Balance) -> None:
         ("spent in the last hour", tables.money(burn.last_hour), ""),
         ("spent per hour", tables.money(burn.per_hour), "mean of 24 hours, or since the first call"),
         ("spent per day", tables.money(burn.per_day), _of_days(burn.days)),
-        ("gone", "", _gone(forecast.at)),
-        ("  at the earliest", "", f"{_gone(forecast.earliest)}: as on the dearest day, or in the last hour"),
-        ("  at the latest", "", f"{_gone(forecast.latest)}: as on the cheapest day"),
+        ("gone", "", _gone(forecast.at, found.expires_at)),
+        (
+            "  at the earliest",
+            "",
+            f"{_gone(forecast.earliest, found.expires_at)}: as on the dearest day, or in the last hour",
+        ),
+        ("  at the latest", "", f"{_gone(forecast.latest, found.expires_at)}: as on the cheapest day"),
         ("expire", "", "not known: no top-up is noted" if found.expires_at is None else _local(found.expires_at)),
     ]
     table = tables.table(["credits"], ["amount"])
@@ -174,9 +180,8 @@ def _show_drifts(to: Console, drifts: tuple[Drift, ...]) -> None:
     if not last.is_real:
         tables.say(to, "What the console took lately is what the ledger has, as far as five-minute cycles let one see.")
     elif last.at_least > 0:
-        calls = f" {last.unpriced_calls} recorded calls without a price may be a part of it." * bool(
-            last.unpriced_calls
-        )
+        unpriced = tables.counted(last.unpriced_calls, "recorded call")
+        calls = f" {unpriced} without a price may be a part of it." * bool(last.unpriced_calls)
         tables.say(
             to,
             f"The console took at least {tables.money(last.at_least)} that the ledger does not know: an application "
@@ -235,14 +240,16 @@ def _note_as_json(each: ConsoleNote) -> dict[str, Any]:
 
 
 def _unpriced(calls: int) -> str:
-    return f"and {tables.number(calls)} calls without a price" if calls else ""
+    return f"and {tables.counted(calls, 'call')} without a price" if calls else ""
 
 
 def _of_days(days: int) -> str:
     return "mean of 24 hours" if days == 1 else f"mean of {days} times 24 hours"
 
 
-def _gone(at: dt.datetime | None) -> str:
+def _gone(at: dt.datetime | None, expires_at: dt.datetime | None) -> str:
+    if at is not None and expires_at is not None and at > expires_at:
+        return "after they expire"
     return "not in sight" if at is None else _local(at)
 
 

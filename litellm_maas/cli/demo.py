@@ -50,6 +50,8 @@ def command(*, live: bool | None) -> None:
             and click.confirm("MAAS_API_KEY is set. Use the live gateway? It costs a few credits", default=False)
         )
     if live:
+        if settings.api_key() is None:
+            raise MaasError("no API key: set MAAS_API_KEY, or run: litellm-maas demo --offline")
         _run({}, None)
         return
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
@@ -67,15 +69,19 @@ def _run(connection: dict[str, str], ledger: Path | None) -> None:
     # LiteLLM would otherwise try to download its price map, and log the attempt that failed with its traceback.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     import litellm  # noqa: PLC0415 - takes seconds, and `--help` needs none of it
+    import openai  # noqa: PLC0415 - the same
 
     litellm_maas.register()
     litellm_maas.track_spend(ledger)
     litellm.suppress_debug_info = True
     logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
     call = functools.partial(litellm.completion, metadata={"tags": [_TAG]}, **connection)
-    _stream(call)
-    _tool_call(call)
-    _fallback(call)
+    try:
+        _stream(call)
+        _tool_call(call)
+        _fallback(call)
+    except (openai.OpenAIError, litellm.BudgetExceededError) as error:
+        raise MaasError(f"the demo stopped: {error}") from None
     _title("What that cost", "litellm-maas spend")
     arguments = ["--by", "model", "--tag", _TAG, "--since", "today"]
     spend.command.main([*arguments, *(["--ledger", str(ledger)] if ledger else [])], standalone_mode=False)

@@ -25,7 +25,7 @@ _MARKS: dict[Colour, tuple[str, str]] = {"green": ("✓", "ok"), "yellow": ("!",
 @click.option("--yes", is_flag=True, help="Probe without asking what it may cost.")
 @click.option("--config", "config_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A router's or a proxy's config to check too.")  # fmt: skip  # noqa: E501
 @click.option("--quick", is_flag=True, help="Without the self-test, which loads LiteLLM for seconds.")
-@click.option("--timeout", default=10.0, show_default=True, help="Seconds for each step on the way to the gateway.")
+@click.option("--timeout", type=click.FloatRange(0, 3600, min_open=True), default=10.0, show_default=True, help="Seconds for each step on the way to the gateway.")  # fmt: skip  # noqa: E501
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -22,6 +23,11 @@ from litellm_maas.wire import gateway
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
 from litellm_maas.wire.failures import GatewayError
 from litellm_maas.wire.requests import Timeouts, WireRequest
+
+_NUMBERS = ("context", "input", "cached", "output")
+_WIDE = ("takes", *_NUMBERS, "basis", "callable")
+_NARROW = (("takes", *_NUMBERS), _NUMBERS, ("input", "cached", "output"), ("input", "output"))
+"""What is shown beside the id, the more the more room there is."""
 
 
 @click.command(name="models")
@@ -56,30 +62,34 @@ def command(*, offline: bool, probe: bool, yes: bool, ledger: str | None, as_jso
 
 
 def _show(to: Console, rows: list[dict[str, Any]]) -> None:
-    wide = to.width > tables.NARROW
-    table = Table(box=None, header_style="bold", collapse_padding=True, pad_edge=False)
-    table.add_column("model", no_wrap=True)
-    table.add_column("takes", no_wrap=True)
-    for heading in ("context", "input", "cached", "output"):
-        table.add_column(heading, justify="right")
-    for heading in ("basis", "callable") if wide else ():
-        table.add_column(heading, no_wrap=True)
-    for row in rows:
-        table.add_row(
-            row["id"],
-            "+".join(row["input_modalities"]) if row["type"] == "chat" else row["type"],
-            _shown(row["max_input_tokens"]),
-            *(_shown(row["price"][kind] if row["price"] else None) for kind in ("input", "cached", "output")),
-            *((row["price_basis"], row["callable"]) if wide else ()),
-        )
-    to.print(table)
+    layouts = (_WIDE, *_NARROW) if to.width > tables.NARROW else _NARROW
+    # Ids fold where even the narrowest is too wide; numbers are never cut off.
+    columns = next((each for each in layouts if tables.width(_table(rows, each), to) <= to.width), _NARROW[-1])
+    to.print(_table(rows, columns))
     to.print("Prices: VND per 1,000,000 tokens; - where none is known.")
-    if not wide:
+    if columns is not _WIDE:
         refused = [f"{row['id']} ({row['callable']})" for row in rows if row["callable"] not in ("yes", "unknown")]
         own = [row["id"] for row in rows if row["price_basis"] in ("custom", "estimate")]
         for text, ids in (("Not callable at the last attempt", refused), ("Priced by your own file", own)):
             if ids:
                 to.print(f"{text}: {', '.join(ids)}.")
+
+
+def _table(rows: list[dict[str, Any]], columns: Sequence[str]) -> Table:
+    table = Table(box=None, header_style="bold", collapse_padding=True, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    for heading in columns:
+        table.add_column(heading, justify="right" if heading in _NUMBERS else "left", no_wrap=True)
+    for row in rows:
+        cells = {
+            "takes": "+".join(row["input_modalities"]) if row["type"] == "chat" else row["type"],
+            "context": _shown(row["max_input_tokens"]),
+            **{kind: _shown(row["price"][kind] if row["price"] else None) for kind in ("input", "cached", "output")},
+            "basis": row["price_basis"],
+            "callable": row["callable"],
+        }
+        table.add_row(row["id"], *(cells[heading] for heading in columns))
+    return table
 
 
 def _attempts(ledger: str | None) -> dict[str, str]:

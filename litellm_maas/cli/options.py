@@ -20,13 +20,13 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-model = click.option(
-    "--model",
-    metavar="ID",
-    # The ledger has ids as the gateway knows them; people write them as LiteLLM does.
-    callback=lambda _context, _option, value: value and value.removeprefix("maas/"),
-    help="Only this model.",
-)
+
+def gateways_id(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """A model id as the gateway and the ledger have it; people write it as LiteLLM does."""
+    return value and value.removeprefix("maas/")
+
+
+model = click.option("--model", metavar="ID", callback=gateways_id, help="Only this model.")
 
 
 def where(command: _Command) -> _Command:
@@ -81,12 +81,14 @@ def asked(ledger: str | None, since: str | None, until: str | None, timezone: st
     """What the options mean.
 
     Raises:
-        SettingsError: One of them cannot be understood, or the period ends before it begins.
+        SettingsError: One of them cannot be understood, or the period ends before it begins, or is yet to come.
     """
     now = periods.now(periods.zone(timezone))
     meant = Period(*(None if text is None else periods.moment(text, now) for text in (since, until)))
     if meant.since is not None and meant.until is not None and meant.since >= meant.until:
         raise SettingsError(f"--until {until} is not after --since {since}; the period would be empty")
+    if meant.since is not None and meant.since > now:
+        raise SettingsError(f"--since {since} is in the future, of which nothing is recorded; name an earlier moment")
     typed = {"since": since, "until": until, "timezone": timezone if timezone != DEFAULT_ZONE else None}
     options = "".join(
         f" --{name} {shlex.quote(text)}" for name, text in {**typed, "ledger": ledger}.items() if text is not None

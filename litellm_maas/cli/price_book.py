@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from litellm_maas import settings
+from litellm_maas.models import catalogue
 from litellm_maas.pricing import book
 from litellm_maas.pricing.book import PriceBook
 
@@ -19,6 +20,15 @@ def in_force() -> PriceBook:
     """
     own = settings.prices()
     return book.official() if own is None else book.with_own(Path(own), _dollar_price)
+
+
+def known_models() -> set[str]:
+    """The model ids that the catalogue or a price list in force names. Others may exist.
+
+    Raises:
+        DataFileError: The user's price file has a mistake.
+    """
+    return {*catalogue().ids(), *(model_id for _, each in in_force().lists() for model_id in each.models)}
 
 
 def _dollar_price(model_id: str) -> tuple[Decimal, Decimal | None, Decimal] | None:

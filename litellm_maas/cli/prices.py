@@ -14,6 +14,7 @@ from rich.text import Text
 
 from litellm_maas.cli import options, price_book, tables
 from litellm_maas.errors import MaasError, SettingsError
+from litellm_maas.models import catalogue
 from litellm_maas.pricing import prices
 from litellm_maas.pricing.book import Basis, PriceBook
 from litellm_maas.pricing.prices import VENDOR_ZONE, PriceEntry, PriceFile, PriceList
@@ -90,7 +91,8 @@ def check_command(*, file: Path) -> None:
     content = prices.read(file, PriceFile)
     models = {model_id for price_list in content.lists for model_id in price_list.models}
     estimate = f", estimates at {content.estimate.vnd_per_usd} VND per dollar" if content.estimate else ""
-    click.echo(f"OK: {len(content.lists)} lists with prices of {len(models)} models{estimate}.")
+    lists = tables.counted(len(content.lists), "list")
+    click.echo(f"OK: {lists} with prices of {tables.counted(len(models), 'model')}{estimate}.")
 
 
 @command.command(name="cost")
@@ -133,8 +135,11 @@ def cost_command(*, model_id: str, input_tokens: int, cached: int, at: str | Non
         )
         return
     click.echo(f"{tables.money(found.micro_credits)} ({found.basis}: {found.price_source})")
-    if found.saved_micro_credits:
-        click.echo(f"Cached tokens save {tables.money(found.saved_micro_credits)} of the input price.")
+    saved = found.saved_micro_credits
+    if saved > 0:
+        click.echo(f"Cached tokens save {tables.money(saved)} of the input price.")
+    elif saved < 0:
+        click.echo(f"Cached tokens cost {tables.money(-saved)} more than the input price.")
 
 
 @command.command(name="schema")
@@ -205,12 +210,17 @@ def _json_number(amount: Decimal) -> float:
 
 
 def _unknown(model_id: str, book: PriceBook) -> MaasError:
-    """What to say of an id that no list has: its near misses, or that the vendor prints it without an id."""
+    """What to say of an id that no list has: its near misses, or why there is no price for it."""
     printed = {entry.name: entry for _, each in book.lists() for entry in each.unidentified if entry.name}
     if (name := next((name for name in printed if name.lower() == model_id.lower()), None)) is not None:
         return MaasError(
             f"the vendor lists {name} with a price, but its id is not known; put the id that works for you with that "
             "price into a file of your own (MAAS_PRICES)"
+        )
+    if catalogue().model(model_id).known:
+        return MaasError(
+            f"no official price exists for {model_id}; put one into a file of your own (MAAS_PRICES; begin with: "
+            "litellm-maas config init)"
         )
     ids = dict.fromkeys(known for _, each in book.lists() for known in each.models)
     tails = {known.rpartition("/")[2].lower(): known for known in ids}

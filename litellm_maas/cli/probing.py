@@ -44,7 +44,7 @@ def probe(
         recorder.close()
     spent = sum(each.micro_credits or 0 for each in found)
     unknown = sum(each.micro_credits is None for each in found)
-    more = f", and {unknown} models without a price" if unknown else ""
+    more = f", and {tables.counted(unknown, 'model')} without a price" if unknown else ""
     click.echo(f"The probes cost {shown(spent)}{more}; they are in the ledger with the tag doctor.", err=True)
     return found
 
@@ -54,6 +54,6 @@ def _ask(prober: Prober, models: Sequence[str], *, yes: bool, once: bool) -> Non
     unknown = costs.count(None)
     more = f", and what {unknown} of them cost is not known" if unknown else ""
     most = shown(sum(cost or 0 for cost in costs))
-    click.echo(f"Probing {tables.number(len(models))} models costs at most {most}{more}.", err=True)
+    click.echo(f"Probing {tables.counted(len(models), 'model')} costs at most {most}{more}.", err=True)
     if not yes:
         click.confirm("Go on?", abort=True, err=True)

@@ -8,14 +8,17 @@ import threading
 
 import click
 
+from litellm_maas.cli import tables
 from litellm_maas.errors import MaasError
 from litellm_maas.sandbox import Sandbox
 
 
 @click.command(name="sandbox")
-@click.option("--port", default=8787, show_default=True, help="The port; 0 picks a free one.")
-@click.option("--rpm", default=10, show_default=True, help="Requests a minute for the account; 0 for no limit.")
-@click.option("--balance", type=int, help="Prepaid credits; without it the account is postpaid.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="The port; 0 picks a free one."
+)
+@click.option("--rpm", type=click.IntRange(min=0), default=10, show_default=True, help="Requests a minute for the account; 0 for no limit.")  # fmt: skip  # noqa: E501
+@click.option("--balance", type=click.IntRange(min=0), help="Prepaid credits; without it the account is postpaid.")
 def command(port: int, rpm: int, balance: int | None) -> None:
     """Run an offline MaaS on this machine.
 
@@ -38,4 +41,4 @@ def command(port: int, rpm: int, balance: int | None) -> None:
         stopped.wait()
     sandbox.stop()
     spent = sandbox.bill.micro_credits / 1_000_000
-    click.echo(f"{len(sandbox.bill.charges)} calls, {spent:,.2f} VND.", err=True)
+    click.echo(f"{tables.counted(len(sandbox.bill.charges), 'call')}, {spent:,.2f} VND.", err=True)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from litellm_maas.cli import options, spend_ledger, spend_tables, spend_tail, tables
 from litellm_maas.cli.options import Asked
-from litellm_maas.cli.spend_notes import notes, nothing_recorded, waiting_note
+from litellm_maas.cli.spend_notes import Note, notes, nothing_recorded, unknown_note, waiting_note
 from litellm_maas.spend import opening, periods, reports
 from litellm_maas.spend.ledger import Ledger
 from litellm_maas.spend.opening import Waiting
@@ -72,13 +72,16 @@ def command(  # noqa: PLR0913 - one for each option
         show = Shown(asked, by or (("day",) if chart else ()), limit)
         is_empty = ledger is None or not ledger.last_number()
         count = counting(ledger, asked, model, tag)
+        total = Total()
         if as_json:
-            show.json(count, waiting)
+            total = show.json(count, waiting)
         elif as_csv:
-            show.csv(count)
+            total = show.csv(count)
         elif not is_empty:
-            show.people(tables.console(), count, chart=chart)
-    for note in (nothing_recorded(asked.ledger) if is_empty else None, waiting_note(waiting)):
+            total = show.people(tables.console(), count, chart=chart)
+        unknown = () if is_empty or total.calls else _unknown(counting(ledger, asked), asked, model=model, tag=tag)
+        remarks = (nothing_recorded(asked.ledger) if is_empty else None, *unknown, waiting_note(waiting))
+    for note in remarks:
         if note is not None:
             tables.say(tables.console(stderr=as_json or as_csv), note.text, *note.commands)
 
@@ -106,8 +109,8 @@ class Shown:
         self._overview = self._no_period and not by
         self._period = periods.named("month", asked.now) if self._no_period else asked.period
 
-    def json(self, count: Count, waiting: Waiting) -> None:
-        """Print it as JSON."""
+    def json(self, count: Count, waiting: Waiting) -> Total:
+        """Print it as JSON; its total."""
         found, by = self._found(count)
         since, until = self._period.since, self._period.until
         tables.print_json(
@@ -121,14 +124,16 @@ class Shown:
                 "waiting_events": waiting.events,
             }
         )
+        return found.total
 
-    def csv(self, count: Count) -> None:
-        """Print it as CSV; a period that is not grouped is one row."""
+    def csv(self, count: Count) -> Total:
+        """Print it as CSV, a period that is not grouped as one row; its total."""
         found, by = self._found(count)
         spend_tables.print_csv(by, found.groups if by else {(): found.total})
+        return found.total
 
-    def people(self, to: Console, count: Count, *, chart: bool = False) -> None:
-        """Print it for people, with what there is to remark."""
+    def people(self, to: Console, count: Count, *, chart: bool = False) -> Total:
+        """Print it for people, with what there is to remark; its total."""
         by_model = None
         if self._overview:
             by_model = self._show_overview(to, count)
@@ -144,6 +149,7 @@ class Shown:
         since = self._period.since.date().isoformat() if self._no_period and self._period.since else None
         for note in notes(total, unpriced, self._asked, since):
             tables.say(to, note.text, *note.commands)
+        return total
 
     def _show_overview(self, to: Console, count: Count) -> Report:
         rows, by_model = self._count_overview(count, ("model",))
@@ -212,6 +218,15 @@ def counting(ledger: Ledger | None, asked: Asked, model: str | None = None, tag:
         return reports.report(ledger, period, asked.zone, by, model=model, tag=tag)
 
     return count
+
+
+def _unknown(everything: Count, asked: Asked, **filters: str | None) -> list[Note | None]:
+    """What to say of filters that match nothing: nobody should take a slip of the pen for a sum of 0."""
+
+    def known(name: str) -> list[str]:
+        return [str(value) for (value,) in everything(Period(None, None), (name,)).groups]
+
+    return [unknown_note(name, value, known(name), asked) for name, value in filters.items() if value is not None]
 
 
 def _refuse_options(context: click.Context) -> None:

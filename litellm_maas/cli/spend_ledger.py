@@ -15,7 +15,6 @@ from rich.text import Text
 
 from litellm_maas.cli import options, price_book, tables
 from litellm_maas.cli.spend_notes import Note, nothing_recorded, waiting_note
-from litellm_maas.cli.spend_tables import calls_in_words
 from litellm_maas.errors import MaasError
 from litellm_maas.spend import exports, opening, verify
 from litellm_maas.spend.event import Event
@@ -59,7 +58,7 @@ def reprice_command(*, model: str | None, apply: bool, reason: str, as_json: boo
         _show_repriced(changes)
         click.echo()
         if apply:
-            click.echo(f"{calls_in_words(len(found.corrections))} corrected.")
+            click.echo(f"{tables.counted(len(found.corrections), 'call')} corrected.")
         else:
             again = " --apply" + (f" --model {model}" if model else "")
             click.echo(f"Nothing is written yet. To apply it:\n  {asked.command('reprice')}{again}")
@@ -116,7 +115,7 @@ def export_command(*, form: str, only: str | None, output: Path | None, **asked_
                 exports.TEXT_FORMATS[form](chosen, out)
         else:
             written = _to_file(form, chosen, output)
-            click.echo(f"{written} events written to {output}.", err=True)
+            click.echo(f"{tables.counted(written, 'event')} written to {output}.", err=True)
     _say(nothing_recorded(asked.ledger) if ledger is None else None, waiting_note(waiting))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from litellm_maas.cli import tables
 from litellm_maas.cli.options import Asked
-from litellm_maas.cli.spend_tables import calls_in_words
+from litellm_maas.routing.model_ids import nearest
 from litellm_maas.spend.opening import Waiting
 from litellm_maas.spend.place import Database
 from litellm_maas.spend.reports import Total
@@ -41,21 +41,21 @@ def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | Non
     """
     if total.unpriced_calls:
         yield Note(
-            f"{calls_in_words(total.unpriced_calls)} without a price {_are(total.unpriced_calls)} in no sum: "
-            f"{_models(unpriced)}. Put the price into a file of your own (begin with configs/prices.example.yaml), "
+            f"{tables.counted(total.unpriced_calls, 'call')} without a price {_are(total.unpriced_calls)} in no sum: "
+            f"{_models(unpriced)}. Put the price into a file of your own (begin with: litellm-maas config init), "
             "name the file in MAAS_PRICES, and price what is recorded:",
             (asked.command("reprice", since=since), asked.command("reprice", "--apply", since=since)),
         )
     if total.estimated_calls:
         yield Note(
-            f"{calls_in_words(total.estimated_calls)} with estimated tokens: the gateway's own count never came, "
-            "mostly because a stream was given up. They are in the sums, as estimates. To see them:",
+            f"{tables.counted(total.estimated_calls, 'call')} with estimated tokens: the gateway's own count never "
+            "came, mostly because a stream was given up. They are in the sums, as estimates. To see them:",
             (asked.command("export", "--only estimated", since=since),),
         )
     if total.anomalies:
         yield Note(
-            f"{calls_in_words(total.anomalies)} with a usage report that cannot be true. Impossible counts are not "
-            "priced; cached tokens beyond the input are cut down to it. To see them:",
+            f"{tables.counted(total.anomalies, 'call')} with a usage report that cannot be true. Impossible counts "
+            "are not priced; cached tokens beyond the input are cut down to it. To see them:",
             (asked.command("export", "--only anomalies", since=since),),
         )
     if "estimate" in total.by_basis:
@@ -78,11 +78,29 @@ def nothing_recorded(ledger: Path | Database) -> Note:
     return Note(f"No spend is recorded in {ledger} yet. Recording is switched on by one of:", _HOW_TO_RECORD)
 
 
+def unknown_note(what: str, written: str, known: Iterable[str], asked: Asked) -> Note | None:
+    """The remark on a filter that no call in the ledger matches, whatever the period.
+
+    Args:
+        what: ``model`` or ``tag``.
+        written: What was asked for.
+        known: What the ledger has.
+        asked: What was asked for beside it.
+    """
+    known = list(known)
+    if written in known:
+        return None
+    calls = "of" if what == "model" else "with the tag"
+    near = nearest(written, known)
+    mend = f"did you mean {tables.printable(near)}?" if near else "to see what is recorded:"
+    return Note(f"No call {calls} {written} is recorded; {mend}", () if near else (asked.command(f"--by {what}"),))
+
+
 def waiting_note(waiting: Waiting) -> Note | None:
     """The remark on events that are not in the ledger yet."""
     if not waiting.events and waiting.problem is None:
         return None
-    events = f"{tables.number(waiting.events)} event{'' if waiting.events == 1 else 's'}"
+    events = tables.counted(waiting.events, "event")
     why = f" ({waiting.problem})" if waiting.problem else ", because their files hold no event"
     return Note(
         f"{events} beside the ledger {_are(waiting.events)} in no sum{why}. They are recorded by the next call or "

@@ -119,12 +119,7 @@ def _details(total: Total) -> Iterator[str]:
         ("odd usage", total.anomalies),
     ):
         if calls:
-            yield f"{name}: {calls_in_words(calls)}"
-
-
-def calls_in_words(calls: int) -> str:
-    """``1 call``, ``2 calls``."""
-    return f"{tables.number(calls)} call{'' if calls == 1 else 's'}"
+            yield f"{name}: {tables.counted(calls, 'call')}"
 
 
 def _name(value: Any) -> str:

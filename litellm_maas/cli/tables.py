@@ -59,6 +59,11 @@ def number(value: float) -> str:
     return _localised(f"{value:,}")
 
 
+def counted(number_: int, what: str) -> str:
+    """``1 call``, ``2 calls``."""
+    return f"{number(number_)} {what}{'' if number_ == 1 else 's'}"
+
+
 def short_number(value: int) -> str:
     """A number in at most six characters, such as ``1.23M``; exact up to 9,999."""
     for size, letter in _STEPS if abs(value) >= 10_000 else ():

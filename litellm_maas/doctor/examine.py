@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from litellm_maas.doctor import gateway, ledgers, models, variables
-from litellm_maas.doctor.check import Check, not_checked
+from litellm_maas.doctor.check import Check, not_checked, red
+from litellm_maas.doctor.probe import TAG
 from litellm_maas.errors import MaasError
 from litellm_maas.pricing.book import PriceBook
 from litellm_maas.spend import opening
@@ -54,7 +55,12 @@ def surroundings(asked: Asked) -> tuple[list[Check], Access]:
     key = resolve_key(None) if key_check.colour != "red" else None
     with ThreadPoolExecutor(1) as pool:
         way = None if endpoint is None else pool.submit(gateway.look, endpoint, key, asked.timeout)
-        rest = [variables.others(), *variables.files(), *ledgers.ledger(), ledgers.pacing(endpoint)]
+        rest = [
+            *_made("settings", variables.others),
+            *_made("files", variables.files),
+            *_made("ledger", ledgers.ledger),
+            *_made("pacing", lambda: [ledgers.pacing(endpoint)]),
+        ]
         attempts = _attempts()
         used = _used(asked.config, attempts)
     checks = [key_check, base_url]
@@ -62,24 +68,43 @@ def surroundings(asked: Asked) -> tuple[list[Check], Access]:
     if way is None:
         checks += [not_checked(name, "base url") for name in ("dns", "tls", "gateway", "key accepted", "clock")]
     else:
-        checks += way.result().checks
-        listed = way.result().listed
-    checks += models.check(listed, used, attempts, asked.book)
+        try:
+            found = way.result()
+        except Exception as error:  # noqa: BLE001 - see `_failed`
+            found = gateway.Way([_failed("gateway", error)])
+        checks += found.checks
+        listed = found.listed
+    checks += _made("models", lambda: models.check(listed, used, attempts, asked.book, by=asked.config))
     return [*checks, *rest], Access(endpoint, key, tuple(used) or _TRIO)
+
+
+def _made(name: str, check: Callable[[], Iterable[Check]]) -> list[Check]:
+    try:
+        return list(check())
+    except Exception as error:  # noqa: BLE001 - see `_failed`
+        return [_failed(name, error)]
+
+
+def _failed(name: str, error: Exception) -> Check:
+    """A check that broke down itself is a line like any other: the others are worth seeing all the same."""
+    # Without the error's text, which may quote what it could not understand: a key, for instance.
+    what = f"the check itself failed ({type(error).__name__})"
+    return red(name, what, "please report this, with the output of: litellm-maas doctor --json")
 
 
 def _attempts() -> Mapping[str, str]:
     try:
         with opening.opened(place()) as ledger:
-            return {} if ledger is None else callable_models(ledger, dt.datetime.now(dt.timezone.utc))
+            now = dt.datetime.now(dt.timezone.utc)
+            return {} if ledger is None else callable_models(ledger, now, not_only=TAG)
     except MaasError:
         return {}  # the ledger has a line of its own
 
 
 def _used(config: Path | None, attempts: Mapping[str, str]) -> Mapping[str, bool]:
-    """The models in use: those of a config, or those that the ledger has seen lately."""
+    """The models in use: those of a config, or those that answered programs lately."""
     if config is None:
-        return dict.fromkeys(attempts, True)
+        return {model: True for model, answer in attempts.items() if answer == "yes"}
     try:
         return models.configured(config)
     except MaasError:

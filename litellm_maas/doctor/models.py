@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from litellm_maas.doctor.check import Check, green, not_checked, red, yellow
 from litellm_maas.pricing.book import PriceBook
 from litellm_maas.routing.includes import Config
-from litellm_maas.routing.model_ids import meant
+from litellm_maas.routing.model_ids import nearest
 
 _PREFIX = "maas/"
 
@@ -40,7 +39,11 @@ def _part(entry: object, name: str) -> Mapping[str, Any]:
 
 
 def check(
-    listed: tuple[str, ...] | None, used: Mapping[str, bool], attempts: Mapping[str, str], book: PriceBook | None
+    listed: tuple[str, ...] | None,
+    used: Mapping[str, bool],
+    attempts: Mapping[str, str],
+    book: PriceBook | None,
+    by: Path | None,
 ) -> Iterator[Check]:
     """Whether the models in use are listed, priced, and were called with success.
 
@@ -49,37 +52,55 @@ def check(
         used: The models in use, and whether their lack of a price is acknowledged.
         attempts: What the ledger's last attempts tell, by model.
         book: The prices in force; None where they cannot be read.
+        by: The config that names the models in use; None where the ledger does.
     """
     if listed is None:
         yield not_checked("models", "gateway")
     else:
-        yield _listed(listed, used)
+        yield _listed(listed, used, by)
     now = dt.datetime.now(dt.timezone.utc)
     unpriced = [] if book is None else [each for each, said in used.items() if not said and not book.price(each, now)]
     if unpriced:
         yield yellow(
             "model prices",
             f"no price is known for {', '.join(unpriced)}: calls are recorded as unpriced",
-            "put the price into the file that MAAS_PRICES names (begin with configs/prices.example.yaml)",
+            "put the price into the file that MAAS_PRICES names (begin with: litellm-maas config init)",
         )
     else:
         yield green("model prices", f"known or acknowledged for all {len(used)} models in use")
-    refused = [f"{each} ({attempts[each]})" for each in used if attempts.get(each, "yes") != "yes"]
+    refused = [each for each, answer in attempts.items() if answer != "yes" and (by is None or each in used)]
     if refused:
+        shown = ", ".join(f"{each} ({attempts[each]})" for each in refused)
         yield yellow(
-            "last attempts", f"refused at the last attempt: {', '.join(refused)}", "enable them in the MaaS console"
+            "last attempts", f"refused at the last attempt in the ledger: {shown}", "; ".join(_mends(refused, listed))
         )
     else:
         yield green("last attempts", f"{sum(each in attempts for each in used)} of {len(used)} models known to answer")
 
 
-def _listed(listed: tuple[str, ...], used: Iterable[str]) -> Check:
+def _mends(refused: Iterable[str], listed: tuple[str, ...] | None) -> Iterator[str]:
+    known = [each for each in refused if listed is None or each in listed]
+    if known:
+        yield f"enable {', '.join(known)} in the MaaS console"
+    for model in refused:
+        if model not in known:
+            yield f"{model} is not listed; where it is still called, {_instead(model, listed or ())}"
+
+
+def _instead(model: str, listed: Iterable[str]) -> str:
+    near = nearest(model, listed)
+    return f"write maas/{near}" if near else "choose one of: litellm-maas models"
+
+
+def _listed(listed: tuple[str, ...], used: Iterable[str], by: Path | None) -> Check:
+    if not listed:
+        return red("models", "the key can see no model at all", "enable models for the account in the MaaS console")
     for model in used:
         if model in listed:
             continue
-        near = meant(model, listed) or next(iter(get_close_matches(model, listed, n=1, cutoff=0.6)), None)
-        mend = f"write maas/{near}" if near else "choose one of: litellm-maas models"
-        return red("models", f"{model} is not listed for this key", mend)
-    if not listed:
-        return red("models", "the key can see no model at all", "enable models for the account in the MaaS console")
+        if by is not None:
+            return red("models", f"{model} is not listed for this key", _instead(model, listed))
+        # It answered somebody: with another key or host perhaps, whose ledger is the same.
+        what = f"{model} was called lately, by the ledger, and is not listed for this key"
+        return yellow("models", what, f"where it is still called, {_instead(model, listed)}")
     return green("models", f"{len(listed)} listed for this key")

@@ -87,7 +87,7 @@ class Probe:
             told += [f"streams carry usage: {'yes' if self.stream_usage else 'no'}"]
         told += [f"tools: {self.tools}"] if self.tools else []
         told += [f"JSON mode: {self.json_mode}"] if self.json_mode else []
-        told += [f"{self.calls} calls cost {shown(self.micro_credits)}"]
+        told += [f"{self.calls} call{'' if self.calls == 1 else 's'} cost {shown(self.micro_credits)}"]
         if self.stream_usage is False or not self.usage_fields:
             return yellow(name, ", ".join(told), "expect estimates: the gateway does not say what its calls use")
         return green(name, ", ".join(told))

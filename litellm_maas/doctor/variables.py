@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +23,13 @@ _KEYS_OF_OTHERS = (
     "OPENAI_API_KEY",
 )
 _BASES_OF_OTHERS = ("LLM_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL")
+_OTHERS: tuple[Callable[[], object], ...] = (
+    settings.pacing,
+    settings.ledger_synchronous,
+    settings.vnd_per_usd,
+    settings.credits_warn_hours,
+    settings.credits_warn_below,
+)
 _MAAS_HOSTS = (".vngcloud.vn", ".greennode.ai")
 
 
@@ -84,7 +91,7 @@ def _base_of_others(endpoint: Endpoint) -> Check | None:
     """The address of a MaaS host in a variable that nothing here reads."""
     if os.environ.get("MAAS_API_BASE", "").strip():
         return None
-    alike = [name for name in sorted(os.environ) if name.startswith("MAAS_") and ("URL" in name or "BASE" in name)]
+    alike = [name for name in sorted(os.environ) if name.startswith("MAAS_") and _is_a_base(name)]
     unread = [name for name in alike if name not in settings.VARIABLES]
     for name in (*unread, *_BASES_OF_OTHERS):
         value = os.environ.get(name, "").strip()
@@ -105,21 +112,29 @@ def _base_of_others(endpoint: Endpoint) -> Check | None:
     return None
 
 
-def others(environment: Mapping[str, str] = os.environ) -> Check:
-    """Whether every other setting can be used, and no variable is misspelt."""
-    try:
-        for read in (settings.pacing, settings.ledger_synchronous, settings.vnd_per_usd):
-            read()
-        settings.credits_warn_hours()
-        settings.credits_warn_below()
-    except SettingsError as error:
-        return from_error("settings", error)
+def others(environment: Mapping[str, str] = os.environ) -> list[Check]:
+    """Whether every other setting can be used, and no variable is misspelt: a line for each that is wrong."""
+    wrong = [found for read in _OTHERS if (found := _unusable(read)) is not None]
     for name in sorted(environment):
         if name.startswith("MAAS_") and name not in settings.VARIABLES:
-            meant = did_you_mean(name, settings.VARIABLES).removeprefix("; ")
-            return yellow("settings", f"{name} is read by nothing here", meant or f"unset {name}")
+            meant = "did you mean MAAS_API_BASE?" if _is_a_base(name) else did_you_mean(name, settings.VARIABLES)
+            wrong.append(
+                yellow("settings", f"{name} is read by nothing here", meant.removeprefix("; ") or f"unset {name}")
+            )
     number = sum(name in environment for name in settings.VARIABLES)
-    return green("settings", f"{number} variables are set")
+    return wrong or [green("settings", f"{number} variable{' is' if number == 1 else 's are'} set")]
+
+
+def _unusable(read: Callable[[], object]) -> Check | None:
+    try:
+        read()
+    except SettingsError as error:
+        return from_error("settings", error)
+    return None
+
+
+def _is_a_base(name: str) -> bool:
+    return "REDIS" not in name and ("URL" in name or "BASE" in name)
 
 
 def files() -> Iterator[Check]:

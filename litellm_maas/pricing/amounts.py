@@ -23,7 +23,7 @@ def parsed(text: str) -> int:
         whole, part = re.split(r"[.,]", plain)
         raise SettingsError(
             f"{text!r} could be {whole}{part} or {whole} and {part} thousandths; write {whole}{part} for the first, "
-            f"{whole}.{part}0 for the second"
+            f"{f'{whole}.{part}0' if int(part) else whole} for the second"
         )
     for thousands, decimal in ((",", "."), (".", ",")):
         grouped = rf"[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+|\d+"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, get_close_matches
 
 _SAME_LETTERS = 0.9
 """From this similarity on, two ids with the same digits are one id and a slip (chosen by the catalogue's own ids)."""
@@ -22,6 +22,12 @@ def meant(written: str, known: Iterable[str]) -> str | None:
         if similarity >= _SAME_LETTERS and (best is None or similarity > best[0]):
             best = (similarity, candidate)
     return None if best is None else best[1]
+
+
+def nearest(written: str, known: Iterable[str]) -> str | None:
+    """The known id that comes closest to one that is certainly not right; None where none is near."""
+    known = list(known)
+    return meant(written, known) or next(iter(get_close_matches(written, known, n=1, cutoff=0.6)), None)
 
 
 def _similarity(written: str, candidate: str) -> float:

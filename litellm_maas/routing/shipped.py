@@ -12,14 +12,17 @@ FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 
 NAMES = ("router.yaml", "router.current.yaml", "maas_models.yaml", "proxy.yaml", "proxy-cluster.yaml")
 
+STARTERS = (*NAMES, "prices.example.yaml")
+"""What a person may begin with: the configs, and a price file."""
+
 
 def config_file(name: str) -> Path:
-    """A shipped config.
+    """A shipped config, or the price file to begin with.
 
     Raises:
         SettingsError: There is none of that name.
     """
     for folder in FOLDERS:
-        if name in NAMES and (folder / name).is_file():
+        if name in STARTERS and (folder / name).is_file():
             return folder / name
-    raise SettingsError(f"no config named {name!r} comes with this package; it brings {', '.join(NAMES)}")
+    raise SettingsError(f"no config named {name!r} comes with this package; it brings {', '.join(STARTERS)}")

@@ -363,9 +363,7 @@ class _ServerThread:
     def start(self, port: int) -> int:
         """Start on a port; returns the port that was taken."""
         ready = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(port, ready)), name="maas-sandbox", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, args=(port, ready), name="maas-sandbox", daemon=True)
         self._thread.start()
         ready.wait()
         if self._error is not None:
@@ -378,6 +376,16 @@ class _ServerThread:
             self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join()
 
+    def _run(self, port: int, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._serve(port, ready))
+        except BaseException as error:
+            if ready.is_set():
+                raise
+            # Whoever waits for the start would wait forever.
+            self._error = error
+            ready.set()
+
     async def _serve(self, port: int, ready: threading.Event) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         runner = web.AppRunner(
@@ -388,10 +396,7 @@ class _ServerThread:
             site = web.TCPSite(runner, "127.0.0.1", port)
             await site.start()
             self._port = runner.addresses[0][1]
-        except OSError as error:
-            self._error = error
-        finally:
             ready.set()
-        if self._error is None:
             await self._stopped.wait()
-        await runner.cleanup()
+        finally:
+            await runner.cleanup()

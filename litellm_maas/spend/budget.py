@@ -9,10 +9,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from litellm_maas import data_files
-from litellm_maas.pricing.credits import MICRO_CREDITS
+from litellm_maas.pricing import amounts
+from litellm_maas.pricing.credits import MICRO_CREDITS, in_credits
 from litellm_maas.spend import periods
 from litellm_maas.spend.event import Event
 from litellm_maas.spend.identity import Identity
@@ -22,11 +33,35 @@ _ROLLING = re.compile(r"rolling (\d+)([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
 _CALENDAR = ("hour", "day", "week", "month", "total")
 _ACTION = re.compile(r"block|warn|downgrade:.+")
+_KEPT = {"kept": True}
+"""The context in which a definition is read that a ledger keeps: it was accepted once, so it holds as it is written."""
 
 
-def _credits(value: object) -> object:
-    # YAML has no decimals: the shortest text of a float is what the person typed.
-    return Decimal(repr(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+def _credits(value: object, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    amount = value
+    if isinstance(value, str) and info.context is not _KEPT:
+        amount = in_credits(amounts.parsed(value))
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        # YAML has no decimals: the shortest text of a float is what the person typed.
+        amount = Decimal(repr(value))
+    try:
+        return check(amount)
+    except ValidationError:
+        raise ValueError(f"{value!r} cannot be a limit; write credits (VND) above 0, such as 200000") from None
+
+
+def _percentages(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError(f"{value!r} are no percentages; write a list of whole numbers from 1 to 1000") from None
+
+
+def _gateways_id(value: str) -> str:
+    # People write ids as LiteLLM does; calls are counted by the id that the gateway knows.
+    if not (model := value.removeprefix("maas/")):
+        raise ValueError(f"{value!r} is no model id; write one such as openai/gpt-4o")
+    return model
 
 
 class Budget(BaseModel):
@@ -50,16 +85,16 @@ class Budget(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    credits: Annotated[Decimal, BeforeValidator(_credits), Field(gt=0, le=10**12, decimal_places=6)]
+    credits: Annotated[Decimal, Field(gt=0, le=10**12, decimal_places=6), WrapValidator(_credits)]
     per: str = "month"
-    model: str | None = None
+    model: Annotated[str, AfterValidator(_gateways_id)] | None = None
     tag: str | None = None
     user: str | None = None
     team: str | None = None
     key: str | None = None
     action: str = "block"
     allow_unpriced: bool = False
-    warn_at: tuple[Annotated[int, Field(gt=0, le=1000)], ...] = (50, 80, 100)
+    warn_at: Annotated[tuple[Annotated[int, Field(gt=0, le=1000)], ...], WrapValidator(_percentages)] = (50, 80, 100)
     timezone: str = periods.DEFAULT_ZONE
 
     @field_validator("per")
@@ -71,10 +106,16 @@ class Budget(BaseModel):
 
     @field_validator("action")
     @classmethod
-    def _is_an_action(cls, value: str) -> str:
+    def _is_an_action(cls, value: str, info: ValidationInfo) -> str:
         if not _ACTION.fullmatch(value):
             raise ValueError(f"{value!r} is no action; write block, warn, or downgrade:MODEL")
-        return value
+        name, _, model = value.partition(":")
+        if not model:
+            return value
+        cheaper = _gateways_id(model)
+        if cheaper == info.data.get("model") and info.context is not _KEPT:
+            raise ValueError(f"{value!r} leads back to the model that is limited; name a cheaper one, or write block")
+        return f"{name}:{cheaper}"
 
     @field_validator("timezone")
     @classmethod
@@ -149,7 +190,10 @@ def read(file: Path) -> tuple[Budget, ...]:
     Raises:
         DataFileError: The first mistake, with file, line and field.
     """
-    return data_files.read(file).validate(BudgetFile).budgets
+    document = data_files.read(file)
+    if isinstance(document.data, list):
+        raise document.error((), "is a list; write `budgets:` on a line above it")
+    return document.validate(BudgetFile).budgets
 
 
 def from_mapping(definition: Mapping[str, Any]) -> Budget:
@@ -158,4 +202,4 @@ def from_mapping(definition: Mapping[str, Any]) -> Budget:
     Raises:
         ValidationError: It is none.
     """
-    return Budget.model_validate(definition)
+    return Budget.model_validate(definition, context=_KEPT)
