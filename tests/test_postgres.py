@@ -282,7 +282,7 @@ def test_a_forwarder_survives_a_fault_of_the_file_system(ledger: Database) -> No
         spool.insert(events(1)[0])
     lock = Path(f"{ledger.spool}.forwarding")
     lock.mkdir()
-    with pytest.raises(LedgerError, match="forwarding"):
+    with pytest.raises(LedgerError, match="check its folder"):
         forward(ledger)
     lock.rmdir()
     assert forward(ledger) == 1
