@@ -6,19 +6,21 @@ import asyncio
 import time
 from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litellm_maas.metered import attempt_of, is_recorded
 from litellm_maas.pricing.credits import shown
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.spend.budgeting import Room, budgeting
 from litellm_maas.spend.event import Kind
-from litellm_maas.spend.gate import Refusal
 from litellm_maas.spend.meter import Cost
 from litellm_maas.spend.recorder import Then
 from litellm_maas.spend.tracking import tracking
 from litellm_maas.spend.worst_case import worst_case
 from litellm_maas.wire.requests import WireRequest
+
+if TYPE_CHECKING:
+    from litellm_maas.spend.budgeting import Room
+    from litellm_maas.spend.gate import Refusal
 
 
 class BudgetRefusedError(Exception):
@@ -91,6 +93,10 @@ class Admitted:
     def _waits(self) -> Generator[float, None, None]:
         if not is_recorded():
             return
+        # Not with the package: programs that do not record need none of it, and it takes a sixth of the import.
+        from litellm_maas.spend.budgeting import budgeting  # noqa: PLC0415
+        from litellm_maas.spend.gate import Refusal  # noqa: PLC0415
+
         ledger, tried = tracking.recorder().path, {self._asked}
         identity = attempt_of(self.request, self._call, self._kind).identity
         while True:
@@ -136,6 +142,3 @@ def _explained(refusal: Refusal) -> str:
         f"this call can cost {shown(refusal.needed)}.\n"
         f"{when}. Lower max_tokens, or raise the budget: litellm-maas budget set."
     )
-
-
-tracking.closers.append(budgeting.close)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from litellm_maas import settings
 from litellm_maas.errors import DataFileError
-from litellm_maas.spend import budget
+from litellm_maas.spend import announcing, budget
 from litellm_maas.spend.budget import Budget
 from litellm_maas.spend.gate import Gate, Refusal
 from litellm_maas.spend.identity import Identity
 from litellm_maas.spend.ledger import LedgerBusyError, LedgerError
 from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.spend.tracking import tracking
 
 logger = logging.getLogger("litellm_maas")
 
@@ -57,8 +58,6 @@ class Room:
     def _settle(self, wait: float = 0.0) -> None:
         notices = self._gate.settle(self.reservation, self.budgets, wait)
         if notices:
-            from litellm_maas.spend import announcing  # noqa: PLC0415 - came with the recorder, see `tracking`
-
             for notice in notices:
                 announcing.announce(notice)
 
@@ -167,3 +166,4 @@ class Budgeting:
 
 
 budgeting = Budgeting()
+tracking.closers.append(budgeting.close)
