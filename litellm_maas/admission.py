@@ -19,7 +19,7 @@ from litellm_maas.spend.worst_case import worst_case
 from litellm_maas.wire.requests import WireRequest
 
 if TYPE_CHECKING:
-    from litellm_maas.spend.budgeting import Room
+    from litellm_maas.spend.budgeting import Room, Step
     from litellm_maas.spend.gate import Refusal
 
 
@@ -69,13 +69,13 @@ class Admitted:
         return None if room is None else room.settle
 
     def __enter__(self) -> Admitted:
-        for wait in self._waits():
-            time.sleep(wait)
+        for step in self._steps():
+            time.sleep(step) if isinstance(step, float) else step()
         return self
 
     async def __aenter__(self) -> Admitted:
-        for wait in self._waits():
-            await asyncio.sleep(wait)
+        for step in self._steps():
+            await (asyncio.sleep(step) if isinstance(step, float) else asyncio.to_thread(step))
         return self
 
     def __exit__(
@@ -90,7 +90,7 @@ class Admitted:
     ) -> None:
         self.__exit__(kind, error, traceback)
 
-    def _waits(self) -> Generator[float, None, None]:
+    def _steps(self) -> Generator[Step, None, None]:
         if not is_recorded():
             return
         # Not with the package: programs that do not record need none of it, and it takes a sixth of the import.

@@ -39,6 +39,7 @@ from litellm_maas.spend.event import Event
 from litellm_maas.spend.gate import Gate
 from litellm_maas.spend.ledger import Correction
 from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.spend.tally import Tally
 from litellm_maas.spend.worst_case import worst_case
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
 from tests.ledgers import event
@@ -527,6 +528,24 @@ def test_an_unusable_ledger_stops_no_call(
     litellm.completion(**CALL)
     said = [record for record in caplog.records if "budgets are not being enforced" in record.getMessage()]
     assert len(said) == 1
+
+
+async def test_an_event_loop_adds_nothing_up(ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was spent before is added up in a thread, because it may be all events of a month."""
+    threads = []
+    add_up = Tally._add_up  # noqa: SLF001 - nothing public tells where it was done
+
+    def watched(*given: Any) -> Any:
+        threads.append(threading.current_thread())
+        return add_up(*given)
+
+    monkeypatch.setattr(Tally, "_add_up", watched)
+    allow(COST * 10, name="tag", tag="a")
+    allow(COST * 10, name="window", per="rolling 24h")
+    for _ in range(3):
+        await litellm.acompletion(**CALL, metadata={"tags": ["a"]})
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
 
 
 def test_a_ledger_in_the_place_of_another_is_read_anew(ledger: Path, sandbox: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -28,6 +29,10 @@ _LONGEST_LOCK = 30.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 _WRITER_PAUSE = 0.000_2
 _STAYS = "a reservation stays for up to 15 minutes: %s"
+
+
+Step = float | Callable[[], None]
+"""Seconds to wait, or work that takes long and must not be done on an event loop."""
 
 
 class Room:
@@ -87,8 +92,8 @@ class Budgeting:
 
     def room(
         self, ledger: Path, model: str, identity: Identity, needed: Callable[[], int | None]
-    ) -> Generator[float, None, Room | Refusal | None]:
-        """Ask for room; yields seconds to wait, and returns the room, or why there is none.
+    ) -> Generator[Step, None, Room | Refusal | None]:
+        """Ask for room; yields what is to be done before the next try, and returns the room, or why there is none.
 
         Args:
             ledger: The ledger's file.
@@ -102,11 +107,15 @@ class Budgeting:
             the call goes on, as recording never stops a call.
         """
         began = looked = time.monotonic()
+        has_added_up = False
         pause, writer_pause = _SHORTEST_PAUSE, _WRITER_PAUSE
         while True:
             try:
                 gate = self._gate(ledger)
                 budgets = [found for found in gate.budgets(self.own()) if found.matches(model, identity)]
+                if not has_added_up and not gate.is_ready(budgets):
+                    has_added_up = True
+                    yield functools.partial(_add_up, gate, budgets)
                 verdict = gate.admit(budgets, needed()) if budgets else None
             except LedgerBusyError:
                 if time.monotonic() - looked > _LONGEST_LOCK:
@@ -163,6 +172,13 @@ class Budgeting:
         if self._unreadable != problem:
             self._unreadable = problem
             logger.warning("budgets are not being enforced: %s", problem)
+
+
+def _add_up(gate: Gate, budgets: Sequence[Budget]) -> None:
+    try:
+        gate.status(budgets)
+    except LedgerError as error:
+        logger.debug("the next try says what is wrong: %s", error)
 
 
 budgeting = Budgeting()

@@ -1,8 +1,8 @@
 """The gate: whether the budgets of a ledger have room for a call, its cost at worst being set aside while it lasts.
 
 What is spent, what is set aside and the new reservation are one transaction on the ledger, so that any number of
-processes share one truth. A reservation is given up when the event of its call is in the ledger, never before; that of
-a process that died ends by itself.
+processes share one truth. A reservation is given up when the event of its call is in the ledger. That of a process that
+died ends by itself, and so does that of a call that takes longer than `RESERVED_FOR`.
 """
 
 from __future__ import annotations
@@ -107,6 +107,11 @@ class Gate:
             removed = connection.execute("DELETE FROM budgets WHERE name = ?", (name,)).rowcount
         self._looked_at = None
         return bool(removed)
+
+    def is_ready(self, budgets: Sequence[Budget]) -> bool:
+        """Whether `admit` is quick; if not, all events of a period may have to be read first, as `status` does too."""
+        now = dt.datetime.now(dt.timezone.utc)
+        return all(self._tally.knows(budget, now) for budget in budgets)
 
     def admit(self, budgets: Sequence[Budget], needed: int | None) -> str | Refusal:
         """Set the cost of a call at worst aside in each budget that it counts for.

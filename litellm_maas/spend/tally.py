@@ -77,12 +77,17 @@ class Tally:
                 if (amount := _amount(budget, row)) is not None:
                     spent.add(started_at, amount)
 
+    def knows(self, budget: Budget, now: dt.datetime) -> bool:
+        """Whether `spent` has nothing to add up anew, as far as that can be told without the ledger."""
+        found = self._spent.get(budget)
+        return found is not None and (found.in_window is not None or found.period == budget.period(now))
+
     def spent(self, connection: sqlite3.Connection, budget: Budget, now: dt.datetime) -> int:
         """Micro-credits spent of a budget in the period of `now`."""
         period = budget.period(now)
-        found = self._spent.get(budget)
-        if found is None or (found.in_window is None and found.period != period):
-            found = self._spent[budget] = self._add_up(connection, budget, period)
+        if not self.knows(budget, now):
+            self._spent[budget] = self._add_up(connection, budget, period)
+        found = self._spent[budget]
         if found.in_window is not None and period.since is not None:
             found.forget_before(period.since)
         return found.micro_credits
