@@ -522,6 +522,7 @@ def test_memory_is_the_last_resort_and_has_an_end(
         recorder.record(event(f"e{number}", 1))
     assert (recorder.set_aside, recorder.lost) == (5, 2)
     assert "Events wait in memory" in warnings(caplog)[0]
+    assert [said for said in warnings(caplog) if "spend is lost" in said] == warnings(caplog)[1:2]
     with pytest.raises(LedgerError):
         recorder.replay()
     blocked.unlink()

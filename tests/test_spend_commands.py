@@ -321,6 +321,7 @@ def tamper(path: Path, *statements: str) -> None:
 def test_verify_a_sound_ledger(sound: Path) -> None:
     """A sound ledger is said to be sound."""
     assert shown(sound, "verify") == f"{sound}: nothing is wrong.\n"
+    assert json.loads(shown(sound, "verify", "--json")) == {"ledger": str(sound), "problems": []}
 
 
 @pytest.mark.parametrize(
@@ -350,6 +351,9 @@ def test_verify_finds_what_was_changed(sound: Path, statement: str, says: str) -
     done = spend(sound, "verify")
     assert done.exit_code == 1
     assert says in done.stdout
+    done = spend(sound, "verify", "--json")
+    assert done.exit_code == 1
+    assert any(says in problem for problem in json.loads(done.stdout)["problems"])
 
 
 def test_verify_finds_money_moved_between_hours(sound: Path) -> None:

@@ -157,7 +157,8 @@ def _say(*remarks: Note | None) -> None:
 
 @click.command(name="verify")
 @options.where
-def verify_command(*, ledger: str | None) -> None:
+@options.as_json
+def verify_command(*, ledger: str | None, as_json: bool) -> None:
     """Check the ledger: its file, its sums, and each row against its price list. Exit status 1 if anything is wrong."""
     where = place(ledger)
     _say(waiting_note(opening.replay(where)))
@@ -165,11 +166,12 @@ def verify_command(*, ledger: str | None) -> None:
         if found is None:
             raise MaasError(f"there is no ledger at {where}; name one with --ledger or MAAS_LEDGER")
         problems = verify.verify(found)
-    for problem in problems:
-        click.echo(problem)
+    if as_json:
+        tables.print_json({"ledger": str(where), "problems": problems})
+    else:
+        click.echo("\n".join(problems) or f"{where}: nothing is wrong.")
     if problems:
         sys.exit(1)
-    click.echo(f"{where}: nothing is wrong.")
 
 
 commands = (reprice_command, export_command, verify_command)

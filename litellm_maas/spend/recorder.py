@@ -312,6 +312,10 @@ class Recorder:
             if len(self._backlog) < _LARGEST_BACKLOG:
                 self._backlog.append(event)
             else:
+                if not self.lost:
+                    logger.error(
+                        "spend is lost from here on: disk and memory are full, and %s cannot be used", self.path
+                    )
                 self.lost, then = self.lost + 1, None
         with self._lock:
             # Last of all: whoever replays from now on finds the event.
