@@ -22,7 +22,7 @@ from recording import event, fill
 
 import _litellm_maas_cli  # noqa: F401 - the package registers with LiteLLM on import, but not under its command
 from litellm_maas.spend.budget import Budget
-from litellm_maas.spend.budgeting import Room, budgeting
+from litellm_maas.spend.budgeting import Room, Step, budgeting
 from litellm_maas.spend.event import new_id
 from litellm_maas.spend.gate import Refusal
 from litellm_maas.spend.identity import Identity
@@ -79,12 +79,12 @@ def _measure(path: Path, count: int, calls: int) -> None:
 
 
 def _ask(rooms: list[Room], path: Path, identity: Identity) -> None:
-    def ask() -> Generator[float, None, None]:
+    def ask() -> Generator[Step, None, None]:
         found.append((yield from budgeting.room(path, "openai/gpt-4o", identity, lambda: 1_000_000)))
 
     found: list[Room | Refusal | None] = []
-    for wait in ask():
-        time.sleep(wait)
+    for step in ask():
+        time.sleep(step) if isinstance(step, float) else step()
     (room,) = found
     assert isinstance(room, Room)
     rooms.append(room)
