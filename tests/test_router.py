@@ -484,7 +484,8 @@ def test_every_attempt_is_seen(sandbox: Sandbox, said: Callable[[], list[str]], 
         (THIRD, None, 200),
     ]
     assert attempts[0]["reason"] == "model not found"
-    assert attempts[0]["seconds"] < 0.2 <= attempts[1]["seconds"] < 2
+    # How long the sandbox takes is known for the one that it delays.
+    assert 0 <= attempts[0]["seconds"] < 60 > attempts[1]["seconds"] >= 0.2
     _, first, second = said()
     assert f"maas/{FIRST} failed after" in first
     assert f"with ServiceUnavailableError (503); maas/{THIRD} is called instead." in second
