@@ -237,10 +237,13 @@ def _may_try(deployment: _Deployment) -> bool:
 
 
 def _free(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The members of a level that may be called now; of those that are only tried, one, because LiteLLM calls one."""
+    """The members of a level that may be called now: those that are awake, or alone the one that is to be tried.
+
+    Alone, because LiteLLM chooses at random among several: a trial that it did not choose would be lost for a minute.
+    """
     sound = [deployment for deployment in members if _is_sound(deployment)]
     trial = next((deployment for deployment in members if deployment not in sound and _may_try(deployment)), None)
-    return sound if trial is None else [*sound, trial]
+    return sound if trial is None else [trial]
 
 
 def _is_sound(deployment: _Deployment) -> bool:
