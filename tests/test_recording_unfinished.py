@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -91,20 +91,22 @@ def test_an_abandoned_stream_is_estimated(sandbox: Sandbox, ledger_path: Path, w
     assert abs(event.input_tokens - charge.input_tokens) <= 3
 
 
+async def _cancel(call: Callable[..., Coroutine[Any, Any, Any]], moment: Coroutine[Any, Any, object]) -> None:
+    """Make a call, and cancel it when the moment has come."""
+    task = asyncio.ensure_future(call(**CALL))
+    await moment
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_a_call_cancelled_before_its_answer(sandbox: Sandbox, ledger_path: Path, is_streamed: bool) -> None:
     """A call that is cancelled while the gateway works is one row: its input is estimated, no output came."""
     sandbox.faults.add(Fault(delay=30))
 
-    async def cancel() -> None:
-        call = astream(**CALL) if is_streamed else litellm.acompletion(**CALL)
-        task = asyncio.ensure_future(call)
-        await auntil(lambda: sandbox.requests)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(cancel())
+    call = astream if is_streamed else litellm.acompletion
+    asyncio.run(_cancel(call, auntil(lambda: sandbox.requests)))
     until(lambda: recorded(ledger_path))
     (event,) = rows(ledger_path)
     assert (event.status, event.error_class, event.usage_source) == ("aborted", "CancelledError", "estimated")
@@ -167,15 +169,11 @@ def test_a_stream_that_is_cancelled_when_its_usage_has_come(sandbox: Sandbox, le
     sandbox.script(Answer((Choice("xong"),)))
     sandbox.faults.add(Fault(stall_after=4))
 
-    async def cancel() -> None:
-        task = asyncio.ensure_future(astream(**CALL))
+    async def charged() -> None:
         await auntil(lambda: sandbox.bill.charges)
         await asyncio.sleep(0.1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
 
-    asyncio.run(cancel())
+    asyncio.run(_cancel(astream, charged()))
     until(lambda: recorded(ledger_path))
     (event,) = rows(ledger_path)
     assert (event.status, event.usage_source) == ("aborted", "reported")

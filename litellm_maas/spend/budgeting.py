@@ -61,10 +61,8 @@ class Room:
             logger.warning(_STAYS, error)
 
     def _settle(self, wait: float = 0.0) -> None:
-        notices = self._gate.settle(self.reservation, self.budgets, wait)
-        if notices:
-            for notice in notices:
-                announcing.announce(notice)
+        for notice in self._gate.settle(self.reservation, self.budgets, wait):
+            announcing.announce(notice)
 
     def _settle_patiently(self) -> None:
         try:

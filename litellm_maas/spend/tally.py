@@ -40,9 +40,13 @@ class _Spent:
         """Add a call, if it is in the period."""
         if self.in_window is not None:
             heapq.heappush(self.in_window, (started_at, micro_credits))
-        elif not (_at(self.period.since, 0) <= started_at < _at(self.period.until, 2**63)):
+        elif not self.covers(started_at):
             return
         self.micro_credits += micro_credits
+
+    def covers(self, moment: int) -> bool:
+        """Whether a moment (microseconds since 1970) is in the period."""
+        return _at(self.period.since, 0) <= moment < _at(self.period.until, 2**63)
 
     def forget_before(self, since: dt.datetime) -> None:
         """Take out of a window what it has slid past."""
@@ -80,16 +84,15 @@ class Tally:
     def knows(self, budget: Budget, now: dt.datetime) -> bool:
         """Whether `spent` has nothing to add up anew, as far as that can be told without the ledger."""
         found = self._spent.get(budget)
-        return found is not None and (found.in_window is not None or found.period == budget.period(now))
+        return found is not None and (found.in_window is not None or found.covers(microseconds(now)))
 
     def spent(self, connection: sqlite3.Connection, budget: Budget, now: dt.datetime) -> int:
         """Micro-credits spent of a budget in the period of `now`."""
-        period = budget.period(now)
         if not self.knows(budget, now):
-            self._spent[budget] = self._add_up(connection, budget, period)
+            self._spent[budget] = self._add_up(connection, budget, budget.period(now))
         found = self._spent[budget]
-        if found.in_window is not None and period.since is not None:
-            found.forget_before(period.since)
+        if found.in_window is not None and (since := budget.period(now).since) is not None:
+            found.forget_before(since)
         return found.micro_credits
 
     def _add_up(self, connection: sqlite3.Connection, budget: Budget, period: Period) -> _Spent:
