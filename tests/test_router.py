@@ -21,7 +21,7 @@ from litellm_maas.errors import DataFileError, SettingsError
 from litellm_maas.resting import Resting, Target, resting
 from litellm_maas.sandbox import Fault, Sandbox
 from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.wire.failures import Failure
+from litellm_maas.wire.errors import Failure
 from tests.support import MESSAGES, assemble, run
 
 FIRST, SECOND, THIRD = TRIO = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")

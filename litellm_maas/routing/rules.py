@@ -21,8 +21,8 @@ from litellm_maas.attempts import ATTEMPTS_PARAM, OWN_FALLBACKS_PARAM, SKIPPED_P
 from litellm_maas.errors import SettingsError
 from litellm_maas.resting import Target, resting
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
+from litellm_maas.wire.errors import Failure
 from litellm_maas.wire.exceptions import PROVIDER, litellm_exception
-from litellm_maas.wire.failures import Failure
 
 _Deployment = Mapping[str, Any]
 

@@ -32,15 +32,27 @@ def cost_of(response: object) -> Cost | None:
     noted = hidden.get(COST_PARAM) if isinstance(hidden, Mapping) else None
     noted = noted or _field(_field(response if usage is None else usage, "prompt_tokens_details"), COST_PARAM)
     remembered = tracking.remembered(_field(response, "id"))
-    if remembered is not None:
-        # LiteLLM's cache repeats a stream without a word; but the last chunk that the provider sent has a note.
-        is_last = usage is not None and _field(response, "object") == "chat.completion.chunk"
-        return CACHE_HIT if is_last and noted is None and remembered.usage.source == "reported" else remembered
-    if not isinstance(noted, Mapping):
-        return None
-    reported = response if usage is None else usage
-    plain = reported.model_dump() if isinstance(reported, BaseModel) else reported
-    return Cost(noted["micro_credits"], noted["basis"], Usage.reported(plain))
+    if isinstance(noted, Mapping):
+        # First: ids of replies repeat.
+        plain = _plain(response if usage is None else usage)
+        cost = Cost(noted["micro_credits"], noted["basis"], Usage.reported(plain))
+        return remembered if remembered is not None and _is_same(remembered, cost) else cost
+    # LiteLLM's cache repeats a stream without a word; but the last chunk that the provider sent has a note.
+    is_last = usage is not None and _field(response, "object") == "chat.completion.chunk"
+    return CACHE_HIT if is_last and remembered is not None and remembered.usage.source == "reported" else remembered
+
+
+def _is_same(one: Cost, other: Cost) -> bool:
+    """Whether two costs are of one reply, as far as one can see; the remembered one knows more of it."""
+    counts = [(each.usage.input_tokens, each.usage.output_tokens) for each in (one, other)]
+    is_reported = one.usage.source == "reported" and not one.usage.images
+    return (one.micro_credits, one.basis) == (other.micro_credits, other.basis) and (
+        not is_reported or counts[0] == counts[1]
+    )
+
+
+def _plain(usage: object) -> object:
+    return usage.model_dump() if isinstance(usage, BaseModel) else usage
 
 
 def _field(holder: object, name: str) -> Any:

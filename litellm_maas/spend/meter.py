@@ -97,7 +97,7 @@ class Attempt:
         model, asked = _text(self.model), _text(self.asked)
         response_id, call_id, trace_id = _text(self.response_id), _text(self.call_id), _text(self.trace_id)
         return Event(
-            event_id=reply_id(response_id, call_id) if status == "ok" and response_id and call_id else new_id(),
+            event_id=self._id(status, response_id, call_id),
             started_at=self.started_at,
             # A clock that is set back in the meantime makes no event that ends before it begins.
             ended_at=max(dt.datetime.now(dt.timezone.utc), self.started_at),
@@ -131,6 +131,12 @@ class Attempt:
             http_status=http_status,
             error_class=error_class,
         )
+
+    def _id(self, status: Status, response_id: str | None, call_id: str | None) -> str:
+        # The provider records each of its attempts once; LiteLLM may call its callbacks twice for one reply. Neither a
+        # gateway's ids nor a caller's are sure to be new.
+        is_repeatable = self.route == "base_url" and status == "ok"
+        return reply_id(response_id, call_id) if is_repeatable and response_id and call_id else new_id()
 
 
 def _text(given: object) -> str | None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import selectors
 import ssl
 import sys
 import threading
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
@@ -25,7 +28,7 @@ from litellm_maas.errors import SettingsError
 from litellm_maas.version import __version__
 from litellm_maas.wire import failures
 from litellm_maas.wire.endpoints import Endpoint
-from litellm_maas.wire.failures import GatewayError
+from litellm_maas.wire.errors import GatewayError
 from litellm_maas.wire.requests import WireRequest
 
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=60.0)
@@ -39,6 +42,10 @@ class Reply:
 
     headers: httpx.Headers
     body: bytes
+
+
+_GRACE = 0.05
+"""Seconds for which the end of a body is waited for after the last event, so that its connection can be used again."""
 
 
 def send(request: WireRequest, client: object = None) -> Reply:
@@ -124,6 +131,31 @@ class AsyncStream:
         # The reply is there, or the call was given up: how its connection ends changes nothing about it.
         with suppress(httpx.HTTPError, OSError, RuntimeError):
             await self._opened.__aexit__(kind, error, traceback)
+
+
+def drain(reply: httpx.Response, pieces: Iterator[bytes]) -> None:
+    """Read a body to its end, if that is there or about to be, and wait for nothing else."""
+    stream = reply.extensions.get("network_stream")
+    socket = stream.get_extra_info("socket") if stream is not None else None
+    if socket is None:
+        return
+    with selectors.DefaultSelector() as selector, suppress(httpx.HTTPError, OSError, ValueError):
+        selector.register(socket, selectors.EVENT_READ)
+        deadline = time.monotonic() + _GRACE
+        while (left := deadline - time.monotonic()) > 0 and selector.select(left):
+            if next(pieces, None) is None:
+                return
+
+
+async def adrain(pieces: AsyncIterator[bytes]) -> None:
+    """Like `drain`, asynchronously."""
+
+    async def read_on() -> None:
+        async for _ in pieces:
+            pass
+
+    with suppress(httpx.HTTPError, OSError, asyncio.TimeoutError):
+        await asyncio.wait_for(read_on(), _GRACE)
 
 
 @contextmanager
@@ -212,6 +244,8 @@ class _Pools:
             "limits": _LIMITS,
             "follow_redirects": False,
             "headers": {"user-agent": f"litellm-maas/{__version__}"},
+            # A pool is shared by calls with different keys: what one of them is told to keep is not for the others.
+            "cookies": CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         }
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from litellm_maas import forks
 from litellm_maas.errors import MaasError
 from litellm_maas.settings import Pacing
+from litellm_maas.wire.waits import LONGEST
 
 _PATIENCE = 10.0
 """Seconds that somebody waits for another one who uses the file."""
@@ -96,7 +97,7 @@ class SqliteTurns:
         with self._transaction() as connection:
             now, apart = self._clock(), pacing.seconds + pacing.margin
             # Turns in a far future are from a clock that was wrong.
-            connection.execute("DELETE FROM turns WHERE at <= ? OR at > ?", (now - 10 * apart, now + 86_400))
+            connection.execute("DELETE FROM turns WHERE at <= ? OR at > ?", (now - 10 * apart, now + LONGEST))
             earlier = connection.execute(
                 "SELECT at FROM turns WHERE name = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (name, pacing.requests - 1)
             ).fetchone()
@@ -122,10 +123,10 @@ class SqliteTurns:
         with self._transaction() as connection:
             return max(0.0, self._held_until(connection, name) - self._clock())
 
-    @staticmethod
-    def _held_until(connection: sqlite3.Connection, name: str) -> float:
+    def _held_until(self, connection: sqlite3.Connection, name: str) -> float:
         row = connection.execute("SELECT until FROM holds WHERE name = ?", (name,)).fetchone()
-        return float(row[0]) if row else 0.0
+        # One that lasts longer than any limit was made by mistake, or by a clock that was wrong.
+        return float(row[0]) if row and row[0] <= self._clock() + LONGEST else 0.0
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
