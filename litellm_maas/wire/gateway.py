@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
-import selectors
 import ssl
 import sys
 import threading
@@ -44,7 +43,7 @@ class Reply:
     body: bytes
 
 
-_GRACE = 0.05
+_GRACE = 0.1
 """Seconds for which the end of a body is waited for after the last event, so that its connection can be used again."""
 
 
@@ -135,16 +134,19 @@ class AsyncStream:
 
 def drain(reply: httpx.Response, pieces: Iterator[bytes]) -> None:
     """Read a body to its end, if that is there or about to be, and wait for nothing else."""
-    stream = reply.extensions.get("network_stream")
-    socket = stream.get_extra_info("socket") if stream is not None else None
-    if socket is None:
+    stream: Any = reply.extensions.get("network_stream")
+    if stream is None:
         return
-    with selectors.DefaultSelector() as selector, suppress(httpx.HTTPError, OSError, ValueError):
-        selector.register(socket, selectors.EVENT_READ)
-        deadline = time.monotonic() + _GRACE
-        while (left := deadline - time.monotonic()) > 0 and selector.select(left):
-            if next(pieces, None) is None:
-                return
+    # The timeout of a body's reads is fixed when it begins. The stream under it is told of each, so it is asked to be
+    # less patient for as long as this lasts.
+    read, deadline = stream.read, time.monotonic() + _GRACE
+    stream.read = lambda size, timeout=None: read(size, timeout=max(deadline - time.monotonic(), 0.001))  # noqa: ARG005 - the interface
+    try:
+        with suppress(httpx.HTTPError, OSError):
+            for _ in pieces:
+                pass
+    finally:
+        del stream.read
 
 
 async def adrain(pieces: AsyncIterator[bytes]) -> None:

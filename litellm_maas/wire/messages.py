@@ -45,7 +45,18 @@ def tidy(message: Mapping[str, Any]) -> dict[str, Any]:
         tidied["content"] = "".join(_texts(content, is_thinking=False))
         if thought := "".join(_texts(content, is_thinking=True)):
             tidied["reasoning_content"] = (tidied.get("reasoning_content") or "") + thought
+    for name in _OBJECTS & tidied.keys():
+        if not isinstance(tidied[name], Mapping):
+            del tidied[name]
+    for name in _LISTS & tidied.keys():
+        if not (isinstance(tidied[name], list) and all(isinstance(item, Mapping) for item in tidied[name])):
+            del tidied[name]
     return tidied
+
+
+# LiteLLM's objects expect these shapes, and an answer is not lost for something beside it.
+_OBJECTS = frozenset({"audio", "function_call", "provider_specific_fields"})
+_LISTS = frozenset({"annotations", "images", "reasoning_items", "thinking_blocks"})
 
 
 def _texts(parts: list[Any], *, is_thinking: bool) -> Iterator[str]:

@@ -79,12 +79,14 @@ def embedding(request: WireRequest, payload: dict[str, Any], response: Embedding
 def images(request: WireRequest, payload: dict[str, Any], response: ImageResponse) -> ImageResponse:
     """Return images, with what LiteLLM noted on the response object that it prepared."""
     about_them = {name: payload[name] for name in _ABOUT_IMAGES if isinstance(payload.get(name), str)}
-    made: dict[str, Any] = {**created(payload), "data": _items(request, payload), **about_them}
+    made: dict[str, Any] = {**created(payload), "data": _items(request, payload)}
     try:
         filled = ImageResponse(**made, usage=ImageUsage(**payload["usage"]))
     except (KeyError, *MALFORMED):
         # The images are there and billed by the piece, whatever the report of tokens looks like.
         filled = ImageResponse(**made)
+    for name, value in about_them.items():
+        setattr(filled, name, value)  # not every LiteLLM takes all of them
     filled._hidden_params = response._hidden_params
     return filled
 
@@ -125,10 +127,19 @@ def _choice(choice: dict[str, Any], number: int) -> Choices:
     return Choices(
         finish_reason=finish_reason(choice.get("finish_reason"), has_tool_calls=bool(calls)),
         index=number,
-        message=Message(**message),
+        message=_built(message),
         logprobs=choice.get("logprobs"),
         **{name: value for name, value in choice.items() if name not in _CHOICE and value},
     )
 
 
+def _built(message: dict[str, Any]) -> Message:
+    try:
+        return Message(**message)
+    except MALFORMED:
+        # An answer is not lost because LiteLLM knows another shape of something beside it.
+        return Message(**{name: message[name] for name in _ANSWER if name in message})
+
+
+_ANSWER = ("role", "content", "reasoning_content", "tool_calls", "function_call")
 _CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", "logprobs", "usage", "error"})
