@@ -102,14 +102,13 @@ def _too_many(failure: Failure, words: str) -> str:
     )
 
 
-_INSTEAD = r"(instead|rather|use |replace)"
 _REQUEST_HINTS = (
     (
-        rf"{_INSTEAD}.{{0,30}}max_completion_tokens|max_completion_tokens.{{0,15}}{_INSTEAD}",
+        r"\b(use|pass|send)\W{0,3}max_completion_tokens|max_completion_tokens\W{0,3}instead",
         "Pass max_completion_tokens in the place of max_tokens.",
     ),
     (
-        rf"{_INSTEAD}.{{0,30}}max_tokens|max_tokens.{{0,15}}{_INSTEAD}",
+        r"\b(use|pass|send)\W{0,3}max_tokens|max_tokens\W{0,3}instead",
         "Pass max_tokens in the place of max_completion_tokens.",
     ),
     (

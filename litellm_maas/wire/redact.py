@@ -57,12 +57,25 @@ def _without_quotes(text: str, written: list[str], codes: str) -> str:
     # A text of eight or nine letters could fall between two steps.
     theirs = {request[start : start + _GRAM] for start in range(0, len(request) - _GRAM + 1, _STEP)}
     theirs |= {each[:_GRAM] for each in request.split("\n") if len(each) >= _GRAM}
-    for start in range(len(plain) - _GRAM + 1):
-        if plain[start : start + _GRAM] in theirs:
-            _mark(marked, places[start], places[start + _GRAM - 1])
+    for start, end in _shared(plain, theirs, request):
+        _mark(marked, places[start], places[end - 1])
     for start, end in (*_short_quotes(text, written), *_encoded_quotes(text, request)):
         _mark(marked, start, end - 1)
     return "".join(_kept(text, marked))
+
+
+def _shared(plain: str, theirs: set[str], request: str) -> Iterator[tuple[int, int]]:
+    """Where a text holds passages of the request, with the letters at their ends that fell between two steps."""
+    for start in range(len(plain) - _GRAM + 1):
+        end = start + _GRAM
+        if plain[start:end] not in theirs:
+            continue
+        for more in range(1, _STEP):
+            if plain[start : end + more] in request:
+                yield start, min(end + more, len(plain))
+            if start >= more and plain[start - more : end] in request:
+                yield start - more, end
+        yield start, end
 
 
 def _mark(marked: bytearray, first: int, last: int) -> None:
