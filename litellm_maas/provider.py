@@ -86,7 +86,7 @@ class MaasLLM(CustomLLM):
             way.metered.watch(decoder)
             with gateway.open_stream(way.request, call.get("client")) as reply:
                 yield _ACCEPTED
-                stage.is_stream = way.attempt.handed_out = True
+                stage.is_stream = True
                 try:
                     with gateway.reading(way.request):
                         for data in reply.iter_bytes():
