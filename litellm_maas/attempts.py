@@ -147,7 +147,7 @@ class Attempt:
         self.sends(request)
         self._started = time.perf_counter()
         bucket = _bucket(call)
-        self.bucket: Mapping[str, Any] = {} if bucket is None else bucket
+        self.bucket: MutableMapping[str, Any] = {} if bucket is None else bucket
         self._trail: list[Record] = []
         if bucket is not None:
             trace = getattr(call.get("logging_obj"), "litellm_trace_id", None)

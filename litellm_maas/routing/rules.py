@@ -105,15 +105,19 @@ class FallbackRules(CustomLogger):
         """The provider asks this before each synchronous attempt: a router has chosen without asking anybody.
 
         Raises:
-            GatewayError: It rests, and the router can go on to another one that is awake. Why the last attempt of this
-                request failed or, if there was none, why this one rests.
+            GatewayError: It is no fallback for what went wrong; or it rests, and the router can go on to another one
+                that is awake. Why the last attempt of this request failed or, if there was none, why this one rests.
         """
         routers = self._routers.of(attempt.deployment) if _litellm.is_callback(self) else []
         own = deployment_of(routers[0], str(attempt.deployment.get("id"))) if routers else None
-        if own is None or resting.may_try(attempt.target):
+        if own is None:
+            return
+        failure = attempts.last_failure(attempt.trail)
+        if failure is not None and not self._own_fallbacks({}, attempt.bucket, [own], failure.kind):
+            raise GatewayError(failure)
+        if resting.may_try(attempt.target):
             return
         # The caller is to hear why the model that was called failed, not why others were not called.
-        failure = attempts.last_failure(attempt.trail)
         if failure is None:
             verdicts = [_verdict(router, own, attempt) for router in routers]
             failure = None if None in verdicts else verdicts[0]
@@ -135,9 +139,9 @@ class FallbackRules(CustomLogger):
         self,
         request: Mapping[str, Any],
         bucket: MutableMapping[str, Any],
-        candidates: list[dict[str, Any]],
+        candidates: list[Any],
         failed: str | None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Any]:
         """The candidates without those that are no fallback for the kind of failure that brought the request here.
 
         For an overflowing context and a refusing filter routers have lists of their own. LiteLLM's do not look at them
