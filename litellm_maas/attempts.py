@@ -141,6 +141,7 @@ class Attempt:
     Attributes:
         target: What is called.
         bucket: The metadata that a router keeps with the request; empty without a router.
+        deployment: What a router says of the deployment that it calls, its id among it.
     """
 
     def __init__(self, request: WireRequest, call: Mapping[str, Any]) -> None:
@@ -148,9 +149,12 @@ class Attempt:
         self._started = time.perf_counter()
         bucket = _bucket(call)
         self.bucket: MutableMapping[str, Any] = {} if bucket is None else bucket
+        params = call.get("litellm_params") or {}
+        self.deployment: Mapping[str, Any] = params.get("model_info") or self.bucket.get("model_info") or {}
         self._trail: list[Record] = []
         if bucket is not None:
-            trace = getattr(call.get("logging_obj"), "litellm_trace_id", None)
+            # What LiteLLM's log says instead is of one attempt only, where the router has given none.
+            trace = _litellm.as_called(call.get("logging_obj")).get("litellm_trace_id")
             self._trail = trail_of(bucket, trace, is_further=is_repeated(bucket))
             if is_first(bucket) and (earlier := attempts_made(bucket)):
                 bucket[EARLIER_PARAM] = earlier
@@ -159,12 +163,6 @@ class Attempt:
     def trail(self) -> list[Record]:
         """The attempts of the request so far."""
         return list(self._trail)
-
-    @property
-    def deployment(self) -> Mapping[str, Any]:
-        """What a router says of the deployment that it calls, its id among it."""
-        found: Mapping[str, Any] = self.bucket.get("model_info") or {}
-        return found
 
     def refuse_if_pointless(self) -> None:
         """Stop a fallback from an error that every model answers alike, and a retry at once of a limited model.

@@ -71,11 +71,11 @@ class FallbackRules(CustomLogger):
         request = request_kwargs or {}
         found = attempts.bucket_of(request)
         bucket: MutableMapping[str, Any] = {} if found is None else found
-        is_further = _is_further(request, bucket)
-        trail = attempts.trail_of(bucket, request.get("litellm_trace_id"), is_further=is_further)
+        has_history = is_further(request, bucket)
+        trail = attempts.trail_of(bucket, request.get("litellm_trace_id"), is_further=has_history)
         failure = attempts.last_failure(trail)
         level = request.get("_target_order")
-        if not healthy_deployments and not is_further:
+        if not healthy_deployments and not has_history:
             healthy_deployments = self._cooled(model)
         # A level that was chosen because the one before it rests is tried again by LiteLLM when it fails.
         known = _ids_in(trail)
@@ -90,13 +90,14 @@ class FallbackRules(CustomLogger):
             if free := _free(level_members):
                 _note_skipped(trail, [each for each in candidates if order_of(each) <= order], free)
                 return free
-        _note_skipped(trail, candidates, [])
         if failure is not None:
+            _note_skipped(trail, candidates, [])
             raise litellm_exception(failure, model, settings.api_base())
         if not candidates:
             return []
         later = [each for each in healthy_deployments if level is not None and order_of(each) > level]
         last = await self._last_resort(candidates, later, trail, bucket.get("original_model_group") or model)
+        _note_skipped(trail, candidates, [last])
         if last is None:
             raise litellm_exception(_rests(candidates[0]), _model(candidates[0]), settings.api_base())
         return [last]
@@ -182,7 +183,7 @@ class FallbackRules(CustomLogger):
         return None
 
 
-def _is_further(request: Mapping[str, Any], bucket: Mapping[str, Any]) -> bool:
+def is_further(request: Mapping[str, Any], bucket: Mapping[str, Any]) -> bool:
     """Whether a request has been attempted before."""
     if request.get("fallback_depth") or request.get("_target_order") is not None or attempts.is_repeated(bucket):
         return True
@@ -270,7 +271,7 @@ def _without(deployments: Iterable[Deployment], ids: Collection[str]) -> list[De
     return [each for each in deployments if _id(each) not in ids]
 
 
-def _note_skipped(trail: list[Record], candidates: list[dict[str, Any]], chosen: list[dict[str, Any]]) -> None:
+def _note_skipped(trail: list[Record], candidates: list[dict[str, Any]], chosen: list[Any]) -> None:
     for each in candidates:
         if each not in chosen and not _is_awake(each):
             attempts.note_passed_over(trail, _skipped(each))
