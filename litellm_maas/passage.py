@@ -16,6 +16,7 @@ from typing import Any
 from litellm_maas.admission import Admitted
 from litellm_maas.attempts import Attempt, attempting
 from litellm_maas.metered import Metered
+from litellm_maas.routing.rules import fallback_rules
 from litellm_maas.spend.event import Kind
 from litellm_maas.wire.pacing import Paced
 from litellm_maas.wire.requests import WireRequest
@@ -44,12 +45,13 @@ def passage(make: MakeRequest, call: dict[str, Any], kind: Kind) -> Iterator[Pas
     """A block that begins when a call may be sent.
 
     Raises:
-        GatewayError: Another attempt is pointless, or the turn is too far away.
+        GatewayError: Another attempt is pointless, the model rests, or the turn is too far away.
         BudgetRefusedError: A budget has no room.
     """
     request = make(call)
     with (
-        attempting(request, call) as attempt,
+        # An asynchronous router asks the rules itself, before it chooses.
+        attempting(request, call, fallback_rules.pass_over) as attempt,
         Admitted(request, _for_model(make, call), call, kind) as admitted,
     ):
         attempt.sends(admitted.request)

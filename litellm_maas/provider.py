@@ -88,7 +88,7 @@ class MaasLLM(CustomLLM):
             way.metered.watch(decoder)
             with gateway.open_stream(way.request, call.get("client")) as reply:
                 yield _ACCEPTED
-                stage.is_stream = way.attempt.handed_out = True
+                stage.is_stream = True
                 for chunk in chain(_chunks(reply, decoder, way.request), decoder.finish()):
                     yield stage.seen(chunk, way.attempt)
             last = stage.seen(_last(decoder, way.metered), way.attempt)

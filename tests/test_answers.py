@@ -260,12 +260,12 @@ def test_several_choices_that_begin_with_1() -> None:
     assert [(choice.index, choice.message.content) for choice in found] == [(0, "1"), (1, "2")]
 
 
-OTHERS = {"citations": ["https://a"], "search_results": [{"title": "a"}], "web_search": [{"link": "b"}]}
+OTHERS: dict[str, Any] = {"citations": ["https://a"], "search_results": [{"title": "a"}], "web_search": [{"link": "b"}]}
 
 
 def test_other_fields_are_kept() -> None:
     """What the protocol does not know reaches the caller, of a reply, a choice, a message and a delta."""
-    payload = reply({"content": "a", "own": 1}, **OTHERS)
+    payload = {**reply({"content": "a", "own": 1}), **OTHERS}
     payload["choices"][0] |= {"stop_reason": "eos", "content_filter_results": {"hate": {"filtered": False}}}
     response = plain(payload)
     for name, value in OTHERS.items():
@@ -292,7 +292,7 @@ def test_an_odd_field_beside_the_answer_costs_no_answer(beside: dict[str, Any]) 
 @pytest.mark.parametrize("name", ["stream", "response_ms", "hidden_params", "_private", "cost"])
 def test_fields_that_mean_something_to_litellm_stay_out(name: str) -> None:
     """A field of the gateway's that LiteLLM would take for its own changes nothing."""
-    response = plain(reply(**{name: 7}))
+    response = plain({**reply(), name: 7})
     assert response.choices[0].message.content == "xin chào"
     assert getattr(response, name, None) != 7
 

@@ -235,7 +235,8 @@ def test_a_point_in_time_stops_nobody_for_years(
     for _ in range(2):
         with pytest.raises(LIMIT) as caught:
             litellm.completion(**CALL)
-        assert float(caught.value.litellm_response_headers["retry-after"]) <= LONGEST
+        error: Any = caught.value
+        assert float(error.litellm_response_headers["retry-after"]) <= LONGEST
 
 
 # --- what to do

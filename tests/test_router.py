@@ -19,60 +19,29 @@ import yaml
 import litellm_maas
 from litellm_maas.errors import DataFileError, SettingsError
 from litellm_maas.resting import Resting, Target, resting
+from litellm_maas.routing.known_routers import cooling, group_names, members
 from litellm_maas.sandbox import Fault, Sandbox
 from litellm_maas.spend.sqlite import SqliteLedger
 from litellm_maas.wire.errors import Failure
-from tests.support import MESSAGES, assemble, run
-
-FIRST, SECOND, THIRD = TRIO = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")
-MISSING = {"error": {"message": "model not found", "code": "model_not_found"}}
-
-
-def plain(router: litellm.Router, **call: Any) -> list[Any]:
-    """A plain call."""
-    return [router.completion(messages=MESSAGES, **call)]
-
-
-def aplain(router: litellm.Router, **call: Any) -> list[Any]:
-    """A plain asynchronous call."""
-    return [asyncio.run(router.acompletion(messages=MESSAGES, **call))]
-
-
-def stream(router: litellm.Router, **call: Any) -> list[Any]:
-    """A stream."""
-    return list(router.completion(messages=MESSAGES, stream=True, **call))
-
-
-def astream(router: litellm.Router, **call: Any) -> list[Any]:
-    """An asynchronous stream."""
-    return asyncio.run(_astream(router, **call))
-
-
-async def _astream(router: litellm.Router, **call: Any) -> list[Any]:
-    chunks: Any = await router.acompletion(messages=MESSAGES, stream=True, **call)
-    return [chunk async for chunk in chunks]
-
-
-Way = Callable[..., list[Any]]
-WAYS = [plain, aplain, stream, astream]
-every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-
-
-def served(parts: list[Any]) -> str:
-    """The model that answered: the sandbox's answers begin with it."""
-    return assemble(*parts).only.content.split(" heard")[0]
-
-
-def asked(sandbox: Sandbox) -> list[str]:
-    """The models that the gateway was asked for since this was last asked."""
-    models = [request.body["model"] for request in sandbox.requests]
-    sandbox.requests.clear()
-    return models
-
-
-def broken(model: str, status: int = 404, body: Any = MISSING, times: int | None = None) -> Fault:
-    """A model that answers with an error."""
-    return Fault(status=status, body=body, model=model, times=times)
+from tests.routed import (
+    FIRST,
+    SECOND,
+    THIRD,
+    TRIO,
+    Way,
+    aplain,
+    asked,
+    astream,
+    broken,
+    chain,
+    every_way,
+    every_way_to_a_third_group,
+    ordered,
+    plain,
+    served,
+    stream,
+)
+from tests.support import MESSAGES, run
 
 
 class Clock:
@@ -113,7 +82,7 @@ def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
 def test_each_model_by_its_own_name_and_all_by_one(way: Way, name: str | None) -> None:
     """The shipped routers serve each model by its own name, and the first one as `maas`."""
     router = litellm_maas.load_router(name)
-    groups = dict.fromkeys(router.get_model_names())
+    groups = dict.fromkeys(group_names(router))
     assert len(groups) in (4, 5)
     for group in groups:
         assert served(way(router, model=group)) == (FIRST if group == "maas" else group)
@@ -174,7 +143,7 @@ def test_what_is_doubtful_is_only_logged(tmp_path: Path, said: Callable[[], list
     file = tmp_path / "new.yaml"
     model = {"model_name": "new", "litellm_params": {"model": "maas/somebody/brand-new-9"}}
     file.write_text(yaml.safe_dump({"model_list": [model]}))
-    assert litellm_maas.load_router(file).get_model_names() == ["new"]
+    assert group_names(litellm_maas.load_router(file)) == ["new"]
     (message,) = said()
     assert "'somebody/brand-new-9' is not in the catalogue" in message
 
@@ -247,7 +216,7 @@ def test_where_all_rest_the_least_rested_is_called(sandbox: Sandbox, clock: Cloc
     assert asked(sandbox) == [FIRST, FIRST]
 
 
-@every_way
+@every_way_to_a_third_group
 def test_where_all_groups_rest_the_least_rested_is_called(
     sandbox: Sandbox, clock: Clock, tmp_path: Path, way: Way
 ) -> None:
@@ -276,47 +245,43 @@ def test_routers_with_the_same_models_are_told_apart(sandbox: Sandbox, way: Way)
     assert served(way(others[0], model="maas")) == "qwen/qwen3.6-flash"
 
 
-async def test_a_group_that_cools_down_is_called_all_the_same(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Where LiteLLM's cooldowns are on and have taken every model of a group, its first one is called nevertheless."""
+@every_way
+def test_a_group_that_cools_down_is_called_all_the_same(sandbox: Sandbox, tmp_path: Path, way: Way) -> None:
+    """Where LiteLLM's cooldowns are on and have taken every other model of a group, its last one is called."""
     router = litellm_maas.load_router(
         ordered(tmp_path, *TRIO, settings={"num_retries": 0, "allowed_fails": 0, "cooldown_time": 60})
     )
     for model in TRIO:
         sandbox.faults.add(broken(model, 503, "busy", times=1))
     with pytest.raises(litellm.ServiceUnavailableError):
-        await router.acompletion(model="group", messages=MESSAGES)
+        aplain(router, model="group")
     deadline = time.monotonic() + 10
-    while len(await router.cooldown_cache.async_get_active_cooldowns(router.get_model_ids(), None)) < 3:
+    while len(cooling(router, [each["model_info"]["id"] for each in members(router, "group")])) < 2:
         assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)  # LiteLLM cools down in a task of its own
+        time.sleep(0.02)  # LiteLLM cools down in the background
     asked(sandbox)
-    response: Any = await router.acompletion(model="group", messages=MESSAGES)
-    assert served([response]) == FIRST
-    assert asked(sandbox) == [FIRST]
+    assert served(way(router, model="group")) == THIRD
+    assert asked(sandbox) == [THIRD]
 
 
-def ordered(folder: Path, *models: str, settings: dict[str, Any]) -> Path:
-    """A router's file with one group of models, each with its order."""
-    group = [
-        {"model_name": "group", "litellm_params": {"model": f"maas/{model}", "order": order}}
-        for order, model in enumerate(models, start=1)
+@pytest.mark.usefixtures("sandbox")
+def test_what_a_deployment_says_of_its_cooldown_stays(tmp_path: Path) -> None:
+    """The last model of a group never cools down, unless the file says how long it does; nor where none does."""
+    params = {"model": f"maas/{FIRST}"}
+    models: list[dict[str, Any]] = [
+        {"model_name": "0", "litellm_params": {**params, "cooldown_time": 7}},
+        {"model_name": "1", "litellm_params": params, "model_info": {"cooldown_time": 8}},
+        {"model_name": "2", "litellm_params": params},
     ]
-    file = folder / "group.yaml"
-    file.write_text(yaml.safe_dump({"model_list": group, "router_settings": settings}))
-    return file
+    file = tmp_path / "own.yaml"
+    file.write_text(yaml.safe_dump({"model_list": models}))
+    for switched_off, last in ((False, 0), (True, None)):
+        router = litellm_maas.load_router(file, disable_cooldowns=switched_off)
+        infos = [members(router, group)[0]["model_info"] for group in "012"]
+        assert [info.get("cooldown_time") for info in infos] == [None, 8, last]
 
 
-def chain(folder: Path, **settings: Any) -> Path:
-    """A router's file with three groups, of which the first falls back on the others."""
-    names = dict(zip("abc", TRIO, strict=True))
-    models = [{"model_name": name, "litellm_params": {"model": f"maas/{model}"}} for name, model in names.items()]
-    given = {"num_retries": 0, "disable_cooldowns": True, "fallbacks": [{"a": ["b", "c"]}], **settings}
-    file = folder / "chain.yaml"
-    file.write_text(yaml.safe_dump({"model_list": models, "router_settings": given}))
-    return file
-
-
-@every_way
+@every_way_to_a_third_group
 def test_groups_pass_resting_models_over(sandbox: Sandbox, tmp_path: Path, way: Way) -> None:
     """A group whose model rests is passed over for the groups that it falls back on, and so are those."""
     router = litellm_maas.load_router(chain(tmp_path))
@@ -659,8 +624,8 @@ async def test_one_of_a_level_is_tried_at_a_time(sandbox: Sandbox, clock: Clock)
             await router.acompletion(model="a", messages=MESSAGES)
     assert sorted(asked(sandbox)) == sorted(models)
     clock.now += 60
-    deployments = router.get_model_list(model_name="a") or []
-    offered = await litellm_maas.fallback_rules.async_filter_deployments("a", [dict(each) for each in deployments], [])
+    deployments = [dict(each) for each in members(router, "a")]
+    offered = await litellm_maas.fallback_rules.async_filter_deployments("a", deployments, [])
     assert len(offered) == 1
 
 

@@ -214,7 +214,7 @@ def test_an_embedding_with_a_total_alone(ledger_path: Path) -> None:
     body = json.dumps({"data": [{"index": 0, "embedding": [0.1]}], "usage": {"total_tokens": 700}}).encode()
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
     with serving(head + body) as server:
-        call = {"model": "maas/qwen/qwen3-embedding-8b", "input": ["a"], "api_base": server.url}
+        call: dict[str, Any] = {"model": "maas/qwen/qwen3-embedding-8b", "input": ["a"], "api_base": server.url}
         response = litellm.embedding(**call)
     (row,) = rows(ledger_path)
     assert (row.input_tokens, row.micro_credits, row.usage_source) == (700, 700 * 1_134, "reported")
@@ -270,12 +270,11 @@ def test_the_cost_of_each_of_two_replies_with_one_id() -> None:
 def test_a_cost_of_the_gateways_is_no_dollar(cost: Any) -> None:
     """What the gateway calls a cost is not taken for LiteLLM's own, in whatever currency it is."""
     response = plain(reply(usage=usage(10, 5, cost=cost)))
-    assert getattr(response.usage, "cost", None) is None
+    last = event({"choices": [], "usage": usage(10, 5, cost=cost)})
+    chunks = stream(delta({"content": "a"}), delta({}, "stop"), last)
     assert 0 < response._hidden_params["response_cost"] < 0.01
-    chunks = stream(
-        delta({"content": "a"}), delta({}, "stop"), event({"choices": [], "usage": usage(10, 5, cost=cost)})
-    )
-    assert getattr(chunks[-1]._hidden_params["usage"], "cost", None) is None
+    for found in (response.usage, chunks[-1]._hidden_params["usage"]):
+        assert (getattr(found, "cost", None) or 0.001) < 0.01  # LiteLLM's own, where it writes one
 
 
 def test_counts_stay_as_they_came() -> None:
@@ -322,7 +321,8 @@ def test_a_schema_counts_in_an_estimate(ledger_path: Path) -> None:
     """Tools and schemas that a model was given to read count in an estimate."""
     schema = {"name": "a", "schema": {"description": "d" * 4000}}
     body = json.dumps({**reply(), "usage": None}).encode()
-    for more in ({}, {"response_format": {"type": "json_schema", "json_schema": schema}}):
+    wanted: list[dict[str, Any]] = [{}, {"response_format": {"type": "json_schema", "json_schema": schema}}]
+    for more in wanted:
         litellm.completion(model=GPT, messages=MESSAGES, client=answering(body), **more)
     without, with_schema = rows(ledger_path)
     assert with_schema.input_tokens - without.input_tokens >= 1000
@@ -333,8 +333,9 @@ def test_an_image_is_recorded_as_it_was_made(ledger_path: Path, asked: dict[str,
     """Size and quality that stand in an image reply are recorded, whatever was asked for."""
     body = json.dumps({"created": 1, "data": [{"b64_json": "AA"}], "size": "1024x1024", "quality": "high"}).encode()
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    call: dict[str, Any] = {"model": "maas/openai/gpt-image-2", "prompt": "x", **asked}
     with serving(head + body) as server:
-        litellm.image_generation(model="maas/openai/gpt-image-2", prompt="x", api_base=server.url, **asked)
+        litellm.image_generation(api_base=server.url, **call)
     (row,) = rows(ledger_path)
     assert (row.images, row.image_size, row.image_quality) == (1, "1024x1024", "high")
 
@@ -354,10 +355,6 @@ def test_a_call_that_the_caller_interrupts_is_no_free_call(ledger_path: Path) ->
     with pytest.raises(Exception):  # noqa: B017, PT011 - LiteLLM wraps it
         litellm.completion(model=GPT, messages=[{"role": "user", "content": "x" * 4000}], client=client)
     (row,) = rows(ledger_path)
-    assert (row.status, row.input_tokens, row.usage_source, row.error_class) == (
-        "aborted",
-        1000,
-        "estimated",
-        "Interrupted",
-    )
+    assert (row.status, row.input_tokens, row.usage_source) == ("aborted", 1000, "estimated")
+    assert row.error_class == "InterruptedByCallerError"
     assert row.micro_credits == 1000 * 70_888

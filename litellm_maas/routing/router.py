@@ -19,6 +19,7 @@ from litellm_maas.registration import register
 from litellm_maas.routing import shipped
 from litellm_maas.routing.findings import Finding, error
 from litellm_maas.routing.includes import mapping_of
+from litellm_maas.routing.known_routers import mark_all, order_of
 from litellm_maas.routing.model_list import check_deployments, check_fallbacks, deployments
 from litellm_maas.routing.router_file import RouterFile, settings, shape
 from litellm_maas.routing.rules import fallback_rules
@@ -26,6 +27,7 @@ from litellm_maas.settings import Pacing
 from litellm_maas.spend.budgeting import budgeting
 from litellm_maas.spend.tracking import track_spend
 from litellm_maas.wire import pacing
+from litellm_maas.wire.exceptions import PROVIDER
 
 logger = logging.getLogger("litellm_maas")
 
@@ -59,6 +61,9 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
     _put_in_force(document.validate(RouterFile))
     content = copy.deepcopy(document.data)
     chosen = _closed({**(content.get("router_settings") or {}), **overrides}, groups)
+    mark_all(content["model_list"])
+    if not chosen.get("disable_cooldowns"):
+        _spare_last(content["model_list"])
     router = litellm.Router(model_list=content["model_list"], **chosen)
     fallback_rules.watch(router)
     return router
@@ -117,3 +122,15 @@ def _closed(given: dict[str, Any], groups: list[str]) -> dict[str, Any]:
         listed = {name for entry in entries for name in entry}
         given[field] = [*entries, *({group: []} for group in dict.fromkeys(groups) if group not in listed)]
     return given
+
+
+def _spare_last(model_list: list[dict[str, Any]]) -> None:
+    """Keep LiteLLM's cooldowns from the last model of each group: it refuses calls of a group that cools as a whole.
+
+    What a deployment says for itself stays.
+    """
+    ours = [each for each in model_list if str(each["litellm_params"]["model"]).startswith(f"{PROVIDER}/")]
+    last = {each["model_name"]: each for each in sorted(ours, key=order_of)}
+    for each in last.values():
+        if "cooldown_time" not in each["litellm_params"]:
+            each["model_info"] = {"cooldown_time": 0, **(each.get("model_info") or {})}

@@ -8,8 +8,7 @@ called. See `litellm_maas.resting` for what rests and for how long.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,14 +16,24 @@ import litellm
 from litellm.integrations.custom_logger import CustomLogger
 
 from litellm_maas import _litellm, attempts, settings
-from litellm_maas.attempts import ATTEMPTS_PARAM, OWN_FALLBACKS_PARAM, SKIPPED_PARAM
+from litellm_maas.attempts import OWN_FALLBACKS_PARAM, Attempt, Record
 from litellm_maas.errors import SettingsError
 from litellm_maas.resting import Target, resting
+from litellm_maas.routing.known_routers import (
+    Deployment,
+    KnownRouters,
+    acooling,
+    cooling,
+    deployment_of,
+    entries,
+    group_names,
+    info_of,
+    members,
+    order_of,
+)
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
-from litellm_maas.wire.errors import Failure
+from litellm_maas.wire.errors import Failure, GatewayError
 from litellm_maas.wire.exceptions import PROVIDER, litellm_exception
-
-_Deployment = Mapping[str, Any]
 
 _OWN_LISTS: dict[str, str] = {
     "context_window": "context_window_fallbacks",
@@ -37,7 +46,7 @@ class FallbackRules(CustomLogger):
 
     def __init__(self) -> None:
         super().__init__()
-        self._routers: weakref.WeakSet[litellm.Router] = weakref.WeakSet()
+        self._routers = KnownRouters()
 
     def watch(self, router: litellm.Router) -> None:
         """Know a router's groups and fallbacks, and be asked by it; a proxy's own router is known anyway."""
@@ -60,165 +69,226 @@ class FallbackRules(CustomLogger):
                 request failed or, if there was none, for why the first one rests.
         """
         request = request_kwargs or {}
-        trail = _trail(request)
+        found = attempts.bucket_of(request)
+        bucket: MutableMapping[str, Any] = {} if found is None else found
+        has_history = is_further(request, bucket)
+        trail = attempts.trail_of(bucket, request.get("litellm_trace_id"), is_further=has_history)
         failure = attempts.last_failure(trail)
         level = request.get("_target_order")
-        if not healthy_deployments and not trail and level is None:
+        if not healthy_deployments and not has_history:
             healthy_deployments = self._cooled(model)
         # A level that was chosen because the one before it rests is tried again by LiteLLM when it fails.
-        failed = {attempt["deployment_id"] for attempt in trail} if level is not None else set()
+        known = _ids_in(trail)
         candidates = [
             deployment
             for deployment in healthy_deployments
-            if (level is None or _order(deployment) == level) and _id(deployment) not in failed
+            if level is None or (order_of(deployment) == level and _id(deployment) not in known)
         ]
-        candidates = self._own_fallbacks(request, candidates, None if failure is None else failure.kind)
-        for order in sorted({_order(deployment) for deployment in candidates}):
-            members = [deployment for deployment in candidates if _order(deployment) == order]
-            if free := _free(members):
-                _note_skipped(request, [each for each in candidates if _order(each) <= order], free)
+        candidates = self._own_fallbacks(request, bucket, candidates, None if failure is None else failure.kind)
+        for order in sorted({order_of(deployment) for deployment in candidates}):
+            level_members = [deployment for deployment in candidates if order_of(deployment) == order]
+            if free := _free(level_members):
+                _note_skipped(trail, [each for each in candidates if order_of(each) <= order], free)
                 return free
-        _note_skipped(request, candidates, [])
         if failure is not None:
+            _note_skipped(trail, candidates, [])
             raise litellm_exception(failure, model, settings.api_base())
         if not candidates:
             return []
-        asked_for = _metadata(request).get("original_model_group") or (None if request.get("fallback_depth") else model)
-        last = self._least_rested(candidates, asked_for)
+        later = [each for each in healthy_deployments if level is not None and order_of(each) > level]
+        last = await self._last_resort(candidates, later, trail, bucket.get("original_model_group") or model)
+        _note_skipped(trail, candidates, [last])
         if last is None:
-            raise _rests(candidates[0])
+            raise litellm_exception(_rests(candidates[0]), _model(candidates[0]), settings.api_base())
         return [last]
 
-    def pre_call_check(self, deployment: dict[str, Any]) -> None:
-        """A router asks this before each synchronous attempt: whether the deployment that it chose may be called.
+    def pass_over(self, attempt: Attempt) -> None:
+        """The provider asks this before each synchronous attempt: a router has chosen without asking anybody.
 
         Raises:
-            Exception: It rests, and another one is awake. Which exception, see `async_filter_deployments`.
+            GatewayError: It is no fallback for what went wrong; or it rests, and the router can go on to another one
+                that is awake. Why the last attempt of this request failed or, if there was none, why this one rests.
         """
-        if _may_try(deployment):
+        routers = self._routers.of(attempt.deployment) if _litellm.is_callback(self) else []
+        own = deployment_of(routers[0], str(attempt.deployment.get("id"))) if routers else None
+        if own is None:
             return
-        if (failure := attempts.failed_with.get()) is not None:
-            # The caller is to hear why the model that was called failed, not why others were not called.
-            raise litellm_exception(failure, _model(deployment), settings.api_base())
-        asked_for = None if attempts.skipped.get() else str(deployment.get("model_name"))
-        if self._least_rested([deployment], asked_for) is not None:
+        failure = attempts.last_failure(attempt.trail)
+        if failure is not None and not self._own_fallbacks({}, attempt.bucket, [own], failure.kind):
+            raise GatewayError(failure)
+        if resting.may_try(attempt.target):
             return
-        attempts.skipped.set((*attempts.skipped.get(), _skipped(deployment)))
-        raise _rests(deployment)
+        # The caller is to hear why the model that was called failed, not why others were not called.
+        if failure is None:
+            verdicts = [_verdict(router, own, attempt) for router in routers]
+            failure = None if None in verdicts else verdicts[0]
+        if failure is None:
+            return
+        attempt.passes_over(_skipped(own))
+        raise GatewayError(failure)
 
     def _cooled(self, group: str) -> list[dict[str, Any]]:
-        """The members of a group that LiteLLM would refuse to call, because all of them cool down."""
-        routers = [router for router in (*self._routers, _litellm.proxy_router()) if router is not None]
-        found = [router.get_model_list(model_name=group) for router in routers if group in router.get_model_names()]
-        members: list[Any] = list(found[0] or ()) if len(found) == 1 else []
-        return members if all(_target(each) is not None for each in members) else []
+        """The members of a group that LiteLLM would refuse to call, because all of them cool down.
+
+        From 1.110 on LiteLLM takes none that it has not offered; `load_router` keeps one of each group from cooling.
+        """
+        found = [members(router, group) for router in self._routers if group in group_names(router)]
+        known = found[0] if len(found) == 1 else []
+        return known if all(_target(each) is not None for each in known) else []
 
     def _own_fallbacks(
-        self, request: Mapping[str, Any], candidates: list[dict[str, Any]], failed: str | None
-    ) -> list[dict[str, Any]]:
+        self,
+        request: Mapping[str, Any],
+        bucket: MutableMapping[str, Any],
+        candidates: list[Any],
+        failed: str | None,
+    ) -> list[Any]:
         """The candidates without those that are no fallback for the kind of failure that brought the request here.
 
         For an overflowing context and a refusing filter routers have lists of their own. LiteLLM's do not look at them
         when a stream fails (measured on 1.106), so that it has to be told of them, and its choice to be mended.
         """
-        if failed not in _OWN_LISTS and not request.get("stream"):
+        asked_for = bucket.get("original_model_group")
+        if (failed not in _OWN_LISTS and not request.get("stream")) or asked_for is None:
             return candidates
-        metadata = _metadata(request)
-        asked_for = metadata.get("original_model_group")
-        router = next(filter(None, (self._router_of(each) for each in candidates)), None)
-        if router is None or asked_for is None:
+        routers = next(filter(None, (self._routers.of(info_of(each)) for each in candidates)), [])
+        if len(routers) != 1:
             return candidates
-        models = {kind: _listed_models(router, field, asked_for) for kind, field in _OWN_LISTS.items()}
+        models = {kind: _listed_models(routers[0], field, asked_for) for kind, field in _OWN_LISTS.items()}
         if kinds := [kind for kind, found in models.items() if found]:
-            metadata[OWN_FALLBACKS_PARAM] = kinds
+            bucket[OWN_FALLBACKS_PARAM] = kinds
         if failed not in models:
             return candidates
         return [each for each in candidates if each["litellm_params"].get("model") in models[failed]]
 
-    def _router_of(self, deployment: _Deployment) -> litellm.Router | None:
-        routers = [router for router in (*self._routers, _litellm.proxy_router()) if router is not None]
-        found = [router for router in routers if router.has_model_id(_id(deployment))]
-        if len(found) > 1:
-            # Ids are made of what stands in a deployment, so routers that share models share ids.
-            found = [router for router in found if any(each is deployment for each in router.model_list)]
-        return found[0] if found else None
-
-    def _least_rested(self, candidates: list[dict[str, Any]], asked_for: str | None) -> dict[str, Any] | None:
-        """The candidate to be called although it rests; None while another deployment is awake, or sooner awake."""
-        own = {_id(each) for each in candidates}
-        others = [each for each in self._stand_ins(candidates[0], asked_for) if _id(each) not in own]
-        if any(_is_awake(each) for each in others):
-            return None
-        first = min([*candidates, *others], key=_remaining)
-        return next((each for each in candidates if each is first), None)
-
-    def _stand_ins(self, deployment: _Deployment, asked_for: str | None) -> Iterator[_Deployment]:
-        """The deployments that a router may call in the place of one.
+    async def _last_resort(
+        self, candidates: list[dict[str, Any]], later: list[dict[str, Any]], trail: list[Record], asked_for: str
+    ) -> dict[str, Any] | None:
+        """The candidate to be called although it rests; None where another one is awake, or sooner awake.
 
         Args:
-            deployment: The one.
-            asked_for: The group that the caller asked for; None where only its fallbacks are known to have come here.
+            candidates: Those of the group, all of which rest.
+            later: Those of the group to which the router can still go.
+            trail: What the request has been through.
+            asked_for: The group that the caller asked for.
         """
-        group = str(deployment.get("model_name"))
-        if (router := self._router_of(deployment)) is None:
-            return
-        chains = [[name, *stand_ins] for name, stand_ins in _fallbacks(router)]
-        names = {name for chain in chains if asked_for in (None, chain[0]) for name in chain if group in chain}
-        for name in {group, *names}:
-            yield from router.get_model_list(model_name=name) or ()
+        known = _ids_in(trail) | {_id(each) for each in candidates}
+        routers: list[litellm.Router | None] = [*self._routers.of(info_of(candidates[0]))]
+        for router in routers or [None]:
+            others = _without([*later, *_stand_ins(router, candidates[0], asked_for)], known)
+            cool = set() if router is None else await acooling(router, [_id(each) for each in others])
+            last: dict[str, Any] | None = _least_rested(candidates, _without(others, cool))
+            if last is not None:
+                return last
+        return None
+
+
+def is_further(request: Mapping[str, Any], bucket: Mapping[str, Any]) -> bool:
+    """Whether a request has been attempted before."""
+    if request.get("fallback_depth") or request.get("_target_order") is not None or attempts.is_repeated(bucket):
+        return True
+    # From 1.110 on a fallback is shown the request as it was made, with its model, and without how deep it has fallen;
+    # and its record of failures begins with it. Before, it is never emptied where a caller passes it again.
+    return "model" in request and bool(bucket.get("previous_models"))
+
+
+def _verdict(router: litellm.Router, own: Deployment, attempt: Attempt) -> Failure | None:
+    """Why a deployment that rests is not called; None where it has to be, since nobody else could answer sooner.
+
+    Args:
+        router: The router that has chosen it, asking nobody.
+        own: The deployment.
+        attempt: The attempt to call it.
+    """
+    asked_for = attempt.bucket.get("original_model_group") or attempt.bucket.get("model_group")
+    known = _ids_in(attempt.trail) | {_id(own)}
+    group = _without(members(router, _group(own)), known)
+    later = [each for each in group if order_of(each) > order_of(own)]
+    others = _without([*later, *_stand_ins(router, own, asked_for)], known)
+    beside = [each for each in group if order_of(each) == order_of(own)] if _may_retry(attempt.bucket) else []
+    cool = cooling(router, [_id(each) for each in [*others, *beside]])
+    if _least_rested([own], _without(others, cool)) is None:
+        return _rests(own)
+    if _least_rested([own], _without([*others, *beside], cool)) is None:
+        # LiteLLM goes to another one of the same level only when it retries, and not after each kind of failure.
+        return replace(_rests(own), kind="unavailable", status=503)
+    return None
+
+
+def _may_retry(bucket: Mapping[str, Any]) -> bool:
+    return (bucket.get("max_retries") or 0) > (bucket.get("attempted_retries") or 0)
+
+
+def _least_rested(candidates: list[Any], others: Iterable[Deployment]) -> Any:
+    """The candidate whose rest ends first; None while another deployment is awake, or sooner awake."""
+    others = list(others)
+    if any(_is_awake(each) for each in others):
+        return None
+    first = min([*candidates, *others], key=_remaining)
+    return next((each for each in candidates if each is first), None)
+
+
+def _stand_ins(router: litellm.Router | None, deployment: Deployment, asked_for: str | None) -> Iterator[Deployment]:
+    """The deployments of other groups to which a router may go on from one.
+
+    Args:
+        router: The router; None if it is not known.
+        deployment: The one.
+        asked_for: The group that the caller asked for.
+    """
+    group = _group(deployment)
+    chains = [] if router is None else [[name, *stand_ins] for name, stand_ins in _fallbacks(router)]
+    names = {name for chain in chains if chain[0] == asked_for and group in chain for name in chain}
+    for name in names - {group}:
+        yield from members(router, name)
 
 
 def _listed_models(router: litellm.Router, field: str, group: str) -> set[str]:
     """The models that a list of a router's names for a group: of each group there, what it calls first."""
     found: set[str] = set()
-    for entry in getattr(router, field, None) or ():
+    for entry in entries(router, field):
         for name in entry.get(group, ()):
-            members = router.get_model_list(model_name=name) or ()
-            first = min(map(_order, members), default=0)
-            found |= {str(each["litellm_params"].get("model")) for each in members if _order(each) == first}
+            listed = members(router, name)
+            first = min(map(order_of, listed), default=0)
+            found |= {str(each["litellm_params"].get("model")) for each in listed if order_of(each) == first}
     return found
 
 
 def _fallbacks(router: litellm.Router) -> Iterator[tuple[str, list[str]]]:
     """The groups of a router that have fallbacks, with those."""
-    entries = [entry for entry in router.fallbacks or () if isinstance(entry, Mapping)]
-    lists: dict[str, Any] = {name: names for entry in entries for name, names in entry.items()}
+    lists: dict[str, Any] = {name: names for entry in entries(router, "fallbacks") for name, names in entry.items()}
     everyone = lists.pop("*", ())
-    for group in router.get_model_names():
+    for group in group_names(router):
         names = lists.get(group, everyone)
         yield group, [name for name in names if isinstance(name, str) and name != group]
 
 
-def _trail(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The attempts that this request has been through; none for a first attempt, whatever its metadata says."""
-    return list(_metadata(request).get(ATTEMPTS_PARAM, ())) if request.get("fallback_depth") else []
+def _ids_in(trail: Iterable[Record]) -> set[str]:
+    return {str(each["deployment_id"]) for each in trail}
 
 
-def _metadata(request: Mapping[str, Any]) -> dict[str, Any]:
-    found = request.get("litellm_metadata") or request.get("metadata")
-    return found if isinstance(found, dict) else {}
+def _without(deployments: Iterable[Deployment], ids: Collection[str]) -> list[Deployment]:
+    return [each for each in deployments if _id(each) not in ids]
 
 
-def _note_skipped(request: Mapping[str, Any], candidates: list[dict[str, Any]], chosen: list[dict[str, Any]]) -> None:
-    metadata = _metadata(request)
-    earlier = metadata.pop(SKIPPED_PARAM, ()) if request.get("fallback_depth") else ()
-    passed_over = [_skipped(each) for each in candidates if each not in chosen and not _is_awake(each)]
-    if earlier or passed_over:
-        metadata[SKIPPED_PARAM] = [*earlier, *passed_over]
+def _note_skipped(trail: list[Record], candidates: list[dict[str, Any]], chosen: list[Any]) -> None:
+    for each in candidates:
+        if each not in chosen and not _is_awake(each):
+            attempts.note_passed_over(trail, _skipped(each))
 
 
-def _skipped(deployment: _Deployment) -> dict[str, Any]:
+def _skipped(deployment: Deployment) -> Record:
     return attempts.record(_model(deployment), _id(deployment), _failure(deployment), passed_over=True)
 
 
-def _rests(deployment: _Deployment) -> Exception:
+def _rests(deployment: Deployment) -> Failure:
     # It may have answered in this very moment.
     failure = _failure(deployment) or Failure("unavailable", None, "it has just answered", "Call again.")
     rested = f"not called, it rests for {_remaining(deployment):.0f} s more, because: {failure.reason}"
-    return litellm_exception(replace(failure, reason=rested), _model(deployment), settings.api_base())
+    return replace(failure, reason=rested)
 
 
-def _target(deployment: _Deployment) -> Target | None:
+def _target(deployment: Deployment) -> Target | None:
     """What a deployment calls; None for another provider's, and where its settings are no use."""
     params = deployment["litellm_params"]
     model = str(params.get("model"))
@@ -231,7 +301,7 @@ def _target(deployment: _Deployment) -> Target | None:
     return None if key is None else Target.of(_model(deployment), endpoint, key)
 
 
-def _may_try(deployment: _Deployment) -> bool:
+def _may_try(deployment: Deployment) -> bool:
     target = _target(deployment)
     return target is None or resting.may_try(target)
 
@@ -246,38 +316,36 @@ def _free(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sound if trial is None else [trial]
 
 
-def _is_sound(deployment: _Deployment) -> bool:
+def _is_sound(deployment: Deployment) -> bool:
     target = _target(deployment)
     return target is None or resting.is_sound(target)
 
 
-def _is_awake(deployment: _Deployment) -> bool:
+def _is_awake(deployment: Deployment) -> bool:
     target = _target(deployment)
     return target is None or resting.is_awake(target)
 
 
-def _remaining(deployment: _Deployment) -> float:
+def _remaining(deployment: Deployment) -> float:
     target = _target(deployment)
     return 0.0 if target is None else resting.remaining(target)
 
 
-def _failure(deployment: _Deployment) -> Failure | None:
+def _failure(deployment: Deployment) -> Failure | None:
     target = _target(deployment)
     return None if target is None else resting.failure(target)
 
 
-def _model(deployment: _Deployment) -> str:
+def _model(deployment: Deployment) -> str:
     return str(deployment["litellm_params"].get("model")).removeprefix(f"{PROVIDER}/")
 
 
-def _id(deployment: _Deployment) -> str:
-    return str((deployment.get("model_info") or {}).get("id"))
+def _id(deployment: Deployment) -> str:
+    return str(info_of(deployment).get("id"))
 
 
-def _order(deployment: _Deployment) -> int:
-    order = deployment["litellm_params"].get("order")
-    # LiteLLM prefers those with an order to those without.
-    return order if isinstance(order, int) else 2**31
+def _group(deployment: Deployment) -> str:
+    return str(deployment.get("model_name"))
 
 
 fallback_rules = FallbackRules()

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import importlib.metadata
 import inspect
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,23 @@ from litellm.integrations.custom_logger import CustomLogger
 from packaging.version import Version
 
 from litellm_maas import _litellm
+from litellm_maas.attempts import bucket_of
+from litellm_maas.routing.known_routers import MARK, cooling, deployment_of, entries, group_names, members
 from litellm_maas.routing.router_file import settings_model
+from litellm_maas.routing.rules import is_further
 from litellm_maas.sandbox import Fault, Sandbox
+from tests.routed import TRIO
 from tests.support import MESSAGES, assemble
 
 VERSION = importlib.metadata.version("litellm")
 
 
 class Watch(CustomLogger):
-    """Keeps what a router asks its callbacks."""
+    """Keeps what a router asks its callbacks: deployments, whether it says that it asks again, and earlier attempts."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[Any] = []
+        self.asked: list[tuple[list[Any], bool, list[int]]] = []
 
     async def async_filter_deployments(
         self,
@@ -38,13 +43,12 @@ class Watch(CustomLogger):
         request_kwargs: dict[str, Any] | None = None,
         parent_otel_span: Any = None,
     ) -> list[Any]:
-        """The asynchronous question."""
-        self.asked.append((healthy_deployments, dict(request_kwargs or {})))
+        """The question before an asynchronous attempt."""
+        request = request_kwargs or {}
+        bucket = bucket_of(request) or {}
+        earlier = [each["http_status"] for each in bucket.get("maas_attempts", ())]
+        self.asked.append((healthy_deployments, is_further(request, bucket), earlier))
         return healthy_deployments
-
-    def pre_call_check(self, deployment: dict[str, Any]) -> None:
-        """The synchronous question."""
-        self.asked.append(([deployment], {}))
 
 
 @pytest.fixture
@@ -55,46 +59,92 @@ def watch() -> Watch:
     return found
 
 
-def router() -> litellm.Router:
-    """A router with a group of two."""
-    models = [("openai/gpt-4o", 1), ("gemini/gemini-2.5-flash", 2)]
-    return litellm.Router(
-        model_list=[
-            {"model_name": "a", "litellm_params": {"model": f"maas/{model}", "order": order}} for model, order in models
-        ],
-        num_retries=0,
-        disable_cooldowns=True,
-    )
+def router(kind: str = "order", **settings: Any) -> litellm.Router:
+    """A router with a group of three in an order, or with three groups."""
+    names = "aaa" if kind == "order" else "abc"
+    models = [
+        {
+            "model_name": name,
+            "litellm_params": {"model": f"maas/{model}", **({"order": order} if kind == "order" else {})},
+            "model_info": {MARK: "one of mine"},
+        }
+        for order, (name, model) in enumerate(zip(names, TRIO, strict=True), start=1)
+    ]
+    given = {"fallbacks": [{"a": ["b", "c"]}]} if kind == "groups" else {}
+    return litellm.Router(model_list=models, **{"num_retries": 0, "disable_cooldowns": True, **given, **settings})
 
 
 @pytest.mark.usefixtures("sandbox")
 def test_callbacks_are_asked_for_deployments(watch: Watch) -> None:
-    """`async_filter_deployments` and `pre_call_check` are how a router is kept from a resting model."""
+    """`async_filter_deployments` is how an asynchronous router is kept from a model that cools down."""
     made = router()
-    made.completion(model="a", messages=MESSAGES)
     asyncio.run(made.acompletion(model="a", messages=MESSAGES))
-    assert len(watch.asked) == 2, (
-        "LiteLLM no longer asks its callbacks: nothing rests; see litellm_maas/routing/rules.py"
-    )
-    for deployments, _ in watch.asked:
-        assert all(any(each is known for known in made.model_list) for each in deployments), (
-            "LiteLLM hands out copies of deployments: routers with the same models are no longer told apart"
-        )
+    ((deployments, _, _),) = watch.asked
+    assert len(deployments) == 3, "LiteLLM asks its callbacks differently; see litellm_maas/routing/rules.py"
+    for each in deployments:
+        info = each["model_info"]
+        assert info.get(MARK) == "one of mine", "routers with the same models are no longer told apart: see MARK"
+        assert deployment_of(made, info["id"]) is not None
 
 
-def test_a_fallback_says_that_it_is_one(sandbox: Sandbox, watch: Watch) -> None:
-    """Fallbacks inherit a request's metadata, with `attempted_fallbacks` in it and `fallback_depth` beside it."""
-    sandbox.faults.add(Fault(status=503, model="openai/gpt-4o"))
-    asyncio.run(router().acompletion(model="a", messages=MESSAGES))
-    first, second = (request for _, request in watch.asked)
-    assert "fallback_depth" not in first
-    assert (second["fallback_depth"], second["_target_order"]) == (1, 2)
-    if Version(VERSION) >= Version("1.100"):
-        assert second["metadata"]["attempted_fallbacks"] == 1
-        assert second["metadata"]["original_model_group"] == "a"
-    assert [each["http_status"] for each in second["metadata"]["maas_attempts"]] == [503], (
-        "what an attempt writes into its metadata no longer reaches the next one; see litellm_maas/attempts.py"
-    )
+class Seen(litellm.CustomLLM):
+    """A provider that keeps what it is called with, and always fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.params: list[dict[str, Any]] = []
+
+    def completion(self, *args: Any, **call: Any) -> Any:
+        """A synchronous call."""
+        self.params.append(call["litellm_params"])
+        raise litellm.ServiceUnavailableError(message="busy", llm_provider="seen", model="m")
+
+
+@pytest.mark.parametrize("kind", ["order", "groups"])
+def test_a_synchronous_attempt_says_whose_it_is(kind: str) -> None:
+    """A provider is told the deployment and its mark, the group that was asked for, and how far the router has come."""
+    seen = Seen()
+    made = router(kind)
+    registered = litellm.custom_provider_map
+    litellm.custom_provider_map = [{"provider": "maas", "custom_handler": seen}]
+    try:
+        with pytest.raises(litellm.ServiceUnavailableError):
+            made.completion(model="a", messages=MESSAGES)
+    finally:
+        litellm.custom_provider_map = registered
+    assert len(seen.params) == 3
+    for number, params in enumerate(seen.params):
+        metadata = params["metadata"]
+        message = "synchronous calls no longer pass over what cools down; see FallbackRules.pass_over"
+        assert params["model_info"][MARK] == "one of mine", message
+        assert deployment_of(made, params["model_info"]["id"]) is not None, message
+        assert metadata["original_model_group"] == "a", message
+        assert metadata["attempted_fallbacks"] == number, message
+        assert (metadata["max_retries"], metadata["attempted_retries"]) == (0, 0), message
+        assert metadata["model_group_size"] == (3 if kind == "order" else 1), message
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_retries": 1}], ids=["fallbacks", "retries"])
+@pytest.mark.parametrize("kind", ["order", "groups"])
+def test_attempts_know_of_each_other(sandbox: Sandbox, watch: Watch, kind: str, settings: dict[str, Any]) -> None:
+    """A further attempt says that it is one, and has the list into which all before it have written; a first has not.
+
+    Also where a program passes one dictionary with all its requests.
+    """
+    made = router(kind, **settings)
+    metadata: dict[str, Any] = {}
+    for _ in range(2):
+        watch.asked.clear()
+        sandbox.faults.add(Fault(status=500, model=TRIO[0], times=None))
+        sandbox.faults.add(Fault(status=404, model=TRIO[1]))
+        asyncio.run(made.acompletion(model="a", messages=MESSAGES, metadata=metadata))
+        sandbox.faults.clear()
+        attempts = [earlier for _, _, earlier in watch.asked]
+        message = "what an attempt notes no longer reaches the next one; see litellm_maas/attempts.py"
+        expected = [[500], [500, 404]] if not settings else [[500], [500, 500], [500, 500, 404]]
+        assert attempts[1:] == expected, message
+        said = [is_one for _, is_one, _ in watch.asked]
+        assert said == [False, *[True] * len(expected)], "see is_further in litellm_maas/routing/rules.py"
 
 
 @pytest.mark.parametrize("status", [402, 403, 404, 408])
@@ -110,6 +160,22 @@ def test_a_routers_stream_falls_back_on_a_wrapped_error(sandbox: Sandbox, status
         "asynchronous streams no longer fall back on 4xx; see litellm_maas/wire/exceptions.py"
     )
     assert "original_exception" in inspect.signature(MidStreamFallbackError.__init__).parameters
+
+
+def test_a_router_tells_what_it_is_made_of() -> None:
+    """Its groups, deployments, fallbacks and cooldowns are read without a warning, whatever LiteLLM calls them."""
+    made = router("groups")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert group_names(made) == ["a", "b", "c"]
+        assert [each["litellm_params"]["model"] for each in members(made, "b")] == [f"maas/{TRIO[1]}"]
+        assert members(made, "nobody") == []
+        model_id = members(made, "c")[0]["model_info"]["id"]
+        assert (deployment_of(made, model_id) or {})["model_name"] == "c"
+        assert deployment_of(made, "nobody") is None
+        assert entries(made, "fallbacks") == [{"a": ["b", "c"]}]
+        assert entries(made, "context_window_fallbacks") == []
+        assert cooling(made, [model_id]) == set()
 
 
 def test_the_settings_of_a_router_are_read_off_litellm() -> None:
