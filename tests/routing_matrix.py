@@ -265,7 +265,7 @@ async def _outcome(pending: Any) -> tuple[str | None, str | None]:
         response = await pending
         if hasattr(response, "__aiter__"):
             async for chunk in response:
-                text += chunk.choices[0].delta.content or ""
+                text += "".join(choice.delta.content or "" for choice in chunk.choices)
         else:
             text = response.choices[0].message.content
     except Exception as error:  # noqa: BLE001 - which one it is, is the outcome

@@ -198,7 +198,7 @@ def test_the_starter_proxy_serves(starter: Proxy) -> None:
     for model in ("maas", FIRST, SECOND, THIRD):
         assert starter.ask(model).endswith(" heard: Xin chào")
     stream = starter.client.chat.completions.create(model="maas", messages=MESSAGES, stream=True)
-    text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+    text = "".join(choice.delta.content or "" for chunk in stream for choice in chunk.choices)
     assert text == f"{FIRST} heard: Xin chào"
     reply = starter.client.chat.completions.with_raw_response.create(model="maas", messages=MESSAGES)
     charge = starter.sandbox.bill.charges[-1]

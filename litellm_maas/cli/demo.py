@@ -106,7 +106,9 @@ def _stream(call: Callable[..., Any]) -> None:
         stream=True,
         stream_options={"include_usage": True},
     ):
-        click.echo(chunk.choices[0].delta.content or "", nl=False)
+        # The chunk that carries the usage has no choices, in OpenAI's protocol and in LiteLLM from 1.109 on.
+        for choice in chunk.choices:
+            click.echo(choice.delta.content or "", nl=False)
         usage = getattr(chunk, "usage", None) or usage
     click.echo()
     _tokens(usage)
