@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import re
 import shlex
@@ -20,9 +22,9 @@ from tests.support import MESSAGES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-# The scripts are what runs these tests, and its last step before the newest versions; `pip install .` is what the
-# fixture `installed` does.
-COVERED_ELSEWHERE = ("scripts/", "pip install .", "export MAAS_API_KEY=")
+# The scripts are what runs these tests and one of its steps, `pip install .` is what the fixture `installed` does, and
+# tests/test_wheel.py looks at the extra.
+COVERED_ELSEWHERE = ("scripts/", "pip install .", "pip install '.[proxy]'", "export MAAS_API_KEY=")
 
 
 # What each Python snippet prints, in their order.
@@ -99,6 +101,16 @@ def test_budget_files(tmp_path: Path, code: str) -> None:
     assert budget.read(file)
 
 
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("code", blocks("yaml"))
+def test_the_checker_likes_the_proxy_configs(reader: Reader, tmp_path: Path, code: str) -> None:
+    """`litellm-maas config check` has nothing to say about a proxy config of the README."""
+    file = tmp_path / "config.yaml"
+    file.write_text(code)
+    reader.environment["LITELLM_MASTER_KEY"] = MASTER_KEY
+    assert json.loads(reader.command(["litellm-maas", "config", "check", "--json", str(file)])) == []
+
+
 @pytest.mark.proxy
 @pytest.mark.parametrize("code", blocks("yaml"))
 def test_proxy_configs(sandbox: Sandbox, tmp_path: Path, code: str) -> None:
@@ -111,6 +123,21 @@ def test_proxy_configs(sandbox: Sandbox, tmp_path: Path, code: str) -> None:
         headers = {"authorization": f"Bearer {MASTER_KEY}"}
         reply = httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=30, trust_env=False)
     assert reply.json()["choices"][0]["message"]["content"] == "openai/gpt-4o heard: Xin chào"
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_linters_leave_the_import(code: str) -> None:
+    """A snippet that imports the package for its effect alone says so, or a linter would take the import out."""
+    used = any(isinstance(node, ast.Name) and node.id == "litellm_maas" for node in ast.walk(ast.parse(code)))
+    (line,) = re.findall(r"^import .*litellm_maas\b.*$", code, re.MULTILINE)
+    assert used or "# noqa: F401" in line
+
+
+def test_no_index_is_asked_for_the_package() -> None:
+    """No command installs `litellm-maas` by its name, which is on no index yet."""
+    texts = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*"), *ROOT.glob("litellm_maas/**/*.py")]
+    for file in filter(Path.is_file, texts):
+        assert not re.findall(r"pip install [^`\n]*litellm-maas", file.read_text(encoding="utf-8")), file
 
 
 def test_what_is_named_exists() -> None:

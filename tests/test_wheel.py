@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import email
 import os
 import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.installed import ROOT
 
@@ -48,6 +50,26 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     }
     assert not [name for name in names if name.endswith((".pth", ".pyc", ".db"))]
     assert {f"litellm_maas/configs/{file.name}" for file in (ROOT / "configs").iterdir()} <= set(names)
+
+
+@pytest.mark.timeout(400)
+def test_extras(wheel: Path) -> None:
+    """Each extra brings what it is named for."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        described = email.message_from_bytes(archive.read(name))
+    wanted = [Requirement(text) for text in described.get_all("Requires-Dist", [])]
+    extras = {
+        extra: {
+            str(each).partition(";")[0].strip()
+            for each in wanted
+            if each.marker and each.marker.evaluate({"extra": extra})
+        }
+        for extra in described.get_all("Provides-Extra", [])
+    }
+    assert extras["proxy"] == {"litellm[proxy]"}
+    assert extras["cache"] == {"fastapi", "orjson", "soundfile"}
+    assert extras["postgres"] == {"psycopg[binary]>=3.2"}
 
 
 @pytest.mark.timeout(400)

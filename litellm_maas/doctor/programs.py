@@ -15,7 +15,7 @@ from litellm_maas.doctor.versions import REQUIREMENT
 
 _PATIENCE = 120.0
 """Seconds for a program."""
-_REINSTALL = f'{sys.executable} -m pip install --force-reinstall "{REQUIREMENT}" litellm-maas'
+_REINSTALL = f'{sys.executable} -m pip install --force-reinstall "{REQUIREMENT}"'
 
 
 def start_self_test() -> subprocess.Popen[str]:

@@ -57,7 +57,7 @@ def callback(folder: Path) -> Check:
     # LiteLLM takes one openai/ away for itself.
     model, messages = "openai/openai/gpt-4o", [{"role": "user", "content": "self-test"}]
     litellm.completion(model=model, messages=messages, mock_response="ok")
-    mend = f'{sys.executable} -m pip install --force-reinstall "{REQUIREMENT}" litellm-maas'
+    mend = f'{sys.executable} -m pip install --force-reinstall "{REQUIREMENT}"'
     try:
         kwargs, *rest = behind.passed.get(timeout=_PATIENCE)
     except Empty:
