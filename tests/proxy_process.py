@@ -1,4 +1,4 @@
-"""A real LiteLLM proxy in a process of its own."""
+"""A real LiteLLM proxy in a process of its own, where `litellm[proxy]` is installed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from litellm_maas.models import catalogue
 from litellm_maas.sandbox import Sandbox
 from tests.support import KEY
 
 MASTER_KEY = "sk-proxy-master-for-tests-only"
+# What is made once in a session, and the tests that use it.
+_SHARED = {
+    "proxy": r"test_clients\.py|test_recording_proxy\.py|test_feature\[.*-proxy\]",
+    "installed": r"test_wheel\.py|test_readme\.py",
+}
 TEAM_KEY = "sk-proxy-key-of-a-team"
 TEAM_KEY_OWNER = {"key_alias": "alias-of-the-key", "team_id": "team-1", "team_alias": "The Team", "user_id": "minh"}
 
@@ -79,17 +86,55 @@ async def authenticate(request, api_key):
 """
 
 
+def missing() -> tuple[str, ...]:
+    """What `litellm[proxy]` wants and is not installed here, or not in the version that it wants."""
+    found = []
+    for text in metadata.requires("litellm") or ():
+        wanted = Requirement(text)
+        if wanted.marker is None or not wanted.marker.evaluate({"extra": "proxy"}):
+            continue
+        try:
+            installed = metadata.version(wanted.name)
+        except metadata.PackageNotFoundError:
+            found.append(str(wanted).partition(";")[0].strip())
+        else:
+            if not wanted.specifier.contains(installed, prereleases=True):
+                found.append(f"{wanted.name}{wanted.specifier}, not {installed}")
+    return tuple(found)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tests that need a proxy be skipped only where that is asked for: elsewhere a missing proxy is a failure."""
+    parser.addoption(
+        "--without-proxy",
+        action="store_true",
+        help="skip the tests marked `proxy` if litellm[proxy] is not installed",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail a test that needs a proxy where there can be none."""
+    if item.get_closest_marker("proxy") is None or not (lacks := missing()):
+        return
+    reason = f"litellm[proxy] is not installed; missing: {', '.join(lacks)}"
+    if item.config.getoption("--without-proxy"):
+        pytest.skip(reason)
+    pytest.fail(f"{reason}. Install it, or pass --without-proxy", pytrace=False)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where tests run in several processes, one of them runs all that use the proxy, so that only one starts it."""
+    """Let one process run all tests that share what is made once in a session: the proxy, or the installed wheel."""
     # pytest-xdist has marks for this, which pytest 9.2 takes no notice of.
-    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
-    class OneProxy(LoadScopeScheduling):  # type: ignore[misc]  # the same
+    class Shared(LoadFileScheduling):  # type: ignore[misc]  # the same
         def _split_scope(self, nodeid: str) -> str:
-            return "proxy" if re.search(r"\bproxy\b|_proxy\.py", nodeid) else nodeid
+            found = (name for name, users in _SHARED.items() if re.search(users, nodeid))
+            return next(found, str(super()._split_scope(nodeid)))
 
-    return OneProxy(config, log) if config.getvalue("dist") == "loadgroup" else None
+    return Shared(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -185,7 +185,7 @@ class RedisTurns:
         try:
             import redis  # noqa: PLC0415 - an extra
         except ImportError:
-            raise PacingError("pacing with Redis needs the package redis: pip install 'litellm-maas[redis]'") from None
+            raise PacingError("pacing with Redis needs the package redis: pip install redis") from None
         self._error: type[Exception] = redis.RedisError
         try:
             self._client = redis.Redis.from_url(
