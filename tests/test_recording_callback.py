@@ -127,7 +127,8 @@ def test_a_stream_by_address_that_asked_for_no_usage_is_estimated(sandbox: Sandb
     until(lambda: recorded(ledger_path))
     (event,) = rows(ledger_path)
     assert (event.usage_source, event.basis) == ("estimated", "official")
-    assert event.output_tokens == pytest.approx(sandbox.bill.charges[0].output_tokens, rel=0.5)
+    # LiteLLM's own count, where it makes one, is of a tokenizer's pieces; the sandbox counts words.
+    assert 0.5 < event.output_tokens / sandbox.bill.charges[0].output_tokens < 4
     assert event.input_tokens > 0
 
 

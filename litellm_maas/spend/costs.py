@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.spend.meter import CACHE_HIT, COST_PARAM, Cost
+from litellm_maas.spend.meter import CACHE_HIT, COST_PARAM, PROVIDER, Cost
 from litellm_maas.spend.tracking import tracking
 
 
@@ -29,6 +29,9 @@ def cost_of(response: object) -> Cost | None:
     usage = _field(response, "usage")
     if usage is None and isinstance(hidden, Mapping):
         usage = hidden.get("usage")
+    is_last = usage is not None and _field(response, "object") == "chat.completion.chunk"
+    if is_last and isinstance(hidden, Mapping) and _is_repeated(hidden):
+        return CACHE_HIT
     noted = hidden.get(COST_PARAM) if isinstance(hidden, Mapping) else None
     noted = noted or _field(_field(response if usage is None else usage, "prompt_tokens_details"), COST_PARAM)
     remembered = tracking.remembered(_field(response, "id"))
@@ -37,9 +40,16 @@ def cost_of(response: object) -> Cost | None:
         plain = _plain(response if usage is None else usage)
         cost = Cost(noted["micro_credits"], noted["basis"], Usage.reported(plain))
         return remembered if remembered is not None and _is_same(remembered, cost) else cost
-    # LiteLLM's cache repeats a stream without a word; but the last chunk that the provider sent has a note.
-    is_last = usage is not None and _field(response, "object") == "chat.completion.chunk"
+    # The last chunk that the provider sent has a note.
     return CACHE_HIT if is_last and remembered is not None and remembered.usage.source == "reported" else remembered
+
+
+def _is_repeated(hidden: Mapping[str, Any]) -> bool:
+    """Whether LiteLLM's cache repeats a stream, which it does without a word, from 1.108 on with the note on it.
+
+    What it repeats names no provider if it is synchronous, and an empty address if not (measured on 1.106 and 1.108).
+    """
+    return hidden.get("custom_llm_provider", PROVIDER) is None or hidden.get("api_base") == ""
 
 
 def _is_same(one: Cost, other: Cost) -> bool:

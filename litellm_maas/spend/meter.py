@@ -17,6 +17,9 @@ from litellm_maas.settings import HostKind
 from litellm_maas.spend.event import Event, Kind, Route, Status, new_id, readable, reply_id
 from litellm_maas.spend.identity import Identity
 
+PROVIDER = "maas"
+"""The provider's name in LiteLLM, as `wire.exceptions` has it; this module loads no LiteLLM."""
+
 COST_PARAM = "maas_cost"
 """Where the cost stands: in a response's hidden parameters, and in the details of a stream's usage."""
 
