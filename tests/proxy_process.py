@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from litellm_maas.models import catalogue
 from litellm_maas.sandbox import Sandbox
@@ -77,6 +79,23 @@ async def authenticate(request, api_key):
         return UserAPIKeyAuth(api_key=api_key, user_role="proxy_admin")
     return UserAPIKeyAuth(api_key=api_key, user_role="internal_user", **{TEAM_KEY_OWNER!r})
 """
+
+
+def missing() -> tuple[str, ...]:
+    """What `litellm[proxy]` wants and is not installed here, or not in the version that it wants."""
+    found = []
+    for text in metadata.requires("litellm") or ():
+        wanted = Requirement(text)
+        if wanted.marker is None or not wanted.marker.evaluate({"extra": "proxy"}):
+            continue
+        try:
+            installed = metadata.version(wanted.name)
+        except metadata.PackageNotFoundError:
+            found.append(str(wanted).partition(";")[0].strip())
+        else:
+            if not wanted.specifier.contains(installed, prereleases=True):
+                found.append(f"{wanted.name}{wanted.specifier}, not {installed}")
+    return tuple(found)
 
 
 @pytest.hookimpl(optionalhook=True)
