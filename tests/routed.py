@@ -49,11 +49,12 @@ Way = Callable[..., list[Any]]
 WAYS = [plain, aplain, stream, astream]
 every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 
-_GOES_ON = Version(importlib.metadata.version("litellm")) >= Version("1.104")
+ASKS_A_THIRD_GROUP = Version(importlib.metadata.version("litellm")) >= Version("1.104")
+"""Whether LiteLLM goes on to a third group of fallbacks when an asynchronous stream has failed in two."""
+
 every_way_to_a_third_group = pytest.mark.parametrize(
-    "way", [way for way in WAYS if way is not astream or _GOES_ON], ids=lambda way: way.__name__
+    "way", [way for way in WAYS if way is not astream or ASKS_A_THIRD_GROUP], ids=lambda way: way.__name__
 )
-"""Before 1.104, LiteLLM asks no third group for an asynchronous stream."""
 
 
 def served(parts: list[Any]) -> str:

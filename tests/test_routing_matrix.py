@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import litellm
 import pytest
 
 from tests import routing_matrix
+from tests.proxy_process import missing
+from tests.routed import ASKS_A_THIRD_GROUP
 from tests.routing_matrix import FIRST, MODES, ROWS, SHORT, TIMEOUT, TRIO, WAYS, Bench, Cell, Cells, Row
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +50,10 @@ def cell_of(bench: Bench, cells: Cells, row: Row, way: str, mode: str) -> Cell:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_what_is_promised(bench: Bench, cells: Cells, row: Row, way: str) -> None:
     """The next model answers, or the caller hears why not, after no more requests than that takes."""
+    if way not in bench.ways:
+        pytest.skip(f"there is no proxy here: {', '.join(missing())}")
+    if row.name == "credits exhausted" and not ASKS_A_THIRD_GROUP:
+        pytest.skip("LiteLLM before 1.104 stops after the second model")
     for mode in row.modes:
         cell = cell_of(bench, cells, row, way, mode)
         asked = () if row.address else (FIRST_NAME,)
@@ -87,17 +93,23 @@ def test_what_litellm_does_by_itself(bench: Bench, cells: Cells, row: Row) -> No
 
 @pytest.mark.proxy
 def test_the_tables_are_of_today(bench: Bench, cells: Cells) -> None:
-    """The tables in README.md and docs/routing.md say what a run says, but for the times."""
+    """The tables in README.md and docs/routing.md say what a run says, but for the times, and for what cannot run."""
+    if not hasattr(litellm, "PaymentRequiredError") or not ASKS_A_THIRD_GROUP:
+        pytest.skip("LiteLLM before 1.106 calls a 402 otherwise, and before 1.104 it stops after the second model")
     for row in ROWS:
         for mode in row.modes:
-            for way in WAYS:
+            for way in bench.ways:
                 cell_of(bench, cells, row, way, mode)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert between(readme, "routing matrix") == routing_matrix.summary(cells), "run scripts/routing-matrix"
+    printed = [line[: len(bench.ways) + 1] for line in table(between(readme, "routing matrix"))]
+    assert printed == table(routing_matrix.summary(cells)), "run scripts/routing-matrix"
     document = (ROOT / "docs" / "routing.md").read_text(encoding="utf-8")
     for mode in MODES:
-        printed = between(document, f"routing matrix, {mode}")
-        assert untimed(printed) == untimed(routing_matrix.details(cells, mode)), "run scripts/routing-matrix"
+        found = table(between(document, f"routing matrix, {mode}"))
+        printed = [line[:-1] for line in found if line[1] in ("way", "---", *bench.ways)]
+        assert printed == [line[:-1] for line in table(routing_matrix.details(cells, mode))], (
+            "run scripts/routing-matrix"
+        )
 
 
 def test_the_matrix_has_every_failure() -> None:
@@ -111,6 +123,6 @@ def between(text: str, name: str) -> str:
     return text.partition(f"<!-- {name} -->\n")[2].partition(f"\n<!-- end of {name} -->")[0].strip()
 
 
-def untimed(table: str) -> str:
-    """A table without its times."""
-    return re.sub(r"\d+\.\d\d s \|", "|", table)
+def table(text: str) -> list[list[str]]:
+    """The cells of a table, line by line."""
+    return [line.strip("| ").split(" | ") for line in text.splitlines()]

@@ -66,7 +66,7 @@ def _person(user: object) -> object:
 
 
 def is_first(known: Mapping[str, Any]) -> bool:
-    """Whether a router's metadata is that of a request's first attempt; versions before 1.100 do not say."""
+    """Whether a router's metadata is that of a request's first attempt."""
     return known.get("attempted_fallbacks") == 0 and not known.get("attempted_retries")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib.metadata
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,10 +12,13 @@ from typing import Any
 import litellm
 import openai
 import pytest
+import yaml
+from packaging.version import Version
 
 import litellm_maas
 from litellm_maas.resting import resting
-from litellm_maas.routing.known_routers import cooling, members
+from litellm_maas.routing import shipped
+from litellm_maas.routing.known_routers import cooling, members, order_of
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.routed import (
     FIRST,
@@ -30,6 +35,9 @@ from tests.routed import (
     plain,
     served,
 )
+from tests.support import MESSAGES
+
+VERSION = Version(importlib.metadata.version("litellm"))
 
 
 def deployment(group: str, model: str, **params: Any) -> dict[str, Any]:
@@ -75,6 +83,36 @@ def test_a_stand_in_that_litellm_would_not_call_is_none(sandbox: Sandbox, way: W
         time.sleep(0.02)  # LiteLLM cools down in the background
     assert served(way(router, model="stood-in-for")) == FIRST
     assert asked(sandbox) == [FIRST]
+
+
+@pytest.mark.skipif(Version("1.110") <= VERSION, reason="LiteLLM takes no deployment that it has not offered")
+async def test_a_group_of_ones_own_that_cools_down(sandbox: Sandbox) -> None:
+    """Where LiteLLM's cooldowns have taken every model of a group, its first one is called nevertheless."""
+    settings = {"disable_cooldowns": False, "allowed_fails": 0, "cooldown_time": 60}
+    router = own_router(deployment("cool", FIRST, order=1), deployment("cool", SECOND, order=2), **settings)
+    for model in (FIRST, SECOND):
+        sandbox.faults.add(broken(model, 503, "busy", times=1))
+    with pytest.raises(litellm.ServiceUnavailableError):
+        await router.acompletion(model="cool", messages=MESSAGES)
+    ids = [each["model_info"]["id"] for each in members(router, "cool")]
+    deadline = time.monotonic() + 10
+    while len(cooling(router, ids)) < 2:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)  # LiteLLM cools down in a task of its own
+    asked(sandbox)
+    response: Any = await router.acompletion(model="cool", messages=MESSAGES)
+    assert served([response]) == FIRST
+    assert asked(sandbox) == [FIRST]
+
+
+def test_no_included_group_cools_down_as_a_whole() -> None:
+    """Of each group for a proxy, LiteLLM never cools down the last model, and all others as long as it likes."""
+    groups: dict[str, dict[int, Any]] = {}
+    for each in yaml.safe_load(shipped.config_file("maas_models.yaml").read_text())["model_list"]:
+        groups.setdefault(each["model_name"], {})[order_of(each)] = each["model_info"].get("cooldown_time")
+    assert len(groups) >= 4
+    for cooldowns in groups.values():
+        assert [cooldowns[order] for order in sorted(cooldowns)] == [None] * (len(cooldowns) - 1) + [0]
 
 
 @every_way
