@@ -335,7 +335,8 @@ def _required(key: SecretStr | None, model: str) -> SecretStr:
 
 def _parsed(request: WireRequest, reply: gateway.Reply, call: _Call) -> dict[str, Any]:
     call["logging_obj"].post_call(original_response=reply.body.decode("utf-8", "replace"), input=None, api_key="")
-    call["logging_obj"].model_call_details["response_headers"] = dict(reply.headers)
+    kept = {name: value for name, value in reply.headers.items() if name != "set-cookie"}
+    call["logging_obj"].model_call_details["response_headers"] = kept
     return replies.parse(request, reply.body)
 
 

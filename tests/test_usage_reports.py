@@ -358,3 +358,19 @@ def test_a_call_that_the_caller_interrupts_is_no_free_call(ledger_path: Path) ->
     assert (row.status, row.input_tokens, row.usage_source) == ("aborted", 1000, "estimated")
     assert row.error_class == "InterruptedByCallerError"
     assert row.micro_credits == 1000 * 70_888
+
+
+UNBUILDABLE: list[dict[str, Any]] = [
+    {"extra_headers": {"x-naïve": "a"}},
+    {"extra_headers": {"x-a": "chào"}},
+    {"extra_body": {"a": object()}},
+]
+
+
+@pytest.mark.parametrize("call", UNBUILDABLE)
+def test_a_request_that_cannot_be_built_costs_nothing(ledger_path: Path, call: dict[str, Any]) -> None:
+    """What was never sent is no event."""
+    with pytest.raises(litellm.BadRequestError):
+        litellm.completion(model=GPT, messages=MESSAGES, **call)
+    tracking.recorder().prepare()
+    assert rows(ledger_path) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -30,26 +31,29 @@ def cost_of(response: object) -> Cost | None:
     if usage is None and isinstance(hidden, Mapping):
         usage = hidden.get("usage")
     is_last = usage is not None and _field(response, "object") == "chat.completion.chunk"
-    if is_last and isinstance(hidden, Mapping) and _is_repeated(hidden):
-        return CACHE_HIT
     noted = hidden.get(COST_PARAM) if isinstance(hidden, Mapping) else None
     noted = noted or _field(_field(response if usage is None else usage, "prompt_tokens_details"), COST_PARAM)
+    if is_last and isinstance(hidden, Mapping) and _is_repeated(hidden, noted):
+        return CACHE_HIT
     remembered = tracking.remembered(_field(response, "id"))
     if isinstance(noted, Mapping):
         # First: ids of replies repeat.
-        plain = _plain(response if usage is None else usage)
-        cost = Cost(noted["micro_credits"], noted["basis"], Usage.reported(plain))
+        reported = Usage.reported(_plain(response if usage is None else usage))
+        source, anomalies = noted.get("usage_source", "reported"), tuple(noted.get("anomalies") or ())
+        cost = Cost(noted["micro_credits"], noted["basis"], replace(reported, source=source, anomalies=anomalies))
         return remembered if remembered is not None and _is_same(remembered, cost) else cost
     # The last chunk that the provider sent has a note.
     return CACHE_HIT if is_last and remembered is not None and remembered.usage.source == "reported" else remembered
 
 
-def _is_repeated(hidden: Mapping[str, Any]) -> bool:
-    """Whether LiteLLM's cache repeats a stream, which it does without a word, from 1.108 on with the note on it.
+def _is_repeated(hidden: Mapping[str, Any], noted: object) -> bool:
+    """Whether LiteLLM's cache repeats a stream, which it does without a word.
 
-    What it repeats names no provider if it is synchronous, and an empty address if not (measured on 1.106 and 1.108).
+    What it repeats names no provider if it is synchronous (measured on 1.106 and 1.108); from 1.108 on it has the note
+    on it, as JSON.
     """
-    return hidden.get("custom_llm_provider", PROVIDER) is None or hidden.get("api_base") == ""
+    through_json = isinstance(noted, Mapping) and isinstance(noted.get("anomalies"), list)
+    return through_json or hidden.get("custom_llm_provider", PROVIDER) is None
 
 
 def _is_same(one: Cost, other: Cost) -> bool:

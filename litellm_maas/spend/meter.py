@@ -48,8 +48,18 @@ class Cost:
         return None if self.micro_credits is None else in_credits(self.micro_credits)
 
     def as_dict(self) -> dict[str, Any]:
-        """The cost as it stands on a response. What was used stands there already."""
-        return {"micro_credits": self.micro_credits, "basis": self.basis}
+        """The cost as it stands on a response. How much was used stands there already.
+
+        What was wrong with the report is a tuple, of which JSON makes a list: so a note that LiteLLM's cache repeats is
+        told from the first one.
+        """
+        usage = self.usage
+        return {
+            "micro_credits": self.micro_credits,
+            "basis": self.basis,
+            "usage_source": usage.source,
+            "anomalies": usage.anomalies,
+        }
 
 
 CACHE_HIT = Cost(0, "official", Usage())
@@ -96,6 +106,8 @@ class Attempt:
         self, status: Status, cost: Cost, http_status: int | None = None, error_class: str | None = None
     ) -> Event:
         """Its event, now that its outcome is known."""
+        if status == "ok" and cost.usage.source == "none" and cost.basis != "plan":
+            cost = Cost(None, "unpriced", cost.usage)  # nobody counted, which is not the same as nothing
         usage = cost.usage
         model, asked = _text(self.model), _text(self.asked)
         response_id, call_id, trace_id = _text(self.response_id), _text(self.call_id), _text(self.trace_id)

@@ -82,7 +82,13 @@ class StreamDecoder:
         """
         if self._before_events is not None:
             self._before_events.append(received)
-        return self._chunks(self._events.feed(received))
+        # At once: a caller may drop the stream at the first chunk, and what has come is used all the same.
+        decoded: list[ModelResponseStream] = []
+        try:
+            decoded.extend(self._chunks(self._events.feed(received)))
+        except GatewayError as error:
+            return _raising_after(decoded, error)
+        return iter(decoded)
 
     def finish(self) -> Iterator[ModelResponseStream]:
         """Yield what was held back until the stream's end, but for its `last` chunk.
@@ -230,6 +236,11 @@ class StreamDecoder:
                 if index != 0:
                     choices.insert(0, StreamingChoices(index=0, delta=Delta()))
                 yield ModelResponseStream(choices=choices, created=self._moment(), **about(self._request, {}))
+
+
+def _raising_after(decoded: list[ModelResponseStream], error: GatewayError) -> Iterator[ModelResponseStream]:
+    yield from decoded
+    raise error
 
 
 _CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", "logprobs", "usage", "error"})

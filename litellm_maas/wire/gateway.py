@@ -13,7 +13,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -137,16 +137,37 @@ def drain(reply: httpx.Response, pieces: Iterator[bytes]) -> None:
     stream: Any = reply.extensions.get("network_stream")
     if stream is None:
         return
-    # The timeout of a body's reads is fixed when it begins. The stream under it is told of each, so it is asked to be
-    # less patient for as long as this lasts.
-    read, deadline = stream.read, time.monotonic() + _GRACE
-    stream.read = lambda size, timeout=None: read(size, timeout=max(deadline - time.monotonic(), 0.001))  # noqa: ARG005 - the interface
-    try:
-        with suppress(httpx.HTTPError, OSError):
-            for _ in pieces:
-                pass
-    finally:
-        del stream.read
+    if not isinstance(stream.read, _Read):
+        stream.read = _Read(stream.read)
+    with stream.read.for_seconds(_GRACE), suppress(httpx.HTTPError, OSError):
+        for _ in pieces:
+            pass
+
+
+class _Read:
+    """The `read` of a connection's stream, with a limit of its own for a thread that asks for it.
+
+    The timeout of a body's reads is fixed when it begins; only the stream under it is told of each. Another thread may
+    have the connection as soon as the body has ended, so the limit is a thread's.
+    """
+
+    def __init__(self, read: Callable[..., bytes]) -> None:
+        self._read = read
+        self._deadlines: dict[int, float] = {}
+
+    @contextmanager
+    def for_seconds(self, seconds: float) -> Iterator[None]:
+        thread = threading.get_ident()
+        self._deadlines[thread] = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            del self._deadlines[thread]
+
+    def __call__(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if (deadline := self._deadlines.get(threading.get_ident())) is not None:
+            timeout = max(deadline - time.monotonic(), 0.001)
+        return self._read(max_bytes, timeout=timeout)
 
 
 async def adrain(pieces: AsyncIterator[bytes]) -> None:
@@ -295,7 +316,13 @@ def _verification() -> str:
 def _tls_context(verification: str) -> ssl.SSLContext:
     if verification in ("True", "False"):
         return httpx.create_ssl_context(verify=verification == "True")
-    return ssl.create_default_context(cafile=verification)
+    try:
+        return ssl.create_default_context(cafile=verification)
+    except OSError as error:
+        raise SettingsError(
+            f"litellm.ssl_verify is {verification!r}, which cannot be read ({error.strerror or error}); "
+            "set it to True, False or the path of a CA bundle"
+        ) from None
 
 
 def _unwrap(client: object, kind: type[_Client]) -> _Client | None:
@@ -317,13 +344,19 @@ def _prepare(http: httpx.Client | httpx.AsyncClient, request: WireRequest) -> ht
     if request.is_streamed:
         # Compression would hold back small events until a block is full.
         headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}
-    return http.build_request(
-        "GET" if request.body is None else "POST",
-        request.url,
-        content=request.encoded_body(),
-        headers=headers,
-        timeout=httpx.Timeout(timeouts.first_byte, connect=timeouts.connect, pool=timeouts.connect),
-    )
+    content = request.encoded_body()
+    try:
+        return http.build_request(
+            "GET" if request.body is None else "POST",
+            request.url,
+            content=content,
+            headers=headers,
+            timeout=httpx.Timeout(timeouts.first_byte, connect=timeouts.connect, pool=timeouts.connect),
+        )
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"the request cannot be built ({type(error).__name__}); pass header names and values as plain ASCII texts"
+        ) from None
 
 
 def _expect_chunks(prepared: httpx.Request, request: WireRequest) -> None:

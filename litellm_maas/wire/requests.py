@@ -121,7 +121,7 @@ class WireRequest:
             return json.dumps(
                 self.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
             ).encode()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise SettingsError(f"the request cannot be sent as JSON: {error}") from None
 
 

@@ -153,7 +153,9 @@ local now = time[1] + time[2] / 1000000
 local apart = tonumber(ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 10 * apart)
 local earlier = redis.call('ZREVRANGE', KEYS[1], ARGV[1] - 1, ARGV[1] - 1, 'WITHSCORES')
-local at = math.max(now, tonumber(redis.call('GET', KEYS[2]) or 0))
+local held = tonumber(redis.call('GET', KEYS[2]) or 0)
+local at = now
+if held < now + 86400 then at = math.max(now, held) end
 if earlier[2] then at = math.max(at, earlier[2] + apart) end
 local granted = at - now <= tonumber(ARGV[3])
 if granted then
@@ -219,7 +221,7 @@ class RedisTurns:
         """See `Turns.held`."""
         with self._errors():
             left: Any = self._client.pttl(_held(name))
-        return max(0.0, float(left) / 1000)
+        return max(0.0, float(left) / 1000) if left <= LONGEST * 1000 else 0.0
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
