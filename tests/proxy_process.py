@@ -29,6 +29,8 @@ _SHARED = {
     "proxy": r"test_clients\.py|test_recording_proxy\.py|test_feature\[.*-proxy\]",
     "installed": r"test_wheel\.py|test_readme\.py",
 }
+# Files of tests that share nothing and take seconds each, because they start programs: whoever is idle takes the next.
+_APART = r"test_(loss|doctor|cli|registration|examples)\.py"
 TEAM_KEY = "sk-proxy-key-of-a-team"
 TEAM_KEY_OWNER = {"key_alias": "alias-of-the-key", "team_id": "team-1", "team_alias": "The Team", "user_id": "minh"}
 
@@ -125,14 +127,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Let one process run all tests that share what is made once in a session: the proxy, or the installed wheel."""
+    """Let one process run all tests that share what is made once in a session: the proxy, or the installed wheel.
+
+    Others are run file by file, or one by one where that ends sooner.
+    """
     # pytest-xdist has marks for this, which pytest 9.2 takes no notice of.
     from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
     class Shared(LoadFileScheduling):  # type: ignore[misc]  # the same
         def _split_scope(self, nodeid: str) -> str:
             found = (name for name, users in _SHARED.items() if re.search(users, nodeid))
-            return next(found, str(super()._split_scope(nodeid)))
+            alone = nodeid if re.search(_APART, nodeid) else super()._split_scope(nodeid)
+            return next(found, str(alone))
 
     return Shared(config, log) if config.getvalue("dist") == "loadfile" else None
 
