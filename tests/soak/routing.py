@@ -46,7 +46,7 @@ async def call(router: litellm.Router, group: str, *, streamed: bool) -> str:
     try:
         response: Any = await router.acompletion(model=group, messages=MESSAGES, stream=streamed)
         if streamed:
-            text = "".join([chunk.choices[0].delta.content or "" async for chunk in response])
+            text = "".join([choice.delta.content or "" async for chunk in response for choice in chunk.choices])
         else:
             text = response.choices[0].message.content
     except openai.APIError as error:
