@@ -7,9 +7,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
-import stat
-import tempfile
 import threading
 import time
 from collections import deque
@@ -17,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from litellm_maas import folders
 from litellm_maas.settings import Synchronous
 from litellm_maas.spend.event import Event
 from litellm_maas.spend.ledger import LedgerBusyError, LedgerError, UnfitEventError
@@ -333,20 +331,5 @@ class Recorder:
 
     def _folders(self, *, make: bool = False) -> Iterator[Path]:
         yield Path(f"{self.path}.waiting")
-        mine = Path(tempfile.gettempdir()) / f"litellm-maas-{os.getuid() if hasattr(os, 'getuid') else 'waiting'}"
-        if make:
-            with contextlib.suppress(OSError):
-                mine.mkdir(mode=0o700, exist_ok=True)
-        if _is_private(mine):
+        if (mine := folders.temporary_folder(make=make)) is not None:
             yield mine / hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
-
-
-def _is_private(folder: Path) -> bool:
-    """Whether nobody else can read or put anything there: in the temporary folder anybody can make any folder."""
-    try:
-        status = folder.lstat()
-    except OSError:
-        return False
-    if not hasattr(os, "getuid"):
-        return True  # Windows gives each user a temporary folder of their own
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077

@@ -193,7 +193,8 @@ class SqliteLedger(Ledger):
         """
         with self._errors(), self._transaction() as connection:
             connection.execute(
-                "INSERT INTO forwarded (destination, seq) VALUES (?, ?) ON CONFLICT (destination) DO UPDATE SET seq = excluded.seq",
+                "INSERT INTO forwarded (destination, seq) VALUES (?, ?)"
+                " ON CONFLICT (destination) DO UPDATE SET seq = excluded.seq",
                 (destination, number),
             )
 
