@@ -36,7 +36,7 @@ PATIENCE = 5.0
 """Seconds that a person, or a thread of its own, waits for another writer."""
 _AT_ONCE = 1000
 """Rows of a report that are read in one go."""
-_TOO_LARGE = 8 * 1024 * 1024
+_TOO_LARGE = 32 * 1024 * 1024
 """Bytes of a log for which other writers are held up, if it does not begin anew beside them."""
 _HOLD_UP = 50
 """Milliseconds for which they are at most, while somebody else reads."""
@@ -211,8 +211,10 @@ class SqliteLedger(Ledger):
             LedgerError: It cannot be written.
         """
         with self._errors(), self._other, contextlib.closing(self._connect()) as connection:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            # The log begins anew where nothing was recorded meanwhile. Where that never happens, others are held up.
+            # The log begins anew where nothing is recorded meanwhile: the second one is short, as little is left over.
+            # Where that never happens other writers are held up at last.
+            for _ in range(2):
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             if self.log_size() > _TOO_LARGE:
                 connection.execute(f"PRAGMA busy_timeout = {_HOLD_UP}")
                 connection.execute("PRAGMA wal_checkpoint(RESTART)")
