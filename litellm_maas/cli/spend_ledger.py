@@ -13,7 +13,7 @@ from typing import IO, Any
 import click
 from rich.text import Text
 
-from litellm_maas.cli import options, price_book, tables
+from litellm_maas.cli import options, price_book, spend_copies, tables
 from litellm_maas.cli.spend_notes import Note, nothing_recorded, waiting_note
 from litellm_maas.errors import MaasError
 from litellm_maas.spend import exports, opening, verify
@@ -165,7 +165,7 @@ def verify_command(*, ledger: str | None, as_json: bool) -> None:
     with opening.opened(where) as found:
         if found is None:
             raise MaasError(f"there is no ledger at {where}; name one with --ledger or MAAS_LEDGER")
-        problems = verify.verify(found)
+        problems = [*verify.verify(found), *opening.left_out(where)]
     if as_json:
         tables.print_json({"ledger": str(where), "problems": problems})
     else:
@@ -174,4 +174,4 @@ def verify_command(*, ledger: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-commands = (reprice_command, export_command, verify_command)
+commands = (reprice_command, export_command, verify_command, *spend_copies.commands)
