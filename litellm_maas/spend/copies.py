@@ -101,10 +101,14 @@ def _set_aside(ledger: Path) -> tuple[Copied | None, Path | None]:
 
 
 def _checked(part: Path, original: Path) -> Copied:
-    with SqliteLedger(part, read_only=True, any_version=True) as copy:
-        if damage := copy.damage():
-            raise DamagedLedgerError(f"{original} is damaged: {damage[0]}; nothing was copied: restore an older copy")
-        return _held(copy)
+    try:
+        with SqliteLedger(part, read_only=True, any_version=True) as copy:
+            damage, held = copy.damage(), _held(copy)
+    except DamagedLedgerError as error:
+        damage = [str(error).removeprefix(f"{part}: ").partition(";")[0]]
+    if damage:
+        raise DamagedLedgerError(f"{original} is damaged ({damage[0]}), so nothing was copied; restore an older copy")
+    return held
 
 
 def _held(ledger: SqliteLedger) -> Copied:

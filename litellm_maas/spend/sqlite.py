@@ -235,7 +235,8 @@ class SqliteLedger(Ledger):
         ):
             (size,) = connection.execute("PRAGMA page_size").fetchone()
             if copy.execute("PRAGMA page_size").fetchone() != (size,):
-                # SQLite copies only between pages of one size where there is a log.
+                # SQLite copies only between pages of one size where there is a log, and changes it only without one.
+                copy.execute("PRAGMA journal_mode = DELETE")
                 copy.execute(f"PRAGMA page_size = {size}")
                 copy.execute("VACUUM")
             copy.backup(connection)
@@ -347,10 +348,8 @@ class SqliteLedger(Ledger):
                     f"{self.path} is a ledger of version {version}, this package writes version {schema.VERSION}; "
                     "update litellm-maas, or set MAAS_LEDGER to another file"
                 )
-            if version < schema.VERSION:
-                raise OlderLedgerError(
-                    f"{self.path} is a ledger of version {version}; the next recorded call updates it"
-                )
+            if version < schema.VERSION and not (version and self._any_version):
+                raise _older(self.path, version)
             status = self.path.stat()
             # `insert` waits by itself: SQLite would wait a whole millisecond at least, a healthy insert takes a tenth.
             connection.execute("PRAGMA busy_timeout = 0")
