@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from litellm_maas.cli.app import group
+from litellm_maas.doctor import ledgers
 from litellm_maas.sandbox import Sandbox
 from litellm_maas.spend import deadlines, forwarder, opening, spools
 from litellm_maas.spend.budget import Budget
@@ -348,6 +349,9 @@ def test_ledgers_are_not_mixed(at: Address, database: str, postgres_server: Post
     assert remark.text.startswith(f"2 events for {other.at.key} still wait in {other.spool}. ")
     assert remark.command == f"litellm-maas spend resend --from {other.spool}"
     assert remark.command in cli("spend").output
+    (named,) = [check for check in ledgers.ledger() if check.name == "waiting"]
+    assert (named.colour, named.mend) == ("red", remark.command)
+    assert str(other.spool) in named.what
     done = cli("spend", "resend", "--from", str(other.spool))
     assert done.exit_code == 0, done.output
     assert arrived(mine) == ["mine", "other0", "other1"]
