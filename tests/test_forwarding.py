@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import random
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from litellm_maas.doctor import ledgers
 from litellm_maas.sandbox import Sandbox
 from litellm_maas.spend import deadlines, forwarder, opening, spools
 from litellm_maas.spend.budget import Budget
-from litellm_maas.spend.event import Event
+from litellm_maas.spend.event import Event, readable
 from litellm_maas.spend.forward import forward
 from litellm_maas.spend.forwarder import Forwarder
 from litellm_maas.spend.gate import Gate
@@ -142,6 +143,17 @@ def test_unfit_rows_keep_nobody_back(ledger: Database, caplog: pytest.LogCapture
     assert checked.exit_code == 1
     for odd in UNFIT.values():
         assert f"event {odd.event_id} is not in the database" in checked.output
+
+
+def test_the_longest_texts_fit(ledger: Database) -> None:
+    """Texts of the length that is recorded at most, of characters that take the most room, fit into every index."""
+    pick = random.Random(1)
+    for number, (first, last) in enumerate(((0x10000, 0x10FFFF), (0x4E00, 0x9FFF), (0x80, 0x7FF), (0x21, 0x7E))):
+        names = ("user", "end_user", "team_id", "team", "key_alias", "host", "model_served", "session_id")
+        texts = {name: readable("".join(map(chr, pick.choices(range(first, last), k=5000)))) for name in names}
+        spooled(ledger, event(f"e{number}", **texts))
+    assert forward(ledger) == 4
+    assert len(arrived(ledger)) == 4
 
 
 def test_an_unfit_row_is_sent_when_it_fits(ledger: Database) -> None:
@@ -370,6 +382,20 @@ def test_a_ledger_of_the_same_name_elsewhere_is_another(at: Address, database: s
     assert forward(after) == 1
     assert arrived(after) == ["new"]
     assert str(before.spool) in opening.replay(after).remarks[0].text
+
+
+def test_budgets_of_another_database_are_named(at: Address) -> None:
+    """Budgets of one database do not bind another one; who finds none is told where there are some."""
+    before = at("postgresql://u@h/first")
+    with SqliteLedger(spools.ready(before)) as spool:
+        Gate(spool).set(Budget(name="day", credits=1))
+    at("postgresql://u@h/second")
+    done = cli("budget", "list")
+    assert done.stdout == "No budgets. Set one with: litellm-maas budget set 200000 --per day\n"
+    assert f"litellm-maas budget list --ledger {before.spool}" in done.stderr
+    assert "day" in cli("budget", "list", "--ledger", str(before.spool)).stdout
+    at("postgresql://u@elsewhere/first")
+    assert "day" in cli("budget", "list").stdout
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
+import litellm
 import pytest
 
+from litellm_maas.sandbox import Sandbox
 from litellm_maas.spend.event import host_of, readable
 from litellm_maas.spend.identity import identify
+from litellm_maas.spend.tracking import tracking
+from tests.ledgers import rows
+from tests.support import MESSAGES
 
 OWNER = {
     "user_api_key": "hash",
@@ -116,3 +122,14 @@ def test_the_last_tags_count() -> None:
 def test_the_host_of_a_base_url(base_url: str, host: str | None) -> None:
     """It is the host, with its port if it has one, and nothing that is secret."""
     assert host_of(base_url) == host
+
+
+def test_long_texts_cost_nothing(sandbox: Sandbox, ledger_path: Path) -> None:
+    """Twenty calls with texts of a million characters leave a small ledger, in which they can be told apart."""
+    for number in range(20):
+        long = f"{number % 2}" * 1_000_000
+        metadata = {"tags": [long], "session_id": long, "user_api_key_alias": long}
+        litellm.completion("maas/openai/gpt-4o", MESSAGES, user=long, metadata=metadata)
+    tracking.close()
+    assert sum(file.stat().st_size for file in ledger_path.parent.glob("ledger.db*")) < 300_000
+    assert len({event.user for event in rows(ledger_path)}) == 2

@@ -111,6 +111,8 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
         return
     if not found:
         click.echo("No budgets. Set one with: litellm-maas budget set 200000 --per day")
+        for other in _other_files(ledger):
+            click.echo(f"There are some for another database: litellm-maas budget list --ledger {other}", err=True)
         return
     table = tables.table(["budget", "limits", "per", "action"], ["credits"])
     for each in found:
@@ -192,6 +194,12 @@ def _gate(named: str | None, *, writable: bool = False) -> Iterator[Gate | None]
     """The gate of a ledger; None where there is no ledger. Makes no file."""
     with opening.opened(_file(named), writable=writable) as ledger:
         yield Gate(ledger) if isinstance(ledger, SqliteLedger) else None
+
+
+def _other_files(named: str | None) -> list[Path]:
+    """The files of budgets that are in force for other databases."""
+    where = place(named)
+    return [other.path for other in spools.others(where) if other.budgets] if isinstance(where, Database) else []
 
 
 def _file(named: str | None) -> Path:

@@ -123,6 +123,7 @@ class OtherSpool:
         is_taken: Whether the spool of the address now has taken all of it over.
         waiting: Events in it that no database and no other spool has.
         waiting_since: When the first of them was recorded.
+        budgets: How many budgets it holds.
     """
 
     path: Path
@@ -132,6 +133,7 @@ class OtherSpool:
     is_taken: bool
     waiting: int
     waiting_since: dt.datetime | None
+    budgets: int
 
     @property
     def is_left_behind(self) -> bool:
@@ -173,6 +175,7 @@ def _look_into(path: Path, database: Database) -> OtherSpool | None:
             sent = max((seq for _, seq, _ in found), default=0)
             sql = "SELECT count(*), min(ended_at) FROM events WHERE seq > ?"
             ((waiting, since),) = spool.query(sql, (sent,))
+            ((budgets,),) = spool.query("SELECT count(*) FROM budgets")
     except LedgerError:
         return None
     own = next(((key, seq, found_id) for key, seq, found_id in found if not key.startswith(_TAKEN)), (None, 0, None))
@@ -185,6 +188,7 @@ def _look_into(path: Path, database: Database) -> OtherSpool | None:
         is_taken=taken >= last,
         waiting=waiting,
         waiting_since=None if since is None else moment(since),
+        budgets=budgets,
     )
 
 
