@@ -944,6 +944,31 @@ def test_an_id_that_nobody_knows_is_said(ledger: Path, arguments: tuple[str, ...
     assert len(json.loads(cli("list", "--json").stdout)) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "warning"),
+    [
+        (("--team", "Sales"), None),
+        (("--team", "t-1"), None),
+        (("--team", "sales"), "no call of team sales is recorded; there are: Sales, t-1."),
+        (("--user", "bình"), "no call of user bình is recorded; there are: an."),
+        (("--user", "an"), None),
+        (("--end-user", "an"), "no call of end user an is recorded; of none is one."),
+        (("--key", "k2"), "no call of key k2 is recorded; there are: k1."),
+        (("--tag", "b"), "no call of tag b is recorded; there are: a."),
+        (("--host", "maas.vn"), "no call of host maas.vn is recorded; there are: maas.example."),
+    ],
+)
+def test_a_name_that_no_call_has_is_said(ledger: Path, arguments: tuple[str, ...], warning: str | None) -> None:
+    """A budget that no call so far would have counted for is set, and what calls have is said; not before any call."""
+    assert cli("set", "5", *arguments).stderr == ""
+    with SqliteLedger(ledger) as opened:
+        names: dict[str, Any] = {"team": "Sales", "team_id": "t-1", "user": "an", "key_alias": "k1", "tags": ("a",)}
+        opened.insert(event("e", **names, host="maas.example"))
+    done = cli("set", "5", *arguments)
+    assert done.exit_code == 0
+    assert done.stderr == ("" if warning is None else f"Warning: {warning} The budget is set as written.\n")
+
+
 @pytest.mark.parametrize("written", ["1530000", "1,530,000", "1.530.000", "1.530.000 ₫"])
 def test_amounts_as_people_write_them(ledger: Path, tmp_path: Path, written: str) -> None:
     """Separators of either language are understood, on the command line and in a file."""

@@ -150,7 +150,9 @@ def test_the_longest_texts_fit(ledger: Database) -> None:
     pick = random.Random(1)
     for number, (first, last) in enumerate(((0x10000, 0x10FFFF), (0x4E00, 0x9FFF), (0x80, 0x7FF), (0x21, 0x7E))):
         names = ("user", "end_user", "team_id", "team", "key_alias", "host", "model_served", "session_id")
-        texts = {name: readable("".join(map(chr, pick.choices(range(first, last), k=5000)))) for name in names}
+        texts: dict[str, Any] = {
+            name: readable("".join(map(chr, pick.choices(range(first, last), k=5000)))) for name in names
+        }
         spooled(ledger, event(f"e{number}", **texts))
     assert forward(ledger) == 4
     assert len(arrived(ledger)) == 4

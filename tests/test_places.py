@@ -16,11 +16,13 @@ import pytest
 from click.testing import CliRunner
 
 from litellm_maas import folders, settings
+from litellm_maas.cli import options
 from litellm_maas.cli.app import group
 from litellm_maas.errors import SettingsError
 from litellm_maas.sandbox import Sandbox
 from litellm_maas.spend.ledger import LedgerError
-from litellm_maas.spend.place import Database, place
+from litellm_maas.spend.periods import DEFAULT_ZONE
+from litellm_maas.spend.place import Database, as_typed, place
 from litellm_maas.spend.postgres import PostgresLedger
 from litellm_maas.spend.tracking import tracking
 from tests.ledgers import total
@@ -111,6 +113,15 @@ def test_what_is_no_address_is_no_file_either(address: str, tmp_path: Path, monk
 def test_paths_are_paths(name: str) -> None:
     """A file may be called almost anything."""
     assert place(name) == Path(name)
+
+
+def test_a_command_to_type_next_holds_no_password() -> None:
+    """Where a ledger was named on the command line, commands that are offered name it without its password."""
+    address = "postgresql://u:s3cret@127.0.0.1:1/d?password=s3cret2"
+    assert as_typed(address) == "postgresql://u@127.0.0.1:1/d"
+    assert [as_typed(each) for each in (None, "ledger.db")] == [None, "ledger.db"]
+    asked = options.asked(address, None, None, DEFAULT_ZONE)
+    assert asked.command("export") == "litellm-maas spend export --ledger postgresql://u@127.0.0.1:1/d"
 
 
 def test_an_error_holds_no_password() -> None:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from litellm_maas import settings
-from litellm_maas.cli import options, price_book, tables
+from litellm_maas.cli import budget_names, options, price_book, tables
 from litellm_maas.errors import MaasError
 from litellm_maas.routing.model_ids import nearest
 from litellm_maas.spend import opening, spools
@@ -74,11 +74,14 @@ def set_command(ledger: str | None, **given: Any) -> None:
     known = price_book.known_models()
     with SqliteLedger(_file(ledger)) as opened:
         Gate(opened).set(made)
+        unknown = list(budget_names.unknown(opened, made))
     click.echo(f"Budget {made.name!r}: {tables.money(made.limit)} per {made.per}, {made.about()}; {made.action}.")
     for model in {made.model, made.cheaper_model} - {None, *known}:
         near = nearest(str(model), known)
         mend = f"did you mean {near}?" if near else "litellm-maas models lists those that are."
         click.echo(f"Warning: no model {model} is known; {mend} The budget is set as written.", err=True)
+    for text in unknown:
+        click.echo(f"Warning: {text} The budget is set as written.", err=True)
 
 
 @command.command(name="remove")

@@ -70,3 +70,13 @@ def place(ledger: str | os.PathLike[str] | None = None) -> Path | Database:
         raise SettingsError(
             "the path of the ledger begins with ~, but this user has no home folder; write the whole path"
         ) from None
+
+
+def as_typed(ledger: str | None) -> str | None:
+    """What somebody typed to name a ledger, to be typed again: of a database's address without what is secret.
+
+    Raises:
+        SettingsError: It is an address of something else, or one that cannot be read.
+    """
+    where = None if ledger is None else place(ledger)
+    return f"postgresql://{where}" if isinstance(where, Database) else ledger

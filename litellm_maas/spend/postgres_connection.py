@@ -75,8 +75,10 @@ class Connection:
         Raises:
             LedgerError: The database cannot be used.
         """
-        with self.transaction(limited=True):
-            return self._id
+        if self._connection is None or self._connection.closed:
+            with self.transaction(limited=True):
+                pass
+        return self._id
 
     @contextlib.contextmanager
     def transaction(self, *, limited: bool = False) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
@@ -101,6 +103,7 @@ class Connection:
 
     def close(self) -> None:
         """Let go of it; the next use makes it again."""
+        self.is_new = True
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
