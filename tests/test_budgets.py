@@ -43,7 +43,7 @@ from litellm_maas.spend.tally import Tally
 from litellm_maas.spend.worst_case import worst_case
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
 from tests.ledgers import event
-from tests.support import MESSAGES, astream
+from tests.support import KEY, MESSAGES, astream
 
 # What the sandbox answers is as long as it may be at most, and the price of what it reads is small beside that.
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES, "max_tokens": 200}
@@ -327,7 +327,18 @@ def test_models_without_a_price_need_leave(ledger: Path, sandbox: Sandbox, model
         ({"tag": "app"}, {"metadata": {"tags": ["x"]}}, False),
         ({"user": "an"}, {"user": "an"}, True),
         ({"user": "an"}, {"user": "bình"}, False),
+        ({"user": "an"}, {"user": "an", "metadata": {"user_api_key_user_id": "lan"}}, False),
+        ({"user": "lan"}, {"user": "an", "metadata": {"user_api_key_user_id": "lan"}}, True),
+        ({"user": "an"}, {"user": "an", "metadata": {"user_api_key_hash": "h"}}, False),
+        ({"end_user": "an"}, {"user": "an", "metadata": {"user_api_key_user_id": "lan"}}, True),
+        ({"end_user": "an"}, {"user": "an"}, False),
+        ({"user": "x" * 5000}, {"user": "x" * 5000}, True),
+        ({"user": "x" * 5000}, {"user": "x" * 5001}, False),
         ({"team": "đội"}, {"metadata": {"user_api_key_team_alias": "đội"}}, True),
+        ({"team": "đội"}, {"metadata": {"user_api_key_team_alias": "đội", "user_api_key_team_id": "t-1"}}, True),
+        ({"team": "t-1"}, {"metadata": {"user_api_key_team_alias": "đội", "user_api_key_team_id": "t-1"}}, True),
+        ({"team": "t-2"}, {"metadata": {"user_api_key_team_alias": "đội", "user_api_key_team_id": "t-1"}}, False),
+        ({"host": "127.0.0.1:1"}, {}, False),
         ({"key": "k"}, {"metadata": {"user_api_key_alias": "k"}}, True),
         ({"key": "k"}, {}, False),
         ({"model": "openai/gpt-4o", "user": "an"}, {"user": "an"}, True),
@@ -350,6 +361,23 @@ def test_only_what_a_budget_is_about_counts(
             litellm.completion(**CALL, **call)
     else:
         litellm.completion(**CALL, **call)
+
+
+def test_a_budget_of_a_host(ledger: Path, sandbox: Sandbox) -> None:
+    """A budget can be about one host, as a base URL too; calls to another one neither count nor are refused."""
+    sandbox.script(*[ANSWER] * 2)
+    here = sandbox.url.split("/")[2]
+    assert allow(COST * Decimal("1.1"), host=sandbox.url).host == here
+    litellm.completion(**CALL)
+    with pytest.raises(litellm.BudgetExceededError, match=f"host {here}"):
+        litellm.completion(**CALL)
+    with Sandbox(key=KEY) as other:
+        litellm.completion(**CALL, api_base=other.url)
+    with SqliteLedger(ledger) as opened:
+        states = Gate(opened).status([Budget(name=host, credits=1, host=host) for host in (here, "elsewhere.vn")])
+    assert [state.spent for state in states] == [COST * 1_000_000, 0]
+    with pytest.raises(pydantic.ValidationError, match="names no host"):
+        Budget(name="a", credits=1, host="https://")
 
 
 ROWS = 400
@@ -718,6 +746,57 @@ def test_a_file_of_budgets_holds(
         litellm.completion(**CALL)
 
 
+def _half_saved(file: Path) -> None:
+    file.write_text("budgets:\n  - {name: a, cred")
+
+
+def _misspelt(file: Path) -> None:
+    file.write_text("budgets:\n  - {name: a, credit: 1}")
+
+
+@pytest.mark.parametrize("breaks", [Path.unlink, _half_saved, _misspelt])
+def test_the_last_sound_budgets_stay_in_force(
+    tmp_path: Path,
+    ledger: Path,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    breaks: Callable[[Path], None],
+) -> None:
+    """While a file of budgets is broken its last sound ones hold, and calls go on; the mistake is said once."""
+    sandbox.script(*[ANSWER] * 3)
+    file = tmp_path / "budgets.yaml"
+    file.write_text(f"budgets:\n  - {{name: a, credits: {COST * 2}, warn_at: []}}")
+    monkeypatch.setenv("MAAS_BUDGETS", str(file))
+    litellm.completion(**CALL)
+    breaks(file)
+    litellm.completion(**{**CALL, "max_tokens": 100})
+    with pytest.raises(litellm.BudgetExceededError, match="'a'"):
+        litellm.completion(**CALL)
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said.startswith(f"MAAS_BUDGETS: {file}")
+    assert said.endswith("The budgets that it held before stay in force until it is mended.")
+    file.write_text(f"budgets:\n  - {{name: a, credits: {COST * 9}, warn_at: []}}")
+    litellm.completion(**CALL)
+
+
+@pytest.mark.parametrize("by", [dt.timedelta(minutes=20), dt.timedelta(days=3650)])
+@pytest.mark.usefixtures("impatient")
+def test_a_reservation_of_a_wrong_clock_counts_for_nothing(ledger: Path, sandbox: Sandbox, by: dt.timedelta) -> None:
+    """What was reserved while the clock was ahead takes no room, is shown nowhere, and is gone with the next call."""
+    sandbox.script(ANSWER)
+    made = allow(COST * Decimal("1.5"))
+    with SqliteLedger(ledger) as opened:
+        gate = Gate(opened)
+        gate.status([made])
+        with opened.exclusive(5) as connection:
+            ahead = int((dt.datetime.now(UTC) + by).timestamp() * 1e6)
+            connection.execute("INSERT INTO reservations VALUES ('r', 'test', ?, ?)", (made.limit, ahead))
+        assert gate.status([made])[0].reserved == 0
+        litellm.completion(**CALL)
+        assert reserved(ledger) == 0
+
+
 def cli(*arguments: str) -> Result:
     """Run `litellm-maas budget`."""
     return CliRunner().invoke(command, arguments)
@@ -822,6 +901,7 @@ def test_status_on_a_narrow_terminal(ledger: Path, monkeypatch: pytest.MonkeyPat
         ((), "month"),
         (("--model", "maas/openai/gpt-4o"), "openai/gpt-4o/month"),
         (("--tag", "a", "--user", "an", "--per", "rolling 24h"), "tag:a/user:an/rolling-24h"),
+        (("--end-user", "khách", "--host", "https://maas.vn/v1"), "end-user:khách/host:https://maas.vn/v1/month"),
     ],
 )
 def test_a_budget_is_named_by_what_it_limits(ledger: Path, arguments: tuple[str, ...], name: str) -> None:
@@ -862,6 +942,31 @@ def test_an_id_that_nobody_knows_is_said(ledger: Path, arguments: tuple[str, ...
     assert done.exit_code == 0
     assert warning in done.stderr
     assert len(json.loads(cli("list", "--json").stdout)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warning"),
+    [
+        (("--team", "Sales"), None),
+        (("--team", "t-1"), None),
+        (("--team", "sales"), "no call of team sales is recorded; there are: Sales, t-1."),
+        (("--user", "bình"), "no call of user bình is recorded; there are: an."),
+        (("--user", "an"), None),
+        (("--end-user", "an"), "no call of end user an is recorded; of none is one."),
+        (("--key", "k2"), "no call of key k2 is recorded; there are: k1."),
+        (("--tag", "b"), "no call of tag b is recorded; there are: a."),
+        (("--host", "maas.vn"), "no call of host maas.vn is recorded; there are: maas.example."),
+    ],
+)
+def test_a_name_that_no_call_has_is_said(ledger: Path, arguments: tuple[str, ...], warning: str | None) -> None:
+    """A budget that no call so far would have counted for is set, and what calls have is said; not before any call."""
+    assert cli("set", "5", *arguments).stderr == ""
+    with SqliteLedger(ledger) as opened:
+        names: dict[str, Any] = {"team": "Sales", "team_id": "t-1", "user": "an", "key_alias": "k1", "tags": ("a",)}
+        opened.insert(event("e", **names, host="maas.example"))
+    done = cli("set", "5", *arguments)
+    assert done.exit_code == 0
+    assert done.stderr == ("" if warning is None else f"Warning: {warning} The budget is set as written.\n")
 
 
 @pytest.mark.parametrize("written", ["1530000", "1,530,000", "1.530.000", "1.530.000 ₫"])

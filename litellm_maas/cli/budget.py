@@ -16,11 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from litellm_maas import settings
-from litellm_maas.cli import options, price_book, tables
+from litellm_maas.cli import budget_names, options, price_book, tables
 from litellm_maas.errors import MaasError
 from litellm_maas.routing.model_ids import nearest
-from litellm_maas.spend import opening
-from litellm_maas.spend.budget import Budget
+from litellm_maas.spend import opening, spools
+from litellm_maas.spend.budget import FILTERS, Budget
 from litellm_maas.spend.budgeting import Budgeting
 from litellm_maas.spend.gate import Gate, State
 from litellm_maas.spend.place import Database, place
@@ -51,9 +51,11 @@ def command() -> None:
 @click.option("--per", default="month", show_default=True, help="hour, day, week, month, total, or 'rolling 24h'.")
 @click.option("--model", callback=options.gateways_id, help="Only calls to this model id.")
 @click.option("--tag", help="Only calls with this tag.")
-@click.option("--user", help="Only calls of this user.")
-@click.option("--team", help="Only calls of this team.")
+@click.option("--user", help="Only calls of this user; through a proxy, the owner of the key.")
+@click.option("--end-user", help="Only calls through a proxy that name this end user; any client may name any.")
+@click.option("--team", help="Only calls of the team with this alias or id.")
 @click.option("--key", help="Only calls with the proxy key of this alias.")
+@click.option("--host", help="Only calls to this host.")
 @click.option("--action", default="block", show_default=True, help="block, warn, or downgrade:MODEL.")
 @click.option("--allow-unpriced", is_flag=True, help="Let models without a price be called; their cost is in no sum.")
 @click.option("--warn-at", "warn_at", default="50,80,100", show_default=True, help="Percentages that are warned of.")
@@ -72,11 +74,14 @@ def set_command(ledger: str | None, **given: Any) -> None:
     known = price_book.known_models()
     with SqliteLedger(_file(ledger)) as opened:
         Gate(opened).set(made)
+        unknown = list(budget_names.unknown(opened, made))
     click.echo(f"Budget {made.name!r}: {tables.money(made.limit)} per {made.per}, {made.about()}; {made.action}.")
     for model in {made.model, made.cheaper_model} - {None, *known}:
         near = nearest(str(model), known)
         mend = f"did you mean {near}?" if near else "litellm-maas models lists those that are."
         click.echo(f"Warning: no model {model} is known; {mend} The budget is set as written.", err=True)
+    for text in unknown:
+        click.echo(f"Warning: {text} The budget is set as written.", err=True)
 
 
 @command.command(name="remove")
@@ -109,6 +114,8 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
         return
     if not found:
         click.echo("No budgets. Set one with: litellm-maas budget set 200000 --per day")
+        for other in _other_files(ledger):
+            click.echo(f"There are some for another database: litellm-maas budget list --ledger {other}", err=True)
         return
     table = tables.table(["budget", "limits", "per", "action"], ["credits"])
     for each in found:
@@ -178,7 +185,9 @@ def _plain(state: State) -> dict[str, Any]:
 
 def _named(given: dict[str, Any]) -> str:
     filters = [given["model"]] if given["model"] else []
-    filters += [f"{name}:{given[name]}" for name in ("tag", "user", "team", "key") if given[name] is not None]
+    filters += [
+        f"{name.replace('_', '-')}:{given[name]}" for name in FILTERS if name != "model" and given[name] is not None
+    ]
     # It is typed after `status` and `remove`, so it has nothing that a shell would take apart.
     return "/".join([*filters, given["per"].replace(" ", "-")])
 
@@ -190,6 +199,12 @@ def _gate(named: str | None, *, writable: bool = False) -> Iterator[Gate | None]
         yield Gate(ledger) if isinstance(ledger, SqliteLedger) else None
 
 
+def _other_files(named: str | None) -> list[Path]:
+    """The files of budgets that are in force for other databases."""
+    where = place(named)
+    return [other.path for other in spools.others(where) if other.budgets] if isinstance(where, Database) else []
+
+
 def _file(named: str | None) -> Path:
     where = place(named)
-    return where.spool if isinstance(where, Database) else where
+    return spools.ready(where, make=False) if isinstance(where, Database) else where

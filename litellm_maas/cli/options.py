@@ -14,7 +14,7 @@ import click
 from litellm_maas.errors import SettingsError
 from litellm_maas.spend import periods
 from litellm_maas.spend.periods import DEFAULT_ZONE, Period
-from litellm_maas.spend.place import Database, place
+from litellm_maas.spend.place import Database, as_typed, place
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -91,6 +91,8 @@ def asked(ledger: str | None, since: str | None, until: str | None, timezone: st
         raise SettingsError(f"--since {since} is in the future, of which nothing is recorded; name an earlier moment")
     typed = {"since": since, "until": until, "timezone": timezone if timezone != DEFAULT_ZONE else None}
     options = "".join(
-        f" --{name} {shlex.quote(text)}" for name, text in {**typed, "ledger": ledger}.items() if text is not None
+        f" --{name} {shlex.quote(text)}"
+        for name, text in {**typed, "ledger": as_typed(ledger)}.items()
+        if text is not None
     )
     return Asked(place(ledger), now, meant, timezone, options)

@@ -98,13 +98,15 @@ def unknown_note(what: str, written: str, known: Iterable[str], asked: Asked) ->
 
 def waiting_note(waiting: Waiting) -> Note | None:
     """The remark on events that are not in the ledger yet."""
+    texts, commands = [each.text for each in waiting.remarks], tuple(each.command for each in waiting.remarks)
     if not waiting.events and waiting.problem is None:
-        return None
+        return Note(" ".join(texts), commands) if texts else None
     events = tables.counted(waiting.events, "event")
     why = f" ({waiting.problem})" if waiting.problem else ", because their files hold no event"
     return Note(
         f"{events} beside the ledger {_are(waiting.events)} in no sum{why}. They are recorded by the next call or "
-        "command that can write to the ledger."
+        "command that can write to the ledger." + "".join(f" {text}" for text in texts),
+        commands,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from litellm_maas import settings
 from litellm_maas.errors import MaasError
 from litellm_maas.pricing.credits import shown
-from litellm_maas.spend import announcing, console, opening, periods
+from litellm_maas.spend import announcing, console, opening, periods, spools
 from litellm_maas.spend.balance import Balance, balance
 from litellm_maas.spend.ledger import microseconds
 from litellm_maas.spend.place import Database
@@ -38,8 +38,12 @@ def standing(where: Path | Database, now: dt.datetime) -> Balance | None:
 
 
 def notes_file(where: Path | Database) -> Path:
-    """The file that the notes on the console are in."""
-    return where.spool if isinstance(where, Database) else where
+    """The file that the notes on the console are in.
+
+    Raises:
+        LedgerError: It is the file in front of a database, and cannot be made.
+    """
+    return spools.ready(where, make=False) if isinstance(where, Database) else where
 
 
 def warnings(found: Balance, now: dt.datetime) -> Iterator[dict[str, Any]]:

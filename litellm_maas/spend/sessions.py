@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litellm_maas.spend.reports import Total
 from litellm_maas.spend.schema import SUM_OF_EVENT, SUMS
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.spend.sqlite import opened_to_read
 from litellm_maas.spend.tracking import tracking
 
 
@@ -23,7 +23,7 @@ def session_spend(session_id: str) -> Total:
     if not path.exists() or not path.stat().st_size:  # the file is made before the ledger in it
         return total
     sums = ", ".join(f"sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS)
-    with SqliteLedger(path, read_only=True) as ledger:
+    with opened_to_read(path) as ledger:
         sql = f"SELECT basis, {sums} FROM current_events WHERE session_id = ? GROUP BY basis"
         for basis, *added in ledger.query(sql, (session_id,)):
             total.add(basis, [int(value) for value in added])
