@@ -664,7 +664,7 @@ def test_a_worst_case_counts_what_is_not_text() -> None:
     ("yaml", "line", "problem"),
     [
         ("budgets:\n  - {name: a, credits: 0}", 2, "0 cannot be a limit; write credits"),
-        ("budgets:\n  - {name: a, credits: many}", 2, "'many' is no amount; write it like"),
+        ("budgets:\n  - {name: a, credits: many}", 2, "'many' is not an amount; write it like"),
         ("budgets:\n  - {name: a, credits: '1.530'}", 2, "could be 1530"),
         ("budgets:\n  - {name: a, credits: 200,000}", 2, "write 200000, not 200,000"),
         ("- {name: a, credits: 1}", 1, "write `budgets:` on a line above it"),
@@ -756,7 +756,7 @@ def test_the_command_line(ledger: Path, sandbox: Sandbox) -> None:
     ("arguments", "problem"),
     [
         (("0",), "credits: '0' cannot be a limit; write credits"),
-        (("200k",), "credits: '200k' is no amount; write it like 1530000"),
+        (("200k",), "credits: '200k' is not an amount; write it like 1530000"),
         (("200.000", "--per", "day"), "write 200000 for the first, 200 for the second"),
         (("200,000",), "write 200000 for the first"),
         (("1", "--per", "year"), "per: 'year' is no period"),
