@@ -8,9 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from litellm_maas import settings
+from litellm_maas.doctor import own_prices
 from litellm_maas.doctor.check import Check, from_error, green, red, yellow
 from litellm_maas.errors import MaasError, SettingsError
-from litellm_maas.pricing import book
+from litellm_maas.pricing import prices
+from litellm_maas.pricing.prices import PriceFile
 from litellm_maas.routing.findings import did_you_mean
 from litellm_maas.spend import budget
 from litellm_maas.wire.endpoints import Endpoint, parse_base_url, resolve_key
@@ -140,16 +142,29 @@ def _is_a_base(name: str) -> bool:
 def files() -> Iterator[Check]:
     """Whether the files that variables name can be read: prices and budgets."""
     for variable, named, read in (
-        ("MAAS_PRICES", settings.prices(), book.with_own),
-        ("MAAS_BUDGETS", settings.budgets(), budget.read),
+        ("MAAS_PRICES", settings.prices(), _odd_prices),
+        ("MAAS_BUDGETS", settings.budgets(), _odd_budgets),
     ):
         name = variable.removeprefix("MAAS_").lower()
         if named is None:
             yield green(name, f"{variable} is not set")
             continue
         try:
-            read(Path(named))
+            odd = read(Path(named))
         except MaasError as error:
-            yield red(name, f"{variable}: {error}", f"mend the file, or unset {variable}")
+            yield red(name, f"{variable}: {error}", f"correct the file, or unset {variable}")
+            continue
+        if odd:
+            more = f", and {len(odd) - 1} more" if len(odd) > 1 else ""
+            yield yellow(name, f"{named}: {odd[0]}{more}", f"litellm-maas prices check {named}")
         else:
             yield green(name, named)
+
+
+def _odd_prices(file: Path) -> list[str]:
+    return list(own_prices.warnings(own_prices.compared(prices.read(file, PriceFile))))
+
+
+def _odd_budgets(file: Path) -> list[str]:
+    budget.read(file)
+    return []
