@@ -13,7 +13,7 @@ from typing import Any
 from litellm_maas import _litellm
 from litellm_maas.errors import SettingsError
 from litellm_maas.pricing.usage import Usage, estimated, prompt_characters
-from litellm_maas.spend.event import Event, Kind, Status
+from litellm_maas.spend.event import Event, Kind, Status, host_of
 from litellm_maas.spend.identity import identify
 from litellm_maas.spend.meter import Attempt, Cost
 from litellm_maas.spend.recorder import Then
@@ -163,7 +163,7 @@ def attempt_of(request: WireRequest, call: Mapping[str, Any], kind: Kind) -> Att
         route="provider",
         model=request.model,
         host_kind=request.endpoint.host_kind,
-        identity=identify(params, logging_obj.model_call_details.get("user")),
+        identity=identify(params, logging_obj.model_call_details.get("user"), host_of(request.endpoint.base_url)),
         call_id=logging_obj.litellm_call_id,
         trace_id=logging_obj.litellm_trace_id,
         asked=call["model"],

@@ -43,7 +43,7 @@ from litellm_maas.spend.tally import Tally
 from litellm_maas.spend.worst_case import worst_case
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
 from tests.ledgers import event
-from tests.support import MESSAGES, astream
+from tests.support import KEY, MESSAGES, astream
 
 # What the sandbox answers is as long as it may be at most, and the price of what it reads is small beside that.
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES, "max_tokens": 200}
@@ -327,7 +327,18 @@ def test_models_without_a_price_need_leave(ledger: Path, sandbox: Sandbox, model
         ({"tag": "app"}, {"metadata": {"tags": ["x"]}}, False),
         ({"user": "an"}, {"user": "an"}, True),
         ({"user": "an"}, {"user": "bình"}, False),
+        ({"user": "an"}, {"user": "an", "metadata": {"user_api_key_user_id": "lan"}}, False),
+        ({"user": "lan"}, {"user": "an", "metadata": {"user_api_key_user_id": "lan"}}, True),
+        ({"user": "an"}, {"user": "an", "metadata": {"user_api_key_hash": "h"}}, False),
+        ({"end_user": "an"}, {"user": "an", "metadata": {"user_api_key_user_id": "lan"}}, True),
+        ({"end_user": "an"}, {"user": "an"}, False),
+        ({"user": "x" * 5000}, {"user": "x" * 5000}, True),
+        ({"user": "x" * 5000}, {"user": "x" * 5001}, False),
         ({"team": "đội"}, {"metadata": {"user_api_key_team_alias": "đội"}}, True),
+        ({"team": "đội"}, {"metadata": {"user_api_key_team_alias": "đội", "user_api_key_team_id": "t-1"}}, True),
+        ({"team": "t-1"}, {"metadata": {"user_api_key_team_alias": "đội", "user_api_key_team_id": "t-1"}}, True),
+        ({"team": "t-2"}, {"metadata": {"user_api_key_team_alias": "đội", "user_api_key_team_id": "t-1"}}, False),
+        ({"host": "127.0.0.1:1"}, {}, False),
         ({"key": "k"}, {"metadata": {"user_api_key_alias": "k"}}, True),
         ({"key": "k"}, {}, False),
         ({"model": "openai/gpt-4o", "user": "an"}, {"user": "an"}, True),
@@ -350,6 +361,23 @@ def test_only_what_a_budget_is_about_counts(
             litellm.completion(**CALL, **call)
     else:
         litellm.completion(**CALL, **call)
+
+
+def test_a_budget_of_a_host(ledger: Path, sandbox: Sandbox) -> None:
+    """A budget can be about one host, as a base URL too; calls to another one neither count nor are refused."""
+    sandbox.script(*[ANSWER] * 2)
+    here = sandbox.url.split("/")[2]
+    assert allow(COST * Decimal("1.1"), host=sandbox.url).host == here
+    litellm.completion(**CALL)
+    with pytest.raises(litellm.BudgetExceededError, match=f"host {here}"):
+        litellm.completion(**CALL)
+    with Sandbox(key=KEY) as other:
+        litellm.completion(**CALL, api_base=other.url)
+    with SqliteLedger(ledger) as opened:
+        states = Gate(opened).status([Budget(name=host, credits=1, host=host) for host in (here, "elsewhere.vn")])
+    assert [state.spent for state in states] == [COST * 1_000_000, 0]
+    with pytest.raises(pydantic.ValidationError, match="names no host"):
+        Budget(name="a", credits=1, host="https://")
 
 
 ROWS = 400
@@ -822,6 +850,7 @@ def test_status_on_a_narrow_terminal(ledger: Path, monkeypatch: pytest.MonkeyPat
         ((), "month"),
         (("--model", "maas/openai/gpt-4o"), "openai/gpt-4o/month"),
         (("--tag", "a", "--user", "an", "--per", "rolling 24h"), "tag:a/user:an/rolling-24h"),
+        (("--end-user", "khách", "--host", "https://maas.vn/v1"), "end-user:khách/host:https://maas.vn/v1/month"),
     ],
 )
 def test_a_budget_is_named_by_what_it_limits(ledger: Path, arguments: tuple[str, ...], name: str) -> None:

@@ -67,7 +67,7 @@ def client(proxy: tuple[str, Sandbox], proxy_ledger: Path) -> Iterator[Proxy]:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_one_row_for_each_billed_response(client: Proxy, endpoint: str) -> None:
-    """Each endpoint leaves one row: the bill's cost, the model that served, and key, team and user of the caller."""
+    """Each endpoint leaves one row: the bill's cost, the model that served, its host, and key, team and user."""
     path, body = ENDPOINTS[endpoint]
     reply = client.post(path, body, **{"x-litellm-tags": "from,the-header"})
     assert reply.status_code == 200
@@ -76,6 +76,8 @@ def test_one_row_for_each_billed_response(client: Proxy, endpoint: str) -> None:
     assert (event.input_tokens, event.output_tokens) == (charge.input_tokens, charge.output_tokens)
     assert event.model_served == event.model_requested == charge.model
     assert (event.key_alias, event.team, event.user) == ("alias-of-the-key", "The Team", "minh")
+    assert (event.team_id, event.end_user) == ("team-1", None)
+    assert event.host == client.sandbox.url.split("/")[2]
     assert event.tags == ("from", "the-header")
     if body.get("stream"):
         # The headers of a stream leave before its cost is known.
@@ -86,13 +88,30 @@ def test_one_row_for_each_billed_response(client: Proxy, endpoint: str) -> None:
 
 
 def test_what_the_body_says(client: Proxy) -> None:
-    """Tags, session and end user of the request's body are in the row."""
+    """Tags, session and end user of the request's body are in the row, and the owner of the key pays."""
     body = {**CHAT, "user": "an end user", "metadata": {"tags": ["a", "b"], "session_id": "s-1"}}
     client.post("/v1/chat/completions", body)
     client.post("/v1/messages", {**MESSAGE, "metadata": {"user_id": "an end user"}})
     chat, message = client.new_rows()
-    assert (chat.user, chat.tags, chat.session_id) == ("an end user", ("a", "b"), "s-1")
-    assert (message.user, message.key_alias) == ("an end user", "alias-of-the-key")
+    assert (chat.end_user, chat.tags, chat.session_id) == ("an end user", ("a", "b"), "s-1")
+    assert (message.end_user, message.key_alias) == ("an end user", "alias-of-the-key")
+    assert (chat.user, message.user) == ("minh", "minh")
+
+
+FORGED = {"user_api_key_user_id": "lan", "user_api_key_team_id": "t", "user_api_key_alias": "k", "user_api_key": "h"}
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "messages", "responses", "embeddings"])
+def test_a_client_does_not_choose_who_pays(client: Proxy, endpoint: str) -> None:
+    """Whatever a client writes into user and metadata, its row is the key owner's; what it wrote is its end user."""
+    path, body = ENDPOINTS[endpoint]
+    for forged in ({"metadata": FORGED}, {"litellm_metadata": FORGED}, {"metadata": FORGED, "user": "lan"}):
+        assert client.post(path, {**body, **forged}).status_code == 200
+    found = client.new_rows()
+    assert [(row.user, row.team_id, row.team, row.key_alias) for row in found] == [
+        ("minh", "team-1", "The Team", "alias-of-the-key")
+    ] * 3
+    assert found[-1].end_user in ("lan", None)
 
 
 def test_an_unpriced_model_has_no_cost_in_its_headers(client: Proxy) -> None:

@@ -20,7 +20,7 @@ from litellm_maas.cli import options, price_book, tables
 from litellm_maas.errors import MaasError
 from litellm_maas.routing.model_ids import nearest
 from litellm_maas.spend import opening
-from litellm_maas.spend.budget import Budget
+from litellm_maas.spend.budget import FILTERS, Budget
 from litellm_maas.spend.budgeting import Budgeting
 from litellm_maas.spend.gate import Gate, State
 from litellm_maas.spend.place import Database, place
@@ -51,9 +51,11 @@ def command() -> None:
 @click.option("--per", default="month", show_default=True, help="hour, day, week, month, total, or 'rolling 24h'.")
 @click.option("--model", callback=options.gateways_id, help="Only calls to this model id.")
 @click.option("--tag", help="Only calls with this tag.")
-@click.option("--user", help="Only calls of this user.")
-@click.option("--team", help="Only calls of this team.")
+@click.option("--user", help="Only calls of this user; through a proxy, the owner of the key.")
+@click.option("--end-user", help="Only calls through a proxy that name this end user; any client may name any.")
+@click.option("--team", help="Only calls of the team with this alias or id.")
 @click.option("--key", help="Only calls with the proxy key of this alias.")
+@click.option("--host", help="Only calls to this host.")
 @click.option("--action", default="block", show_default=True, help="block, warn, or downgrade:MODEL.")
 @click.option("--allow-unpriced", is_flag=True, help="Let models without a price be called; their cost is in no sum.")
 @click.option("--warn-at", "warn_at", default="50,80,100", show_default=True, help="Percentages that are warned of.")
@@ -178,7 +180,9 @@ def _plain(state: State) -> dict[str, Any]:
 
 def _named(given: dict[str, Any]) -> str:
     filters = [given["model"]] if given["model"] else []
-    filters += [f"{name}:{given[name]}" for name in ("tag", "user", "team", "key") if given[name] is not None]
+    filters += [
+        f"{name.replace('_', '-')}:{given[name]}" for name in FILTERS if name != "model" and given[name] is not None
+    ]
     # It is typed after `status` and `remove`, so it has nothing that a shell would take apart.
     return "/".join([*filters, given["per"].replace(" ", "-")])
 

@@ -17,7 +17,7 @@ from litellm_maas.models import catalogue
 from litellm_maas.pricing.book import PriceBook
 from litellm_maas.pricing.credits import shown
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.spend.event import Kind
+from litellm_maas.spend.event import Kind, host_of
 from litellm_maas.spend.identity import Identity
 from litellm_maas.spend.meter import Attempt
 from litellm_maas.spend.recorder import Recorder
@@ -181,7 +181,7 @@ class Prober:
                 route="provider",
                 model=found.model,
                 host_kind=self.endpoint.host_kind,
-                identity=Identity(session_id=self._session, tags=(TAG,)),
+                identity=Identity(host=host_of(self.endpoint.base_url), session_id=self._session, tags=(TAG,)),
                 call_id=uuid.uuid4().hex,
                 trace_id=self._session,
             )

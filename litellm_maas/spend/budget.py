@@ -25,7 +25,7 @@ from litellm_maas import data_files, odd_numbers
 from litellm_maas.pricing import amounts
 from litellm_maas.pricing.credits import MICRO_CREDITS, in_credits
 from litellm_maas.spend import periods
-from litellm_maas.spend.event import Event
+from litellm_maas.spend.event import Event, host_of, readable
 from litellm_maas.spend.identity import Identity
 from litellm_maas.spend.periods import Period
 
@@ -67,6 +67,20 @@ def _gateways_id(value: str) -> str:
     return model
 
 
+def _host(value: str) -> str:
+    # People copy base URLs; calls are counted by their host.
+    if (host := host_of(value if "://" in value else f"https://{value}")) is None:
+        raise ValueError(f"{value!r} names no host; write one such as maas.example.vn")
+    return host
+
+
+_Name = Annotated[str, AfterValidator(readable)]
+"""A name as it is recorded."""
+
+FILTERS = ("model", "tag", "user", "end_user", "team", "key", "host")
+"""What a budget can be about, in the order in which it is said."""
+
+
 class Budget(BaseModel):
     """One budget. Every call that all its filters match counts, and needs room in it.
 
@@ -76,9 +90,11 @@ class Budget(BaseModel):
         per: ``hour``, ``day``, ``week``, ``month``, ``total``, or ``rolling 24h`` (also d, w) for a window that slides.
         model: Only calls to this model id.
         tag: Only calls with this tag.
-        user: Only calls of this user.
-        team: Only calls of this team.
+        user: Only calls of this user; through a proxy, the owner of the key.
+        end_user: Only calls through a proxy that name this end user; any client may name any.
+        team: Only calls of the team with this alias, or this id.
         key: Only calls with the proxy key of this alias.
+        host: Only calls to this host, with its port if it has one.
         action: ``block`` refuses a call, ``warn`` only says so, ``downgrade:MODEL`` sends it to another model.
         allow_unpriced: Whether models without a price may be called; what they cost is then in no sum.
         warn_at: Percentages at which a warning is given, once in a period.
@@ -91,10 +107,12 @@ class Budget(BaseModel):
     credits: Annotated[Decimal, Field(gt=0, le=10**12, decimal_places=6), WrapValidator(_credits)]
     per: str = "month"
     model: Annotated[str, AfterValidator(_gateways_id)] | None = None
-    tag: str | None = None
-    user: str | None = None
-    team: str | None = None
-    key: str | None = None
+    tag: _Name | None = None
+    user: _Name | None = None
+    end_user: _Name | None = None
+    team: _Name | None = None
+    key: _Name | None = None
+    host: Annotated[str, AfterValidator(_host)] | None = None
     action: str = "block"
     allow_unpriced: bool = False
     warn_at: Annotated[tuple[Annotated[int, Field(gt=0, le=1000)], ...], WrapValidator(_percentages)] = (50, 80, 100)
@@ -156,14 +174,15 @@ class Budget(BaseModel):
             self.model in (None, model)
             and (self.tag is None or self.tag in identity.tags)
             and self.user in (None, identity.user)
-            and self.team in (None, identity.team)
+            and self.end_user in (None, identity.end_user)
+            and self.team in (None, identity.team, identity.team_id)
             and self.key in (None, identity.key_alias)
+            and self.host in (None, identity.host)
         )
 
     def about(self) -> str:
         """What it limits, in words."""
-        filters = ("model", "tag", "user", "team", "key")
-        named = [f"{name} {value}" for name in filters if (value := getattr(self, name)) is not None]
+        named = [f"{name.replace('_', ' ')} {value}" for name in FILTERS if (value := getattr(self, name)) is not None]
         return ", ".join(named) or "all calls"
 
 

@@ -19,7 +19,7 @@ from litellm_maas import settings
 from litellm_maas.pricing.usage import Usage, characters, estimated, images
 from litellm_maas.settings import HostKind
 from litellm_maas.spend.costs import cost_of
-from litellm_maas.spend.event import Event, Kind, reply_id
+from litellm_maas.spend.event import Event, Kind, host_of, reply_id
 from litellm_maas.spend.identity import identify
 from litellm_maas.spend.meter import CACHE_HIT, Attempt
 from litellm_maas.spend.tracking import tracking
@@ -116,7 +116,7 @@ def _attempt(kwargs: Mapping[str, Any], start_time: Any, host_kind: HostKind) ->
         route="provider" if _provider(kwargs) == PROVIDER else "base_url",
         model=str(kwargs.get("model") or "").removeprefix(f"{PROVIDER}/"),
         host_kind=host_kind,
-        identity=identify(params, kwargs.get("user")),
+        identity=identify(params, kwargs.get("user"), host_of(_api_base(kwargs))),
         call_id=kwargs.get("litellm_call_id"),
         trace_id=kwargs.get("litellm_trace_id"),
         # LiteLLM's times are naive and local; `astimezone` takes them as that.
@@ -135,14 +135,18 @@ def _is_ours(kwargs: Mapping[str, Any]) -> bool:
 
 def _maas_host(kwargs: Mapping[str, Any]) -> HostKind | None:
     """The kind of MaaS host that a call went to; None for any other host."""
-    params = kwargs.get("litellm_params") or {}
     hosts: dict[str, HostKind] = {
         urlsplit(settings.api_base()).netloc: "other",
         urlsplit(settings.PAYG_BASE_URL).netloc: "payg",
         urlsplit(settings.PLAN_BASE_URL).netloc: "plan",
     }
-    asked = urlsplit(str(params.get("api_base") or kwargs.get("api_base") or "")).netloc
+    asked = urlsplit(_api_base(kwargs)).netloc
     return hosts.get(asked) if asked else None
+
+
+def _api_base(kwargs: Mapping[str, Any]) -> str:
+    params = kwargs.get("litellm_params") or {}
+    return str(params.get("api_base") or kwargs.get("api_base") or "")
 
 
 def _usage(kwargs: Mapping[str, Any], response: Any, kind: Kind) -> Usage:

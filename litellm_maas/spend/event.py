@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from litellm_maas.pricing.book import Basis
 from litellm_maas.pricing.usage import Usage, UsageSource
@@ -32,6 +33,7 @@ class Event:
         status: `aborted` is a call that the caller gave up; its usage may be estimated.
         model_requested: The model or router group that the caller asked for.
         model_served: The id that this attempt asked the gateway for, and that its price is looked up by.
+        host: Where the call went: host, and port if there is one, of its base URL.
         image_size: As asked for; decides the price of an image.
         image_quality: The same.
         usage_source: Whether the gateway reported the tokens, or they were estimated, or there are none.
@@ -43,6 +45,10 @@ class Event:
         call_id: LiteLLM's id of the call; attempts of one call may share it.
         trace_id: LiteLLM's id of the request that the attempts belong to.
         attempt: 1 for the first attempt of a request.
+        user: Who pays: the owner of the proxy's key; the call's own `user` where there is no proxy.
+        end_user: Whom the call was made for, by its own word: the `user` in a request to the proxy.
+        team_id: The proxy's id of the team.
+        team: Its alias; the id where it has none.
         anomalies: What was wrong with the gateway's usage report.
         http_status: The status of the gateway's reply; None where there was none.
         error_class: The exception that the caller got.
@@ -56,6 +62,7 @@ class Event:
     status: Status
     model_requested: str
     model_served: str
+    host: str | None = None
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
@@ -73,6 +80,8 @@ class Event:
     trace_id: str | None = None
     attempt: int = 1
     user: str | None = None
+    end_user: str | None = None
+    team_id: str | None = None
     team: str | None = None
     key_alias: str | None = None
     session_id: str | None = None
@@ -126,11 +135,38 @@ def iso(moment: dt.datetime) -> str:
 
 
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
+_MOST_CHARACTERS, _MOST_BYTES = 200, 480
+"""What stays of a text that is too long to be recorded whole."""
+_HASH = 16
+"""Characters of the hash that follows it, after an ellipsis of three bytes. Five such texts stand in one index of
+PostgreSQL's, which takes 2,704 bytes."""
 
 
 def readable(text: str) -> str:
-    """A text that every database takes: halves of characters, and zeros, which JSON can hold, are marked as broken."""
-    return _UNREADABLE.sub("\ufffd", text)
+    """A text from outside as it is recorded, and as it is compared with what is recorded.
+
+    Halves of characters, and zeros, which JSON can hold and databases do not take, are marked as broken. Of a text that
+    is longer than the result would be, the beginning stays, and a hash of the whole: two of them are still told apart.
+    """
+    kept = _UNREADABLE.sub("\ufffd", text[: _MOST_CHARACTERS + _HASH + 2])
+    if len(kept) * 4 <= _MOST_BYTES or (len(kept) <= _MOST_CHARACTERS + _HASH + 1 and _is_small(kept)):
+        return kept
+    beginning = kept[:_MOST_CHARACTERS].encode()[:_MOST_BYTES].decode(errors="ignore")
+    whole = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"{beginning}\u2026{whole[:_HASH]}"
+
+
+def _is_small(text: str) -> bool:
+    return len(text.encode()) <= _MOST_BYTES + _HASH + 3
+
+
+def host_of(base_url: str) -> str | None:
+    """The host, and the port if there is one, of a base URL; without a user name or a password."""
+    try:
+        host = urlsplit(base_url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return None
+    return readable(host) or None
 
 
 def new_id() -> str:

@@ -41,6 +41,10 @@ class LedgerBusyError(LedgerError):
     """Another process or thread is writing to the ledger just now."""
 
 
+class OlderLedgerError(LedgerError):
+    """The ledger is one of an older version of this package, and cannot be read before it is updated."""
+
+
 class UnfitEventError(LedgerError):
     """An event holds what no ledger can store; nothing is wrong with the ledger."""
 

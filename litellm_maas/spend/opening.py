@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litellm_maas.spend.forward import forward
-from litellm_maas.spend.ledger import Ledger, LedgerError
+from litellm_maas.spend.ledger import Ledger, LedgerError, OlderLedgerError
 from litellm_maas.spend.place import Database
 from litellm_maas.spend.postgres import PostgresLedger
 from litellm_maas.spend.recorder import Recorder
@@ -86,4 +86,10 @@ def _open(path: Path, *, writable: bool) -> Ledger | None:
         return None
     except OSError as error:
         raise LedgerError(f"{path}: {error.strerror or error}; name another ledger with MAAS_LEDGER") from None
-    return SqliteLedger(path, read_only=not writable)
+    if writable:
+        return SqliteLedger(path)
+    try:
+        return SqliteLedger(path, read_only=True)
+    except OlderLedgerError:
+        SqliteLedger(path).close()  # which updates it
+        return SqliteLedger(path, read_only=True)

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from litellm_maas.spend import schema
-from litellm_maas.spend.event import Event
+from litellm_maas.spend.event import Event, new_id
 from litellm_maas.spend.ledger import (
     INSERT_CORRECTION,
     INSERT_EVENT,
@@ -131,23 +131,33 @@ class PostgresLedger(Ledger):
 
     def _make_tables(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         with connection.transaction(), connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{_SCHEMA}.ledger",))
-            if cursor.fetchone() != (True,):
+            version = self._version(cursor)
+            if version < schema.VERSION:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-                cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}".encode())
+                version = self._version(cursor)
+                if not cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (_SCHEMA,)).fetchone():
+                    cursor.execute(f"CREATE SCHEMA {_SCHEMA}".encode())
                 cursor.execute(_SEARCH_PATH)
-                cursor.execute("CREATE TABLE IF NOT EXISTS ledger (version INTEGER PRIMARY KEY)")
-                if cursor.execute("SELECT 1 FROM ledger").fetchone() is None:
-                    for statement in schema.POSTGRES_TABLES:
-                        cursor.execute(statement.encode())
-                    cursor.execute("INSERT INTO ledger VALUES (%s)", (schema.VERSION,))
-            cursor.execute(_SEARCH_PATH)
-            (version,) = cursor.execute("SELECT max(version) FROM ledger").fetchone() or (0,)
-        if version != schema.VERSION:
+                for statement in schema.statements_from(version, schema.POSTGRES_TABLES, schema.POSTGRES_UPGRADES):
+                    cursor.execute(statement.encode())
+                if version < schema.VERSION:
+                    cursor.execute("INSERT INTO ledger VALUES (%s, %s)", (schema.VERSION, new_id()))
+                    version = schema.VERSION
+        if version > schema.VERSION:
             raise LedgerError(
                 f"{self.database.name} holds a ledger of version {version}, this package writes version "
                 f"{schema.VERSION}; update litellm-maas, or set MAAS_LEDGER to another database"
             )
+
+    @staticmethod
+    def _version(cursor: psycopg.Cursor[tuple[Any, ...]]) -> int:
+        """The version of the ledger; 0 where there is none."""
+        # Not by to_regclass, which may remember that another connection had not made it yet.
+        cursor.execute("SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'ledger'", (_SCHEMA,))
+        if not cursor.fetchone():
+            return 0
+        (version,) = cursor.execute(f"SELECT max(version) FROM {_SCHEMA}.ledger".encode()).fetchone() or (0,)
+        return int(version or 0)
 
 
 _SEARCH_PATH = f"SET LOCAL search_path TO {_SCHEMA}".encode()

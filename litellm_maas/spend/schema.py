@@ -6,6 +6,7 @@ The SQL is written in what both understand; where they differ, `SQLITE` and `POS
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from litellm_maas.spend.event import FIELDS
@@ -32,8 +33,8 @@ SUMS = tuple(SUM_OF_EVENT)
 """What is added up, for an hour in one of `HOURLY` and for a period in a report."""
 
 HOURLY = {
-    "hourly": ("model_served", "route", "status", "basis"),
-    "hourly_users": ("user", "team", "key_alias", "basis"),
+    "hourly": ("model_served", "route", "host", "status", "basis"),
+    "hourly_users": ("user", "end_user", "team_id", "team", "key_alias", "basis"),
 }
 """The tables of hourly sums, and what each keeps apart; an empty text where an event has none. Two, because everything
 kept apart from everything else would be nearly as many rows as there are events."""
@@ -78,6 +79,9 @@ POSTGRES = Dialect(
 )
 
 _MONEY = ("micro_credits", "saved_micro_credits", "basis", "price_source")
+_LATER = ("host", "end_user", "team_id")
+"""Columns that came with version 2. They are the last of the view: PostgreSQL replaces a view, so that those who may
+read it still may, if its columns so far stay where they are."""
 
 
 def columns(names: tuple[str, ...] = FIELDS, row: str = "") -> str:
@@ -97,6 +101,7 @@ def _tables(dialect: Dialect) -> tuple[str, ...]:
             status TEXT NOT NULL,
             model_requested TEXT NOT NULL,
             model_served TEXT NOT NULL,
+            host TEXT,
             input_tokens BIGINT NOT NULL,
             cached_tokens BIGINT NOT NULL,
             output_tokens BIGINT NOT NULL,
@@ -114,6 +119,8 @@ def _tables(dialect: Dialect) -> tuple[str, ...]:
             trace_id TEXT,
             attempt BIGINT NOT NULL,
             "user" TEXT,
+            end_user TEXT,
+            team_id TEXT,
             team TEXT,
             key_alias TEXT,
             session_id TEXT,
@@ -135,24 +142,28 @@ def _tables(dialect: Dialect) -> tuple[str, ...]:
         )""",
         "CREATE INDEX corrections_by_event ON corrections (event_id, seq)",
         *dialect.guards,
-        _current_events(),
-        *(
-            f"""CREATE TABLE {table} (
-                hour BIGINT NOT NULL,  -- hours since 1970, UTC
-                {", ".join(f'"{name}" TEXT NOT NULL' for name in kept_apart)},
-                {", ".join(f"{name} BIGINT NOT NULL" for name in SUMS)},
-                PRIMARY KEY (hour, {columns(kept_apart)})
-            ) {dialect.hourly_options}"""
-            for table, kept_apart in HOURLY.items()
-        ),
+        f"CREATE VIEW {_CURRENT_EVENTS}",
+        *(_hourly(table, dialect) for table in HOURLY),
     )
 
 
+def _hourly(table: str, dialect: Dialect) -> str:
+    return f"""CREATE TABLE {table} (
+        hour BIGINT NOT NULL,  -- hours since 1970, UTC
+        {", ".join(f'"{name}" TEXT NOT NULL' for name in HOURLY[table])},
+        {", ".join(f"{name} BIGINT NOT NULL" for name in SUMS)},
+        PRIMARY KEY (hour, {columns(HOURLY[table])})
+    ) {dialect.hourly_options}"""
+
+
 def _current_events() -> str:
-    plain = columns(tuple(name for name in FIELDS if name not in _MONEY), "e.")
+    plain = columns(tuple(name for name in FIELDS if name not in (*_MONEY, *_LATER)), "e.")
     money = ", ".join(f"CASE WHEN c.seq IS NULL THEN e.{name} ELSE c.{name} END AS {name}" for name in _MONEY)
-    return f"""CREATE VIEW current_events AS SELECT e.seq, {plain}, {money}
+    return f"""current_events AS SELECT e.seq, {plain}, {money}, {columns(_LATER, "e.")}
     FROM events e LEFT JOIN corrections c ON c.seq = (SELECT max(seq) FROM corrections WHERE event_id = e.event_id)"""
+
+
+_CURRENT_EVENTS = _current_events()
 
 
 def _into(table: str, values: str) -> str:
@@ -191,39 +202,106 @@ def add_to_hourly(source: str, *, sign: str = "+") -> tuple[str, ...]:
     )
 
 
-POSTGRES_TABLES = _tables(POSTGRES)
+POSTGRES_TABLES = ("CREATE TABLE ledger (version INTEGER PRIMARY KEY, id TEXT)", *_tables(POSTGRES))
+"""The table `ledger` holds a row for each version that the ledger has had; the newest has the ledger's id."""
 
-_MIGRATIONS = (
-    (
-        *_tables(SQLITE),
-        _add_up(),
-        "CREATE TABLE forwarded (destination TEXT PRIMARY KEY, seq BIGINT NOT NULL)",
-        "CREATE TABLE budgets (name TEXT PRIMARY KEY, definition TEXT NOT NULL)",
-        """CREATE TABLE reservations (
-            id TEXT NOT NULL,
-            budget TEXT NOT NULL,
-            micro_credits BIGINT NOT NULL,
-            expires_at BIGINT NOT NULL,  -- microseconds since 1970, UTC
-            PRIMARY KEY (id, budget)
-        ) WITHOUT ROWID""",
-        """CREATE TABLE notices (
-            about TEXT NOT NULL,
-            period TEXT NOT NULL,
-            said_at BIGINT NOT NULL,
-            PRIMARY KEY (about, period)
-        ) WITHOUT ROWID""",
-        """CREATE TABLE console (
-            seq INTEGER PRIMARY KEY,
-            kind TEXT NOT NULL,  -- reading or topup
-            at BIGINT NOT NULL,
-            micro_credits BIGINT NOT NULL,
-            noted_at BIGINT NOT NULL
-        )""",
-    ),
+_UNFIT = """CREATE TABLE unfit (
+    destination TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    event_id TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    noted_at BIGINT NOT NULL,
+    PRIMARY KEY (destination, seq)
+) WITHOUT ROWID"""
+"""Events that a database that a ledger is forwarded to does not take."""
+
+_SQLITE_TABLES = (
+    *_tables(SQLITE),
+    _add_up(),
+    "CREATE TABLE forwarded (destination TEXT PRIMARY KEY, seq BIGINT NOT NULL, database_id TEXT)",
+    _UNFIT,
+    "CREATE TABLE budgets (name TEXT PRIMARY KEY, definition TEXT NOT NULL)",
+    """CREATE TABLE reservations (
+        id TEXT NOT NULL,
+        budget TEXT NOT NULL,
+        micro_credits BIGINT NOT NULL,
+        expires_at BIGINT NOT NULL,  -- microseconds since 1970, UTC
+        PRIMARY KEY (id, budget)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE notices (
+        about TEXT NOT NULL,
+        period TEXT NOT NULL,
+        said_at BIGINT NOT NULL,
+        PRIMARY KEY (about, period)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE console (
+        seq INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,  -- reading or topup
+        at BIGINT NOT NULL,
+        micro_credits BIGINT NOT NULL,
+        noted_at BIGINT NOT NULL
+    )""",
 )
-"""From nothing to version 1 of an SQLite ledger, from 1 to 2, and so on. A released one is never changed."""
 
-VERSION = len(_MIGRATIONS)
+
+def _later_columns() -> tuple[str, ...]:
+    return tuple(f"ALTER TABLE events ADD COLUMN {name} TEXT" for name in _LATER)
+
+
+def _hourly_anew(table: str) -> tuple[str, ...]:
+    """Statements that make a table of hourly sums with another key out of the one so far: SQLite cannot change keys."""
+    kept = columns(tuple(name for name in (*HOURLY[table], *SUMS) if name not in _LATER))
+    unknown = ", ".join("''" for name in HOURLY[table] if name in _LATER)
+    new = columns(tuple(name for name in HOURLY[table] if name in _LATER))
+    return (
+        f"ALTER TABLE {table} RENAME TO {table}_before",
+        _hourly(table, SQLITE),
+        f"INSERT INTO {table} (hour, {kept}, {new}) SELECT hour, {kept}, {unknown} FROM {table}_before",
+        f"DROP TABLE {table}_before",
+    )
+
+
+def _hourly_changed(table: str) -> tuple[str, ...]:
+    new = tuple(name for name in HOURLY[table] if name in _LATER)
+    return (
+        *(f"ALTER TABLE {table} ADD COLUMN {name} TEXT NOT NULL DEFAULT ''" for name in new),
+        *(f"ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT" for name in new),
+        f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey",
+        f"ALTER TABLE {table} ADD PRIMARY KEY (hour, {columns(HOURLY[table])})",
+    )
+
+
+_SQLITE_UPGRADES = {
+    1: (
+        "DROP TRIGGER events_add_up",
+        "DROP VIEW current_events",
+        *_later_columns(),
+        f"CREATE VIEW {_CURRENT_EVENTS}",
+        *(statement for table in HOURLY for statement in _hourly_anew(table)),
+        _add_up(),
+        "ALTER TABLE forwarded ADD COLUMN database_id TEXT",
+        _UNFIT,
+    ),
+}
+POSTGRES_UPGRADES = {
+    1: (
+        "ALTER TABLE ledger ADD COLUMN id TEXT",
+        *_later_columns(),
+        f"CREATE OR REPLACE VIEW {_CURRENT_EVENTS}",
+        *(statement for table in HOURLY for statement in _hourly_changed(table)),
+    ),
+}
+"""By version, what makes it the next one. What a version did not know stays empty in its rows."""
+
+VERSION = 2
+
+
+def statements_from(version: int, tables: Iterable[str], upgrades: Mapping[int, Iterable[str]]) -> Iterator[str]:
+    """What makes a ledger of a version (0 where there is none) one of this package's version."""
+    if not version:
+        yield from tables
+    for each in range(version or VERSION, VERSION):
+        yield from upgrades[each]
 
 
 def is_foreign(connection: sqlite3.Connection) -> bool:
@@ -245,9 +323,8 @@ def migrate(connection: sqlite3.Connection) -> int:
     connection.execute("BEGIN IMMEDIATE")
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        for statements in _MIGRATIONS[version:]:
-            for statement in statements:
-                connection.execute(statement)
+        for statement in statements_from(version, _SQLITE_TABLES, _SQLITE_UPGRADES):
+            connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {max(version, VERSION)}")
         connection.execute("COMMIT")

@@ -24,6 +24,7 @@ from litellm_maas.spend.ledger import (
     Ledger,
     LedgerBusyError,
     LedgerError,
+    OlderLedgerError,
     UnfitEventError,
     row_of,
     row_of_correction,
@@ -192,7 +193,7 @@ class SqliteLedger(Ledger):
         """
         with self._errors(), self._transaction() as connection:
             connection.execute(
-                "INSERT INTO forwarded VALUES (?, ?) ON CONFLICT (destination) DO UPDATE SET seq = excluded.seq",
+                "INSERT INTO forwarded (destination, seq) VALUES (?, ?) ON CONFLICT (destination) DO UPDATE SET seq = excluded.seq",
                 (destination, number),
             )
 
@@ -306,7 +307,9 @@ class SqliteLedger(Ledger):
                     "update litellm-maas, or set MAAS_LEDGER to another file"
                 )
             if version < schema.VERSION:
-                raise LedgerError(f"{self.path} is a ledger of version {version}; the next recorded call updates it")
+                raise OlderLedgerError(
+                    f"{self.path} is a ledger of version {version}; the next recorded call updates it"
+                )
             status = self.path.stat()
             # `insert` waits by itself: SQLite would wait a whole millisecond at least, a healthy insert takes a tenth.
             connection.execute("PRAGMA busy_timeout = 0")

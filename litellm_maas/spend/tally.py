@@ -6,7 +6,7 @@ import datetime as dt
 import heapq
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +15,22 @@ from litellm_maas.spend.budget import Budget
 from litellm_maas.spend.identity import Identity
 from litellm_maas.spend.ledger import microseconds
 from litellm_maas.spend.periods import Period
+from litellm_maas.spend.schema import columns
 from litellm_maas.spend.sqlite import SqliteLedger
 
 _LAST = "SELECT coalesce((SELECT max(seq) FROM events), 0), (SELECT max(seq) FROM corrections)"
-_NEW = """SELECT seq, started_at, model_served, "user", team, key_alias, tags, micro_credits FROM events
-WHERE seq > ? ORDER BY seq"""
-_WINDOW = """SELECT seq, started_at, model_served, "user", team, key_alias, tags, micro_credits FROM current_events
-WHERE started_at >= ?"""
+_OF_IDENTITY = ("host", "user", "end_user", "team_id", "team", "key_alias")
+_COLUMNS = f"seq, started_at, model_served, tags, micro_credits, {columns(_OF_IDENTITY)}"
+_NEW = f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq"
+_WINDOW = f"SELECT {_COLUMNS} FROM current_events WHERE started_at >= ?"
+_GROUPS = {
+    "user": ("user",),
+    "end_user": ("end_user",),
+    "team": ("team", "team_id"),
+    "key": ("key",),
+    "host": ("host",),
+}
+"""By filter, the groups of a report that it is found in."""
 
 
 @dataclass(slots=True)
@@ -102,16 +111,30 @@ class Tally:
                 if (amount := _amount(budget, row)) is not None:
                     found.add(started_at, amount)
             return found
-        by = [name for name in ("user", "team", "key") if getattr(budget, name) is not None]
-        report = reports.report(self.ledger, period, dt.timezone.utc, by, model=budget.model, tag=budget.tag)
-        group = report.groups.get(tuple(getattr(budget, name) for name in by)) if by else report.total
-        return _Spent(period, group.micro_credits if group is not None else 0)
+        by = [name for name in _GROUPS if getattr(budget, name) is not None]
+        groups = [group for name in by for group in _GROUPS[name]]
+        report = reports.report(self.ledger, period, dt.timezone.utc, groups, model=budget.model, tag=budget.tag)
+        if not by:
+            return _Spent(period, report.total.micro_credits)
+        counted = (
+            total for key, total in report.groups.items() if _is_about(budget, dict(zip(groups, key, strict=True)))
+        )
+        return _Spent(period, sum(total.micro_credits for total in counted))
+
+
+def _is_about(budget: Budget, group: Mapping[str, Any]) -> bool:
+    """Whether a budget's filters, but for model and tag, match a group of a report."""
+    return all(
+        getattr(budget, name) in (None, *(group[each] for each in found))
+        for name, found in _GROUPS.items()
+        if getattr(budget, name) is not None
+    )
 
 
 def _amount(budget: Budget, row: Sequence[Any]) -> int | None:
     """What a call adds to a budget; None if it does not count."""
-    model, user, team, key_alias, tags, micro_credits = row
-    identity = Identity(user=user, team=team, key_alias=key_alias, tags=tuple(json.loads(tags)) if tags else ())
+    model, tags, micro_credits, *known = row
+    identity = Identity(**dict(zip(_OF_IDENTITY, known, strict=True)), tags=tuple(json.loads(tags)) if tags else ())
     return (micro_credits or 0) if budget.matches(model, identity) else None
 
 
