@@ -128,6 +128,7 @@ def total(events: Iterable[Event]) -> dict[str, Any]:
     return {
         **{name: sum(getattr(each, name) for each in events) for name in counted},
         "calls": len(events),
+        "failed_calls": sum(each.status in ("failed", "refused") for each in events),
         "micro_credits": sum(each.micro_credits or 0 for each in events),
         "by_basis": by_basis,
         "unpriced_calls": sum(each.basis == "unpriced" and each.status in ("ok", "aborted") for each in events),

@@ -70,6 +70,7 @@ class Total:
 
     Attributes:
         calls: Events.
+        failed_calls: Those that failed, or that a budget refused.
         micro_credits: The sum of all known costs.
         by_basis: The same by where the prices come from; only bases that occur.
         saved_micro_credits: What cached tokens saved against the input price.
@@ -79,6 +80,7 @@ class Total:
     """
 
     calls: int = 0
+    failed_calls: int = 0
     micro_credits: int = 0
     by_basis: dict[str, int] = field(default_factory=dict)
     saved_micro_credits: int = 0
@@ -100,7 +102,7 @@ class Total:
         """Add sums of one basis, in the order of `schema.SUMS`."""
         for name, value in zip(SUMS, sums, strict=True):
             setattr(self, name, getattr(self, name) + value)
-        if sums[0] or sums[1]:
+        if sums[0] or sums[SUMS.index("micro_credits")]:
             self.by_basis[basis] = self.by_basis.get(basis, 0) + sums[SUMS.index("micro_credits")]
 
     def as_dict(self) -> dict[str, Any]:
