@@ -148,8 +148,10 @@ def keys(each: Event, by: Sequence[str], zone: zoneinfo.ZoneInfo) -> list[tuple[
 
 def _value(each: Event, name: str, zone: zoneinfo.ZoneInfo) -> Any:
     local = each.started_at.astimezone(zone)
-    if name == "day":
-        return local.strftime("%Y-%m-%d")
+    if name == "week":
+        return (local.date() - dt.timedelta(days=local.weekday())).isoformat()
+    if name in ("day", "month"):
+        return local.strftime("%Y-%m-%d" if name == "day" else "%Y-%m")
     if name == "hour":
         return local.strftime("%Y-%m-%d %H:00")
     if name == "cycle":
