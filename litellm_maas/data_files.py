@@ -176,7 +176,8 @@ def _construct(
         return value
     if isinstance(node, yaml.SequenceNode):
         return [
-            _construct(loader, child, (*location, index), lines, odd, file, inside) for index, child in enumerate(node.value)
+            _construct(loader, child, (*location, index), lines, odd, file, inside)
+            for index, child in enumerate(node.value)
         ]
     first_lines: dict[str, int] = {}
     for key, _ in node.value:

@@ -50,7 +50,7 @@ def refuse(value: object) -> None:
         ValueError: It could. The text says what it was read as, and how to write what was meant.
     """
     if isinstance(value, OddNumber):
-        raise ValueError(value.problem)
+        raise ValueError(value.problem)  # noqa: TRY004 - what pydantic turns into a mistake at its place in a file
 
 
 def ambiguity(text: str) -> str | None:
@@ -60,8 +60,8 @@ def ambiguity(text: str) -> str | None:
     whole, part = found.groups()
     second = f"{whole}.{part}0" if int(part) else whole
     return (
-        f"could be {whole}{part} or {whole} and {part} thousandths; write {whole}{part} for the first, {second} for the "
-        "second"
+        f"could be {whole}{part} or {whole} and {part} thousandths; write {whole}{part} for the first, {second} for "
+        "the second"
     )
 
 

@@ -79,6 +79,7 @@ def test_ids_are_the_gateways(tmp_path: Path, written: str, field: str) -> None:
 )  # fmt: skip
 def test_odd_numbers_in_the_environment(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     """A variable whose number could be thousands or thousandths is refused too."""
+
     def read() -> Any:
         settings.vnd_per_usd()
         settings.pacing()

@@ -57,7 +57,9 @@ def test_a_period_by_its_name(text: str, since: str, until: str) -> None:
 )  # fmt: skip
 def test_what_is_no_period(text: str) -> None:
     """What cannot be understood, or only by some Pythons, is an error that lists what can be written."""
-    with pytest.raises(SettingsError, match=r"is not a time; write a day .* yesterday, this week, last week, this month"):
+    with pytest.raises(
+        SettingsError, match=r"is not a time; write a day .* yesterday, this week, last week, this month"
+    ):
         periods.span(text, NOW)
 
 
@@ -102,7 +104,9 @@ def test_days_of_a_zone_on_which_clocks_change() -> None:
     assert periods.in_words(month, now) == "2026-10-01 … 2026-10-31 (31 days)"
     assert month.since is not None
     assert month.until is not None
-    assert month.until.astimezone(dt.timezone.utc) - month.since.astimezone(dt.timezone.utc) == dt.timedelta(days=31, hours=1)
+    assert month.until.astimezone(dt.timezone.utc) - month.since.astimezone(dt.timezone.utc) == dt.timedelta(
+        days=31, hours=1
+    )
 
 
 def test_an_hour_that_comes_twice() -> None:

@@ -245,7 +245,10 @@ def test_check(own: Path) -> None:
     assert found["models"][0] == {
         "id": "openai/gpt-4o",
         "list": "contract",
-        **{"input": 60000, "cached": 30000.5, "output": 250000, "images": None},
+        "input": 60000,
+        "cached": 30000.5,
+        "output": 250000,
+        "images": None,
         "official": {"input": 70888, "cached": 35444, "output": 283550, "images": None},
     }
     assert len(found["warnings"]) == 1

@@ -30,7 +30,11 @@ FILTERS: list[tuple[str, tuple[str, ...], Callable[[Event, str], bool]]] = [
     ("--key", ("key-1",), lambda each, value: each.key_alias == value),
     ("--session", ("s1", ""), lambda each, value: (each.session_id or "") == value),
     ("--status", ("ok", "refused"), lambda each, value: each.status == value),
-    ("--host", ("maas.vn", "http://127.0.0.1:5000/v1"), lambda each, value: bool(each.host) and str(each.host) in value),
+    (
+        "--host",
+        ("maas.vn", "http://127.0.0.1:5000/v1"),
+        lambda each, value: bool(each.host) and str(each.host) in value,
+    ),
     ("--tag", ("b", "đêm", "c, b"), lambda each, value: value in each.tags),
     ("--tag", ("",), lambda each, _: not each.tags),
 ]
@@ -417,7 +421,9 @@ def test_an_empty_ledger(tmp_path: Path, arguments: tuple[str, ...]) -> None:
         recorded(path, []).close()
 
 
-@pytest.mark.parametrize("arguments", [(), ("--by", "model"), ("--chart",), ("--json",), ("reprice",), ("reprice", "--apply")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("--by", "model"), ("--chart",), ("--json",), ("reprice",), ("reprice", "--apply")]
+)
 @pytest.mark.parametrize("how", ["option", "environment"])
 def test_a_named_ledger_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], how: str

@@ -56,8 +56,8 @@ host = click.option("--host", metavar="HOST", callback=host_name, help="Only cal
 csv_for = click.option(
     "--csv-for",
     type=click.Choice(["excel"]),
-    help="Write CSV that Excel opens as it is meant, with VND and local dates; with ; between the cells where the locale "
-    "(LC_ALL, LANG) writes 0,5.",
+    help="Write CSV that Excel opens as it is meant: VND, local dates, and ; between the cells where the locale (LC_ALL, "
+    "LANG) writes 0,5.",
 )
 
 
@@ -80,9 +80,11 @@ def period(command: _Command) -> _Command:
         click.option("--month", metavar="MONTH", help="That month alone: 2026-10, this, or last."),
         click.option("--until", metavar="TIME", help="The end: a day or a month with all of it, a time without it."),
         click.option(
-            "--since", metavar="TIME", help="The beginning: 2026-11-01, 2026-11, 2026-11-01T15:30, yesterday, 'last week', 7d, 2h."
+            "--since",
+            metavar="TIME",
+            help="The beginning: 2026-11-01, 2026-11, 2026-11-01T15:30, yesterday, 'last week', 7d, 2h.",
         ),
-    ):  # fmt: skip
+    ):
         command = option(command)
     return command
 

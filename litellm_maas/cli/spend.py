@@ -48,7 +48,7 @@ def _groups(_context: click.Context, _option: click.Parameter, incomplete: str) 
 @options.csv_for
 @options.where
 @click.pass_context
-def command(  # noqa: PLR0913 - one for each option
+def command(
     context: click.Context,
     /,
     *,
@@ -102,7 +102,7 @@ for _subcommand in (spend_tail.command, spend_export.command, *spend_ledger.comm
 
 
 def _say_missing(csv: Shown | None, asked: Asked, dialect: Any) -> None:
-    """End with exit status 1, so that nobody takes a slip of the pen for a sum of 0. CSV has its header all the same."""
+    """End with exit status 1, so that nobody takes a misspelt name for a sum of 0; CSV has its header all the same."""
     if csv is not None:
         csv.header(dialect)
     note = missing_note(asked.ledger)
@@ -111,7 +111,7 @@ def _say_missing(csv: Shown | None, asked: Asked, dialect: Any) -> None:
 
 
 def _unknown(ledger: Ledger | None, asked: Asked) -> list[Note | None]:
-    """Return what to say of filters that match nothing: nobody should take a slip of the pen for a sum of 0."""
+    """Return what to say of filters that match nothing: nobody should take a misspelt name for a sum of 0."""
     everything = counting(ledger, dataclasses.replace(asked, filters=EVERYTHING))
 
     def known(name: str) -> list[str]:

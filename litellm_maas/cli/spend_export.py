@@ -88,7 +88,12 @@ def _writer(form: str, asked: Asked, *, for_people: bool) -> Callable[[Iterator[
         return lambda events, to: exports.write_csv_for_people(events, to, tables.excel_dialect(), asked.zone)
     if form == "xlsx":
         return lambda events, to: exports.write_xlsx(events, to, asked.zone)
-    return {"jsonl": exports.write_jsonl, "csv": exports.write_csv, "parquet": exports.write_parquet}[form]
+    writers: Mapping[str, Callable[[Iterator[Event], Any], int]] = {
+        "jsonl": exports.write_jsonl,
+        "csv": exports.write_csv,
+        "parquet": exports.write_parquet,
+    }
+    return writers[form]
 
 
 def _to_file(

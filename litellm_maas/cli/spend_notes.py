@@ -45,8 +45,8 @@ def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | Non
     if total.unpriced_calls:
         yield Note(
             f"{tables.counted(total.unpriced_calls, 'call')} without a price {_are(total.unpriced_calls)} not in the "
-            f"sums: {_models(unpriced)}. Put the price into your own file (MAAS_PRICES; litellm-maas config init writes "
-            "an example), then:",
+            f"sums: {_models(unpriced)}. Put the price into your own file (MAAS_PRICES; litellm-maas config init writes an "
+            "example), then:",
             (asked.command("reprice", since=since),),
         )
     if total.estimated_calls:
@@ -84,7 +84,7 @@ def nothing_recorded(ledger: Path | Database) -> Note:
 def missing_note(ledger: Path | Database) -> Note:
     """The remark on a ledger that was named, by --ledger or MAAS_LEDGER, and is not there."""
     return Note(
-        f"There is no ledger {ledger}. Check its name; if nothing was recorded yet, recording is switched on by one of:",
+        f"There is no ledger {ledger}. Check its name; if nothing is recorded yet, recording is switched on by one of:",
         _HOW_TO_RECORD,
     )
 
@@ -98,7 +98,7 @@ def unknown_note(what: str, written: str, known: Iterable[str], asked: Asked) ->
         known: What the ledger has.
         asked: What was asked for beside it.
     """
-    known = [each for each in known if each]
+    known = list(dict.fromkeys(filter(None, known)))
     if written in known:
         return None
     nothing = f"No call {_with(what)} {tables.printable(written) or '(none)'} is recorded"
@@ -113,14 +113,17 @@ def unknown_note(what: str, written: str, known: Iterable[str], asked: Asked) ->
 
 
 def hosts_note(hosts: Iterable[str], asked: Asked, since: str | None) -> Note | None:
-    """The remark on a total in which there are calls of more than one host: two accounts, or a sandbox and an account."""
+    """The remark on a total with calls of more than one host: of two accounts, or of a sandbox and an account."""
     named = sorted(filter(None, hosts))
     if len(named) < 2 or asked.filters.host is not None:
         return None
     shown = ", ".join(map(tables.printable, named[:_MOST_MODELS])) + f" and {len(named) - _MOST_MODELS} more" * (
         len(named) > _MOST_MODELS
     )
-    return Note(f"Calls of {len(named)} hosts are in these sums ({shown}). To see each:", (asked.command("--by host", since=since),))
+    return Note(
+        f"Calls of {len(named)} hosts are in these sums ({shown}). To see each:",
+        (asked.command("--by host", since=since),),
+    )
 
 
 def waiting_note(waiting: Waiting) -> Note | None:

@@ -105,7 +105,9 @@ def _for_people(name: str) -> str:
     return {"micro_credits": "cost_vnd", "saved_micro_credits": "saved_vnd"}.get(name, name)
 
 
-def _table(headings: Sequence[str], sections: Sequence[Section], columns: Sequence[str], *, exact: bool = False) -> Table:
+def _table(
+    headings: Sequence[str], sections: Sequence[Section], columns: Sequence[str], *, exact: bool = False
+) -> Table:
     table = tables.table(headings, columns)
     for position, (title, rows) in enumerate(sections):
         if position:

@@ -1,4 +1,4 @@
-"""A user's own prices beside the official ones: a slip of a factor of a thousand is seen before a call is priced by it."""
+"""A user's own prices beside the official ones, so that a wrong unit is seen before a call is priced by it."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def unlike(rows: Iterable[Compared], official: PriceBook) -> Iterator[str]:
     ranges = {kind: _range(official, kind) for kind in _KINDS}
     for row in rows:
         for kind in _KINDS:
-            own, beside = getattr(row.entry, kind), row.official and getattr(row.official, kind)
-            if beside is None and own:
-                lowest, highest = ranges[kind]
-                names = f"every official price ({_plain(lowest)} to {_plain(highest)})"
-            else:
-                lowest = highest = beside
-                names = f"the official price of {_plain(beside)}" if beside else ""
-            if own is not None and lowest and (difference := _difference(own, lowest, highest)):
-                yield f"{row.model_id}: {kind} {difference} {names}"
+            own: Decimal | None = getattr(row.entry, kind)
+            beside: Decimal | None = None if row.official is None else getattr(row.official, kind)
+            if own is None or (beside is None and not own):
+                continue  # nothing to compare, or a free model that no official list has
+            lowest, highest = ranges[kind] if beside is None else (beside, beside)
+            if lowest and (difference := _difference(own, lowest, highest)):
+                every = f"every official price ({_plain(lowest)} to {_plain(highest)})"
+                official_one = f"the official price of {_plain(lowest)}"
+                yield f"{row.model_id}: {kind} {difference} {every if beside is None else official_one}"
         yield from _unlike_images(row)
 
 
@@ -70,7 +70,8 @@ def _unlike_images(row: Compared) -> Iterator[str]:
         for quality, own in qualities.items():
             beside = official.get(size, {}).get(quality)
             if beside and (difference := _difference(own, beside, beside)):
-                yield f"{row.model_id}: an image of {size}, {quality} {difference} the official price of {_plain(beside)}"
+                image = f"an image of {size}, {quality}"
+                yield f"{row.model_id}: {image} {difference} the official price of {_plain(beside)}"
 
 
 def _difference(own: Decimal, lowest: Decimal, highest: Decimal) -> str | None:

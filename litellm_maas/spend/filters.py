@@ -62,7 +62,9 @@ class Filters:
                 continue
             # Who has neither is without, who has one of them is not.
             either = " OR " if value else " AND "
-            conditions.append(f"({either.join(f'coalesce({_quoted(column)}, {_NOTHING}) = ?' for column in COLUMNS[name])})")
+            conditions.append(
+                f"({either.join(f'coalesce({_quoted(column)}, {_NOTHING}) = ?' for column in COLUMNS[name])})"
+            )
             parameters += [value] * len(COLUMNS[name])
         return conditions, parameters
 

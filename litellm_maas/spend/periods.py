@@ -62,9 +62,9 @@ def around(name: str, now: dt.datetime) -> Period:
 def span(text: str, now: dt.datetime) -> Period:
     """Return the period that a person names, in the zone of `now`.
 
-    A day (`2026-11-01`), a month (`2026-11`), or one of `today`, `yesterday`, `this week`, `last week`, `this month` and
-    `last month` is a period from its beginning to its end. A time (`2026-11-01T15:30`), or how long ago (`30m`, `2h`,
-    `7d`, `2w`), begins and ends at that moment.
+    A day (`2026-11-01`), a month (`2026-11`), or one of `today`, `yesterday`, `this week`, `last week`, `this month`
+    and `last month` is a period from its beginning to its end. A time (`2026-11-01T15:30`), or how long ago (`30m`,
+    `2h`, `7d`, `2w`), begins and ends at that moment.
 
     Raises:
         SettingsError: It is none of these.
@@ -125,7 +125,7 @@ def in_words(period: Period, now: dt.datetime) -> str:
 
 
 def clock(at: dt.datetime) -> str:
-    """Write a moment for people, to the minute; where clocks go back and it could be two, with its distance from UTC."""
+    """Write a moment for people, to the minute; with its distance from UTC where clocks go back and it comes twice."""
     text = f"{at:%Y-%m-%d %H:%M}"
     # A moment that exists once is the same with either fold.
     return f"{text} {at.isoformat()[-6:]}" if at.replace(fold=0).utcoffset() != at.replace(fold=1).utcoffset() else text

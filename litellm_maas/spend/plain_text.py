@@ -1,5 +1,6 @@
 """Texts from outside, made harmless: names and tags are any client's to choose, and terminals and spreadsheets act on
-some characters."""
+some characters.
+"""
 
 from __future__ import annotations
 

@@ -211,9 +211,7 @@ def _group(name: str, at: dt.datetime) -> str:
     return (at - dt.timedelta(days=at.weekday()) if name == "week" else at).strftime(_TIMES[name])
 
 
-def _sums(
-    ledger: Ledger, period: Period, zone: dt.tzinfo, by: Sequence[str], filters: Filters
-) -> Iterator[_Sums]:
+def _sums(ledger: Ledger, period: Period, zone: dt.tzinfo, by: Sequence[str], filters: Filters) -> Iterator[_Sums]:
     table = _table_for(by, filters)
     if table and any(name in _TIMES for name in by) and not _has_whole_hours(ledger, zone):
         table = None

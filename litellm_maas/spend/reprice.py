@@ -39,9 +39,7 @@ class Repricing:
     corrections: tuple[Correction, ...]
 
 
-def reprice(
-    ledger: Ledger, book: PriceBook, period: Period, reason: str, filters: Filters = EVERYTHING
-) -> Repricing:
+def reprice(ledger: Ledger, book: PriceBook, period: Period, reason: str, filters: Filters = EVERYTHING) -> Repricing:
     """Compare the costs of a period with a price book. Nothing is written.
 
     Cache hits, refused calls and Token Plan calls cost nothing by any price and stay as they are.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -83,10 +85,15 @@ def write_xlsx(to: IO[bytes], header: Sequence[str], rows: Iterable[Sequence[Any
     # Texts stay texts: none becomes a formula, a link or a number.
     as_it_is = dict.fromkeys(("strings_to_formulas", "strings_to_urls", "strings_to_numbers"), False)
     try:
-        with xlsxwriter.Workbook(to, {"constant_memory": True, "use_zip64": True, **as_it_is}) as book:
-            return _Workbook(book, header).write(rows)
+        # Not at once to where it is to be: XlsxWriter leaves a broken archive open where there is no room.
+        with tempfile.TemporaryFile() as whole:
+            with xlsxwriter.Workbook(whole, {"constant_memory": True, "use_zip64": True, **as_it_is}) as book:
+                written = _Workbook(book, header).write(rows)
+            whole.seek(0)
+            shutil.copyfileobj(whole, to)
     except xlsxwriter.exceptions.FileCreateError as error:
         raise OSError(*error.args[0].args) from None
+    return written
 
 
 class _Workbook:
