@@ -136,7 +136,7 @@ def test_export_as_parquet(history: tuple[Path, list[Event]], tmp_path: Path, mo
 
 
 def test_export_of_a_period_into_a_file(history: tuple[Path, list[Event]], tmp_path: Path) -> None:
-    """A period is exported from its first moment until its end, into the file that is named, never silently over one."""
+    """A period is exported from its first moment until its end, into a file, never silently over one."""
     path, events = history
     out = tmp_path / "out.jsonl"
     out.write_text("what stood there before\n" * 10_000)

@@ -56,8 +56,8 @@ host = click.option("--host", metavar="HOST", callback=host_name, help="Only cal
 csv_for = click.option(
     "--csv-for",
     type=click.Choice(["excel"]),
-    help="Write CSV that Excel opens as it is meant: VND, local dates, and ; between the cells where the locale (LC_ALL, "
-    "LANG) writes 0,5.",
+    help="Write CSV that Excel opens as it is meant: VND, local dates, and ; between the cells where the locale "
+    "(LC_ALL, LANG) writes 0,5.",
 )
 
 

@@ -45,8 +45,8 @@ def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | Non
     if total.unpriced_calls:
         yield Note(
             f"{tables.counted(total.unpriced_calls, 'call')} without a price {_are(total.unpriced_calls)} not in the "
-            f"sums: {_models(unpriced)}. Put the price into your own file (MAAS_PRICES; litellm-maas config init writes an "
-            "example), then:",
+            f"sums: {_models(unpriced)}. Put their price into your own file (MAAS_PRICES; an example comes with "
+            "litellm-maas config init), then:",
             (asked.command("reprice", since=since),),
         )
     if total.estimated_calls:

@@ -1,5 +1,6 @@
-"""Texts from outside, made harmless: names and tags are any client's to choose, and terminals and spreadsheets act on
-some characters.
+"""Texts from outside, made harmless.
+
+Names and tags are any client's to choose, and terminals and spreadsheets act on some characters.
 """
 
 from __future__ import annotations
