@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from litellm_maas import settings
 from litellm_maas.cli import completion
-from litellm_maas.errors import SettingsError
+from litellm_maas.errors import MaasError, SettingsError
 from litellm_maas.spend import filters as spend_filters
 from litellm_maas.spend import periods
 from litellm_maas.spend.event import Status, host_of, readable
@@ -64,6 +64,17 @@ csv_for = click.option(
 def is_named(ledger: str | None) -> bool:
     """Return whether a ledger was named, by an option or in the environment."""
     return ledger is not None or settings.ledger() is not None
+
+
+def refuse_missing(ledger: str | None) -> None:
+    """Refuse a ledger that was named by an option and is not there.
+
+    Raises:
+        MaasError: It is not there.
+    """
+    found = place(ledger)
+    if ledger is not None and isinstance(found, Path) and not found.exists():
+        raise MaasError(f"there is no ledger {found}; check the name after --ledger")
 
 
 def where(command: _Command) -> _Command:

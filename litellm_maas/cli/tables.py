@@ -63,9 +63,14 @@ def can_show(characters: str) -> bool:
     return True
 
 
-def money(micro_credits: int | None) -> str:
-    """An amount in the user's locale: ``1,234,567 VND`` or ``1.234.567 ₫``; a dash where it is not known."""
-    text = shown(micro_credits, vietnamese=vietnamese())
+def money(micro_credits: int | None, *, exact: bool = False) -> str:
+    """Write an amount in the user's locale: ``1,234,567 VND`` or ``1.234.567 ₫``; a dash where it is not known.
+
+    Args:
+        micro_credits: The amount.
+        exact: Whether to show every decimal.
+    """
+    text = shown(micro_credits, vietnamese=vietnamese(), exact=exact)
     return text if can_show(text) else text.replace("₫", "VND")
 
 
