@@ -69,8 +69,16 @@ def command() -> None:
 @click.option("--key", help="Only calls with the proxy key of this alias.")
 @click.option("--host", help="Only calls to this host.")
 @click.option("--action", default="block", show_default=True, help="block, warn, or downgrade:MODEL.")
-@click.option("--allow-unpriced", is_flag=True, help="Let models without a price be called; what they cost does not count.")
-@click.option("--warn-at", "warn_at", default="50,80,100", show_default=True, help="Percentages of the limit at which an alert is given.")
+@click.option(
+    "--allow-unpriced", is_flag=True, help="Let models without a price be called; what they cost does not count."
+)
+@click.option(
+    "--warn-at",
+    "warn_at",
+    default="50,80,100",
+    show_default=True,
+    help="Percentages of the limit at which an alert is given.",
+)
 @click.option("--timezone", default=None, help="The zone whose days and months are meant; Asia/Ho_Chi_Minh by default.")
 @options.where
 def set_command(ledger: str | None, **given: Any) -> None:
@@ -86,7 +94,9 @@ def set_command(ledger: str | None, **given: Any) -> None:
     known = price_book.known_models()
     with SqliteLedger(_file(ledger)) as opened:
         Gate(opened).set(made)
-    click.echo(f"Budget {made.name!r}: {tables.money(made.limit, exact=True)} per {made.per}, {made.about()}; {made.action}.")
+    click.echo(
+        f"Budget {made.name!r}: {tables.money(made.limit, exact=True)} per {made.per}, {made.about()}; {made.action}."
+    )
     for model in {made.model, made.cheaper_model} - {None, *known}:
         near = nearest(str(model), known)
         mend = f"did you mean {near}?" if near else "litellm-maas models lists those that are."
@@ -107,7 +117,9 @@ def remove_command(name: str, ledger: str | None) -> None:
             raise MaasError(f"there is no budget {name!r} in the ledger; there is: {known or 'none'}")
     click.echo(f"Budget {name!r} is removed.")
     if stays:
-        click.echo(f"The one of the same name in {settings.budgets()} is the current one now; remove it there too.", err=True)
+        click.echo(
+            f"The one of the same name in {settings.budgets()} is the current one now; remove it there too.", err=True
+        )
 
 
 @command.command(name="list", short_help="List the budgets of the ledger and of MAAS_BUDGETS.")
