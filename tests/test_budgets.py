@@ -943,10 +943,10 @@ def test_a_limit_is_shown_and_printed_exactly(ledger: Path) -> None:
     """A limit with a fraction is shown with it, and JSON has it as a number and in micro-credits."""
     assert "Budget 'a': 200.50 VND per day" in cli("set", "200,5", "--name", "a", "--per", "day").stdout
     assert cli("set", "1530000", "--name", "b").exit_code == 0
-    for command in ("list", "status"):
-        found = json.loads(cli(command, "--json").stdout)
+    for shows in ("list", "status"):
+        found = json.loads(cli(shows, "--json").stdout)
         assert [(each["credits"], each["limit_micro_credits"]) for each in found] == [
             (200.5, 200_500_000),
             (1_530_000, 1_530_000_000_000),
         ]
-        assert "200.50 VND" in cli(command).stdout
+        assert "200.50 VND" in cli(shows).stdout

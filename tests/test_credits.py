@@ -194,7 +194,7 @@ def test_a_month_of_credits(month: Month, tmp_path: Path) -> None:
 
 
 def test_the_forecast_of_a_month(month: Month) -> None:
-    """The forecast follows from the bill's days as plain arithmetic has it, and the credits have run out in its range."""
+    """The forecast follows from the bill's days as plain arithmetic has it, and the credits run out in its range."""
     month.now = START + 15 * DAY
     month.look()
     month.live(START + 25 * DAY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -56,8 +57,9 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
     waiting = opening.replay(where)
     found = credit_watch.standing(where, now, host)
     if as_json and len(found) > 1:
-        hosts = ", ".join(each.host or "all hosts together" for each in found)
-        raise SettingsError(f"balances of more than one account are noted ({hosts}); name one with --host")
+        raise SettingsError(
+            f"balances of more than one account are noted ({', '.join(map(_account, found))}); name one with --host"
+        )
     to = tables.console(stderr=as_json)
     if not found:
         options.refuse_missing(ledger)
@@ -68,15 +70,11 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
     for each in found:
         warnings = list(credit_watch.warnings(each, now))
         # What is said now comes out as a log line anyway.
-        unsaid = [warning for warning in warnings if not credit_watch.say_once_a_day(where, warning, now)]
+        unsaid = [warning["text"] for warning in warnings if not credit_watch.say_once_a_day(where, warning, now)]
         if as_json:
             tables.print_json(_as_json(each, warnings))
-            continue
-        if len(found) > 1:
-            to.print(Text(f"\n{each.host or 'all hosts together'}", style="bold"))
-        _show(to, each)
-        for warning in unsaid:
-            tables.say(to, warning["text"])
+        else:
+            _show(to, each, unsaid, title=_account(each) if len(found) > 1 else None)
     if (note := waiting_note(waiting)) is not None:
         tables.say(to, note.text)
 
@@ -157,7 +155,13 @@ def _note(kind: NoteKind, amount: str, at: str | None, host: str | None, ledger:
     click.echo(f"Noted as {number}: {of}, {_local(moment)}.")
 
 
-def _show(to: Console, found: Balance) -> None:
+def _account(found: Balance) -> str:
+    return found.host or "all hosts together"
+
+
+def _show(to: Console, found: Balance, warnings: Sequence[str], *, title: str | None) -> None:
+    if title is not None:
+        to.print(Text(f"\n{title}", style="bold"))
     burn, forecast = found.burn, found.forecast
     left = found.micro_credits
     rows: list[tuple[str, str, str]] = [
@@ -195,8 +199,8 @@ def _show(to: Console, found: Balance) -> None:
     if not found.host and len(found.hosts) > 1:
         tables.say(
             to,
-            f"Calls of {len(found.hosts)} hosts are in what was spent ({', '.join(map(tables.printable, found.hosts))}). To "
-            "note the balance of one account alone:",
+            f"Calls of {len(found.hosts)} hosts are in what was spent ({', '.join(map(tables.printable, found.hosts))}). "
+            "To note the balance of one account alone:",
             f"litellm-maas credits set AMOUNT --host {shlex.quote(found.hosts[-1])}",
         )
     if found.unsure:
@@ -207,6 +211,8 @@ def _show(to: Console, found: Balance) -> None:
         )
     if found.drifts:
         _show_drifts(to, found.drifts)
+    for warning in warnings:
+        tables.say(to, warning)
 
 
 def _show_drifts(to: Console, drifts: tuple[Drift, ...]) -> None:

@@ -111,8 +111,8 @@ class Balance:
         unpriced_calls: Calls since whose cost the ledger does not know.
         burn: How fast they go.
         forecast: When they run out.
-        expires_at: A year after the last top-up (vendor documentation, read 2026-10); None where none is noted, or where
-            the console showed credits later than that, so that a later top-up is not noted.
+        expires_at: A year after the last top-up (vendor documentation, read 2026-10); None where none is noted, or
+            where the console showed credits later than that, so that a later top-up is not noted.
         expired: What was not spent when it expired, since the reading.
         drifts: Between each two readings, the oldest first.
         host: The host whose account it is; empty for all hosts together.

@@ -111,8 +111,8 @@ def _on_expiry(found: Balance, now: dt.datetime) -> str | None:
     if found.micro_credits <= 0 or (spent_at is not None and spent_at < expires_at):
         return None
     return (
-        f"expire at {_local(expires_at)} ({periods.DEFAULT_ZONE}): {shown(found.micro_credits)} left by the ledger. A top-up "
-        "in the console makes them last for another year; then `litellm-maas credits topup`"
+        f"expire at {_local(expires_at)} ({periods.DEFAULT_ZONE}): {shown(found.micro_credits)} left by the ledger. A "
+        "top-up in the console makes them last for another year; then `litellm-maas credits topup`"
     )
 
 
