@@ -11,10 +11,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
 from pydantic import SecretStr
 
-from litellm_maas import odd_numbers
+from litellm_maas import folders, odd_numbers
 from litellm_maas.errors import SettingsError
 from litellm_maas.pricing import amounts
 
@@ -30,6 +29,7 @@ VARIABLES = (
     "MAAS_BUDGETS",
     "MAAS_CREDITS_WARN_BELOW",
     "MAAS_CREDITS_WARN_HOURS",
+    "MAAS_HOME",
     "MAAS_LEDGER",
     "MAAS_LEDGER_SYNC",
     "MAAS_PACING_WAIT",
@@ -161,8 +161,11 @@ def pacing(configured: Pacing | None = None) -> Pacing | None:
 
 
 def data_folder() -> Path:
-    """The user's data folder: the ledger is there unless `MAAS_LEDGER` says otherwise."""
-    return Path(platformdirs.user_data_dir("litellm-maas", appauthor=False))
+    """`MAAS_HOME`: the folder of the ledger and what belongs to it; the user's data folder by default.
+
+    Where there is no such folder and none can be made it is one in the temporary folder, which a warning says once.
+    """
+    return folders.data_folder(_value("MAAS_HOME"))
 
 
 def vnd_per_usd() -> Decimal | None:

@@ -25,12 +25,14 @@ from typing import Any
 
 import pytest
 
+from litellm_maas.spend import checkpoints
 from litellm_maas.spend.event import Event
 from litellm_maas.spend.ledger import LedgerError
 from litellm_maas.spend.recorder import Recorder
 from litellm_maas.spend.sqlite import SqliteLedger
 from litellm_maas.spend.verify import verify
 from tests.ledgers import event, locked, program, rows, total, unguarded
+from tests.recording import until
 
 ROOT = Path(__file__).parent.parent
 
@@ -888,15 +890,157 @@ def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
     assert (done.stdout, total(path)) == ("[]\n", 1), done.stderr
 
 
-def test_the_log_is_moved_into_the_ledger_from_time_to_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After so many events a thread of the recorder's makes a checkpoint, so that the log does not grow for ever."""
-    monkeypatch.setattr("litellm_maas.spend.recorder._CHECKPOINT_EVERY", 50)
-    recorder, alone = Recorder(path), path.with_name("alone.db")
-    for number in range(120):
+def alone(path: Path) -> int:
+    """How many events the ledger's file holds without its log, as a plain copy would."""
+    copy = path.with_name("alone.db")
+    shutil.copy(path, copy)
+    with contextlib.closing(sqlite3.connect(copy)) as found:
+        if not found.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return 0
+        (number,) = found.execute("SELECT count(*) FROM events").fetchone()
+        return int(number)
+
+
+def test_the_log_is_moved_into_the_ledger_soon(recorder: Recorder, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A while after an event the file alone holds it, though nothing more is recorded; and so again and again."""
+    monkeypatch.setattr(checkpoints, "_SOON", 0.01)
+    monkeypatch.setattr(checkpoints, "_AT_LEAST", 0.01)
+    for number in range(3):
         recorder.record(event(f"e{number}", 1))
-    worker = recorder._worker  # noqa: SLF001 - to wait for its work without closing the ledger
-    assert worker is not None
-    worker.shutdown()
-    shutil.copy(path, alone)
+        until(lambda number=number: alone(path) == number + 1)  # type: ignore[misc]  # a default binds the number
+    until(lambda: not _threads("maas-checkpoint"))
+    recorder.record(event("later", 1))
+    until(lambda: alone(path) == 4)
+
+
+def _threads(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == name]
+
+
+def test_a_large_log_is_moved_at_once(recorder: Recorder, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log has grown large nobody waits for the time to come, and the log's file shrinks again."""
+    monkeypatch.setattr(checkpoints, "_AT_LEAST", 0.0)
+    monkeypatch.setattr(checkpoints, "_LARGE", 500_000)
+    monkeypatch.setattr("litellm_maas.spend.sqlite._KEPT_OF_LOG", 100_000)
+    for number in range(400):
+        recorder.record(event(f"e{number}", 1))
+    until(lambda: alone(path) >= 64)
+    for number in range(1000):
+        recorder.record(event(f"later-{number}", 1))
+        if Path(f"{path}-wal").stat().st_size < 500_000:
+            return
+        time.sleep(0.01)
+    pytest.fail("the log never began anew")
+
+
+def test_processes_that_record_little_leave_no_log(path: Path) -> None:
+    """While one process keeps the ledger open, others that end after few events each leave no growing log behind."""
+    with contextlib.closing(SqliteLedger(path)) as open_for_long:
+        open_for_long.insert(event("before", 1))
+        sizes = []
+        for worker in range(8):
+            with contextlib.closing(Recorder(path)) as short:
+                for number in range(25):
+                    short.record(event(f"{worker}-{number}", 1))
+            assert alone(path) == 1 + 25 * (worker + 1)
+            sizes.append(Path(f"{path}-wal").stat().st_size)
+        assert max(sizes) <= 2 * sizes[0]
+
+
+def test_the_log_of_killed_processes_is_moved_by_the_next(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process whose first event finds a large log moves it at once, whoever left it."""
+    monkeypatch.setattr(checkpoints, "_LARGE", 100_000)
+    with contextlib.closing(SqliteLedger(path)) as killed:
+        for number in range(50):
+            killed.insert(event(f"e{number}", 1))
+        assert alone(path) == 0
+        with contextlib.closing(Recorder(path)) as recorder:
+            recorder.record(event("first", 1))
+            until(lambda: alone(path) == 51)
+
+
+@pytest.mark.parametrize("later", ["still blocked", "a folder is back"])
+def test_what_is_lost_at_the_end_is_said(
+    tmp_path: Path, temporary_folder: Path, caplog: pytest.LogCaptureFixture, later: str
+) -> None:
+    """What only memory holds when the process ends is one error with number, credits and cause, unless a file helps."""
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where folders would have to be")
+    shutil.rmtree(temporary_folder)
+    temporary_folder.write_text("here too")
+    recorder = Recorder(blocked / "ledger.db")
+    for number in range(4):
+        recorder.record(event(f"e{number}", 1_500_000))
+    recorder.record(event("unpriced", None))
+    if later != "still blocked":
+        temporary_folder.unlink()
+        temporary_folder.mkdir()
+    for _ in range(2):
+        recorder.close()
+    errors = [found.getMessage() for found in caplog.records if found.levelno == logging.ERROR]
+    if later != "still blocked":
+        assert (errors, recorder.lost, len(list(recorder.waiting()))) == ([], 0, 5)
+        return
+    (error,) = errors
+    assert error.startswith("5 events of this process are lost, 6 VND of spend: ")
+    assert "File exists; check the folder" in error
+    assert recorder.lost == 5
+
+
+def test_what_failed_is_said_and_not_the_rollback(path: Path) -> None:
+    """Where SQLite has ended a transaction by itself, on a full disk, the error says that the disk is full."""
+    with contextlib.closing(SqliteLedger(path)) as ledger:
+        with pytest.raises(LedgerError, match="disk is full: make room"), ledger.exclusive(1) as connection:
+            connection.execute("PRAGMA max_page_count = 1")
+            connection.execute("INSERT INTO budgets VALUES ('a', ?)", ("x" * 1_000_000,))
+        ledger.close()
+        assert ledger.insert(event())
+
+
+OUT_OF_REACH = """
+    import logging, os, sys
+    import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
+    import filelock
+    from pathlib import Path
+    from litellm_maas.spend import opening
+    from litellm_maas.spend.recorder import Recorder
+    from tests.ledgers import event
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    os.setgid(65534); os.setuid(65534)
+    path = Path(sys.argv[1])
+    print(opening.replay(path).problem, flush=True)
+    recorder = Recorder(path)
+    recorder.record(event("mine", 1))
+    recorder.replay()
     recorder.close()
-    assert total(alone) >= 50
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("what", ["the folder", "a file"])
+def test_events_that_another_user_set_aside(open_folder: Path, what: str) -> None:
+    """What waits in a folder or a file of another user, which this one may not read, is said and recorded by nobody."""
+    path = open_folder / "ledger.db"
+    open_folder.chmod(0o777)
+    waiting = Path(f"{path}.waiting")
+    waiting.mkdir(mode=0o700)
+    (waiting / "w.json").write_text(event("w", 1).as_json())
+    if what == "a file":
+        waiting.chmod(0o777)
+        (waiting / "w.json").chmod(0o600)
+    environment = {**os.environ, "TMPDIR": str(open_folder), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", textwrap.dedent(OUT_OF_REACH), path]
+    said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    if what == "the folder":
+        problem, *log = said.splitlines()
+        assert problem == (
+            f"events may wait in {waiting}, which is closed to this user (it belongs to user 0); "
+            "run this as that user, or give the folder to this one"
+        )
+        assert set(log) == {problem}
+    else:
+        assert "w.json is another user's (Permission denied); run this as that user" in said
+    assert total(path) == 1
+    os.chown(path, 0, 0)
+    assert replayed(path)
+    assert total(path) == 2

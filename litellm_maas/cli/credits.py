@@ -199,8 +199,8 @@ def _show(to: Console, found: Balance, warnings: Sequence[str], *, title: str | 
     if not found.host and len(found.hosts) > 1:
         tables.say(
             to,
-            f"Calls of {len(found.hosts)} hosts are in what was spent ({', '.join(map(tables.printable, found.hosts))}). "
-            "To note the balance of one account alone:",
+            f"Calls of {len(found.hosts)} hosts are in what was spent "
+            f"({', '.join(map(tables.printable, found.hosts))}). To note the balance of one account alone:",
             f"litellm-maas credits set AMOUNT --host {shlex.quote(found.hosts[-1])}",
         )
     if found.unsure:

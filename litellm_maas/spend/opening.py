@@ -58,6 +58,7 @@ def replay(where: Path | Database) -> Waiting:
         problem = str(error)
     finally:
         recorder.close()
+    problem = problem or recorder.out_of_reach()
     waiting = sum(1 for _ in recorder.waiting())
     if isinstance(where, Database) and where.spool.exists():
         waiting += _not_sent(where)

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
 import json
 import logging
-import os
-import stat
-import tempfile
 import threading
 import time
 from collections import deque
@@ -17,9 +12,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from litellm_maas.pricing.credits import shown
 from litellm_maas.settings import Synchronous
+from litellm_maas.spend.checkpoints import Checkpoints
 from litellm_maas.spend.event import Event
 from litellm_maas.spend.ledger import LedgerBusyError, LedgerError, UnfitEventError
+from litellm_maas.spend.outbox import Outbox
 from litellm_maas.spend.sqlite import SqliteLedger
 
 logger = logging.getLogger("litellm_maas")
@@ -32,8 +30,6 @@ _RETRY_AFTER = 1.0
 """Seconds after which a ledger that could not be opened is tried again."""
 _PAUSE = 0.000_5
 """Seconds between two events that are replayed, in which new ones get their turn."""
-_CHECKPOINT_EVERY = 2000
-"""Events after which what SQLite has logged is moved into the ledger, in the recorder's own thread."""
 _WATCH_EVERY = 300.0
 """Seconds between two looks at whether credits run out."""
 _LARGEST_BACKLOG = 100_000
@@ -65,23 +61,28 @@ class Recorder:
         watch: Callable[[], None] | None = None,
     ) -> None:
         self.path = path.absolute()
+        self._outbox = Outbox(self.path)
         self._recorded = recorded
         self._watch = watch
         self.set_aside = 0
         self.lost = 0
+        self._lost_before = 0  # those that have been said
+        self._lost_credits = 0
+        self._why = ""
         self._synchronous: Synchronous = synchronous
         self._reset()
 
     def _reset(self) -> None:
         self._ledger: SqliteLedger | None = None
-        self._failed_at: float | None = None
+        self._failed: tuple[float, str] | None = None  # when it could not be opened, and why
         self._reported = False  # that nothing can be written
         self._to_report = False  # that all is written after all
         self._backlog: deque[Event] = deque()
         self._afterwards: list[Then] = []  # what is to follow once all is in the ledger that was set aside
         self._may_wait = True  # an earlier process may have left events beside the ledger
         self._is_replaying = False
-        self._since_checkpoint = 0
+        self._said: set[str] = set()
+        self._checkpoints: Checkpoints | None = None
         self._watched_at: float | None = None
         # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of anything.
         self._opening = threading.RLock()
@@ -143,6 +144,8 @@ class Recorder:
             LedgerError: The ledger still cannot be written; they stay where they are.
         """
         self._may_wait = False
+        if (problem := self.out_of_reach()) is not None:
+            self._say_once(problem)
         afterwards, self._afterwards = self._afterwards, []
         replayed, wait = 0, _WAIT if wait is None else wait
         try:
@@ -191,6 +194,10 @@ class Recorder:
             return 0  # another thread was faster
         try:
             self._opened(again=True).insert(event, wait=wait)
+        except UnfitEventError:
+            if self._outbox.add(event) is None:
+                self._lose(event)
+            return 0
         except LedgerError:
             self._backlog.appendleft(event)
             raise
@@ -203,16 +210,28 @@ class Recorder:
             file.unlink(missing_ok=True)
         except FileNotFoundError:
             return 0  # another process was faster
+        except PermissionError as error:
+            self._say_once(
+                f"{file} is another user's ({error.strerror}); run this as that user, or give the file to this one"
+            )
+            return 0
         except (ValueError, KeyError, TypeError, OSError, UnfitEventError) as error:
-            logger.warning("%s holds no event (%s); move it away", file, error)
+            self._say_once(f"{file} holds no event ({error}); move it away")
             return 0
         return 1
 
+    def _say_once(self, problem: str) -> None:
+        if problem not in self._said:
+            self._said.add(problem)
+            logger.warning("%s", problem)
+
+    def out_of_reach(self) -> str | None:
+        """See `Outbox.out_of_reach`."""
+        return self._outbox.out_of_reach()
+
     def waiting(self) -> Iterator[Path]:
         """The files of events that were set aside for this ledger."""
-        for folder in self._folders():
-            if folder.is_dir():
-                yield from sorted(folder.glob("*.json"))
+        return self._outbox.files()
 
     def close(self) -> None:
         """Write what waits, as far as that is possible, and close the ledger."""
@@ -222,8 +241,33 @@ class Recorder:
         if self._backlog or self._afterwards:
             # Nothing else will ever do this.
             self._try_to(self.replay)
+        self._say_what_is_lost()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         if self._ledger is not None:
             self._ledger.close()
+
+    def _say_what_is_lost(self) -> None:
+        """The end of the process is the end of its memory."""
+        while self._backlog and self._outbox.add(self._backlog[0]) is not None:
+            self._backlog.popleft()
+        for event in self._backlog:
+            self._lose(event)
+        self._backlog.clear()
+        if self.lost > self._lost_before:
+            logger.error(
+                "%d events of this process are lost, %s of spend: neither %s nor a file beside it nor one in the "
+                "temporary folder could be written (%s)",
+                self.lost - self._lost_before,
+                shown(self._lost_credits),
+                self.path,
+                self._why,
+            )
+        self._lost_before, self._lost_credits = self.lost, 0
+
+    def _lose(self, event: Event) -> None:
+        self.lost += 1
+        self._lost_credits += event.micro_credits or 0
 
     def after_fork(self) -> None:
         """In the child of a fork: the parent's thread and backlog are not the child's."""
@@ -237,12 +281,10 @@ class Recorder:
         if then is not None:
             then()
         self._reported = False
-        self._since_checkpoint += 1
+        if self._checkpoints is not None:
+            self._checkpoints.notice()
         if self._may_wait:
             self._replay_soon()
-        if self._since_checkpoint >= _CHECKPOINT_EVERY:
-            self._since_checkpoint = 0
-            self._in_background(self._try_to, ledger.checkpoint)
         if self._watch is not None:
             now = time.monotonic()
             if self._watched_at is None or now - self._watched_at > _WATCH_EVERY:
@@ -255,12 +297,13 @@ class Recorder:
             return self._ledger
         with self._opening:
             if self._ledger is None:
-                if not again and self._failed_at is not None and time.monotonic() - self._failed_at < _RETRY_AFTER:
-                    raise LedgerError(f"{self.path} could not be opened a moment ago")
+                if not again and self._failed is not None and time.monotonic() - self._failed[0] < _RETRY_AFTER:
+                    raise LedgerError(self._failed[1])
                 try:
                     self._ledger = SqliteLedger(self.path, synchronous=self._synchronous)
-                except LedgerError:
-                    self._failed_at = time.monotonic()
+                    self._checkpoints = Checkpoints(self._ledger)
+                except LedgerError as error:
+                    self._failed = (time.monotonic(), str(error))
                     raise
             return self._ledger
 
@@ -295,28 +338,17 @@ class Recorder:
         """Set an event aside: as a file beside the ledger, in the temporary folder, or in memory."""
         with self._lock:
             self.set_aside += 1
-        where = "in memory"
-        for folder in self._folders(make=True):
-            part = folder / f"{event.event_id}.part"
-            try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                part.write_text(event.as_json(), encoding="utf-8")
-                part.replace(folder / f"{event.event_id}.json")
-            except OSError:
-                with contextlib.suppress(OSError):
-                    part.unlink(missing_ok=True)
-                continue
+        self._why = str(error)
+        if (folder := self._outbox.add(event)) is not None:
             where = f"in {folder}"
-            break
+        elif len(self._backlog) < _LARGEST_BACKLOG:
+            self._backlog.append(event)
+            where = "in memory"
         else:
-            if len(self._backlog) < _LARGEST_BACKLOG:
-                self._backlog.append(event)
-            else:
-                if not self.lost:
-                    logger.error(
-                        "spend is lost from here on: disk and memory are full, and %s cannot be used", self.path
-                    )
-                self.lost, then = self.lost + 1, None
+            if self.lost == self._lost_before:
+                logger.error("spend is lost from here on: disk and memory are full, and %s cannot be used", self.path)
+            self._lose(event)
+            where, then = "nowhere", None
         with self._lock:
             # Last of all: whoever replays from now on finds the event.
             if then is not None:
@@ -330,23 +362,3 @@ class Recorder:
             self._replay_soon()
         if is_news:
             logger.warning("spend is not being recorded (%s). Events wait %s and are recorded later.", error, where)
-
-    def _folders(self, *, make: bool = False) -> Iterator[Path]:
-        yield Path(f"{self.path}.waiting")
-        mine = Path(tempfile.gettempdir()) / f"litellm-maas-{os.getuid() if hasattr(os, 'getuid') else 'waiting'}"
-        if make:
-            with contextlib.suppress(OSError):
-                mine.mkdir(mode=0o700, exist_ok=True)
-        if _is_private(mine):
-            yield mine / hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
-
-
-def _is_private(folder: Path) -> bool:
-    """Whether nobody else can read or put anything there: in the temporary folder anybody can make any folder."""
-    try:
-        status = folder.lstat()
-    except OSError:
-        return False
-    if not hasattr(os, "getuid"):
-        return True  # Windows gives each user a temporary folder of their own
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077

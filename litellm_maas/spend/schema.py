@@ -5,6 +5,7 @@ The SQL is written in what both understand; where they differ, `SQLITE` and `POS
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -325,6 +326,12 @@ def migrate(connection: sqlite3.Connection) -> int:
         connection.execute(f"PRAGMA user_version = {max(version, VERSION)}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        roll_back(connection)
         raise
     return max(int(version), VERSION)
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction that failed. Never raises: SQLite has ended some by itself, and the cause says more."""
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute("ROLLBACK")

@@ -36,6 +36,12 @@ PATIENCE = 5.0
 """Seconds that a person, or a thread of its own, waits for another writer."""
 _AT_ONCE = 1000
 """Rows of a report that are read in one go."""
+_TOO_LARGE = 8 * 1024 * 1024
+"""Bytes of a log for which other writers are held up, if it does not begin anew beside them."""
+_HOLD_UP = 50
+"""Milliseconds for which they are at most, while somebody else reads."""
+_KEPT_OF_LOG = 1024 * 1024
+"""Bytes that the file of the log keeps when it begins anew after a checkpoint."""
 _WAIT_TO_MAKE = 5.0
 """Seconds for which another process may take to make the file."""
 
@@ -134,7 +140,7 @@ class SqliteLedger(Ledger):
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:
-                    connection.execute("ROLLBACK")
+                    schema.roll_back(connection)
                     raise
         finally:
             self._lock.release()
@@ -193,7 +199,8 @@ class SqliteLedger(Ledger):
         """
         with self._errors(), self._transaction() as connection:
             connection.execute(
-                "INSERT INTO forwarded (destination, seq) VALUES (?, ?) ON CONFLICT (destination) DO UPDATE SET seq = excluded.seq",
+                "INSERT INTO forwarded (destination, seq) VALUES (?, ?)"
+                " ON CONFLICT (destination) DO UPDATE SET seq = excluded.seq",
                 (destination, number),
             )
 
@@ -205,6 +212,17 @@ class SqliteLedger(Ledger):
         """
         with self._errors(), self._other, contextlib.closing(self._connect()) as connection:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            # The log begins anew where nothing was recorded meanwhile. Where that never happens, others are held up.
+            if self.log_size() > _TOO_LARGE:
+                connection.execute(f"PRAGMA busy_timeout = {_HOLD_UP}")
+                connection.execute("PRAGMA wal_checkpoint(RESTART)")
+
+    def log_size(self) -> int:
+        """Bytes in the log; 0 where there is none."""
+        try:
+            return os.stat(f"{self.path}-wal").st_size  # noqa: PTH116 - among the events, and a tenth of the price
+        except OSError:
+            return 0
 
     def close(self) -> None:
         """See `Ledger.close`."""
@@ -244,7 +262,7 @@ class SqliteLedger(Ledger):
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                schema.roll_back(connection)
                 raise
 
     def _usable(self, wait: float) -> sqlite3.Connection:
@@ -333,6 +351,7 @@ class SqliteLedger(Ledger):
                 connection.execute(f"PRAGMA synchronous = {self._synchronous}")
                 # A checkpoint waits for the disk; `checkpoint` makes it where nobody waits for it.
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
+                connection.execute(f"PRAGMA journal_size_limit = {_KEPT_OF_LOG}")
         except BaseException:
             connection.close()
             raise
