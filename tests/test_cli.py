@@ -70,24 +70,28 @@ def test_an_unknown_command() -> None:
     assert "No such command" in done.stderr
 
 
-def test_models_of_the_key(sandbox: Sandbox) -> None:
+def test_models_of_the_key(sandbox: Sandbox, tmp_path: Path) -> None:
     """`models` lists what the key sees, with the price where one is published."""
-    done = litellm_maas("models", "--json", **sandbox.environment())
+    environment = {**sandbox.environment(), "MAAS_LEDGER": str(tmp_path / "ledger.db")}
+    done = litellm_maas("models", "--json", **environment)
     rows = {row["id"]: row for row in json.loads(done.stdout)}
     assert rows["openai/gpt-4o"]["price"] == {"input": 70888.0, "cached": 35444.0, "output": 283550.0}
     assert rows["openai/gpt-4o"]["price_basis"] == "official"
     assert rows["gemini/gemini-2.5-flash"]["price_basis"] == "unpriced"
     assert rows["z-ai/glm-5.2"]["max_input_tokens"] == 200_000
     assert rows["openai/gpt-4o"]["max_input_tokens"] is None
-    table = litellm_maas("models", **sandbox.environment()).stdout
+    table = litellm_maas("models", **environment).stdout
+    assert "Which of them can be called is not known yet: litellm-maas models --probe" in table
     assert re.search(r"openai/gpt-4o +text\+image\+file +- +70,888 +35,444 +283,550", table)
     assert max(map(len, table.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("columns", [30, 40, 60, 70, 100])
-def test_models_on_a_narrow_terminal(columns: int) -> None:
+def test_models_on_a_narrow_terminal(tmp_path: Path, columns: int) -> None:
     """Prices are never cut off; where there is no room, columns are left out and ids are folded."""
-    lines = litellm_maas("models", "--offline", COLUMNS=str(columns)).stdout.splitlines()
+    lines = litellm_maas(
+        "models", "--offline", COLUMNS=str(columns), MAAS_LEDGER=str(tmp_path / "ledger.db")
+    ).stdout.splitlines()
     assert max(map(len, lines)) <= columns
     assert "…" not in "".join(lines)
     (first,) = [line for line in lines if line.startswith("openai/gpt-4o ")]

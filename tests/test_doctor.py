@@ -27,12 +27,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from litellm_maas import settings
+from litellm_maas.cli import probing
 from litellm_maas.cli.app import group
-from litellm_maas.doctor import gateway, programs, selftest, variables, versions
+from litellm_maas.doctor import gateway, probe, programs, selftest, variables, versions
 from litellm_maas.pricing.credits import shown
 from litellm_maas.routing import shipped
 from litellm_maas.sandbox import Fault, Limit, Sandbox
+from litellm_maas.settings import Pacing
 from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.wire import pacing
 from tests.ledgers import event
 from tests.proxy_process import free_port
 from tests.support import KEY, OTHER_KEYS
@@ -673,10 +676,11 @@ def test_turns_that_are_held(setup: SetUp) -> None:
     """Where the gateway asked to wait, and pacing does, that is said."""
     setup.set("MAAS_RPM", 10)
     assert {check["name"]: check["colour"] for check in setup.checks()}["pacing"] == "green"
+    setup.set("MAAS_PACING_WAIT", 1)
     setup.sandbox.account.per_minute = Limit(1, 60.0)
     done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
     probe = json.loads(done.stdout)["probes"][0]
-    assert (probe["tools"], probe["json_mode"]) == ("no: 429", None)
+    assert (probe["tools"], probe["json_mode"]) == ("not known: the account's limit", None)
     (pacing,) = (check for check in setup.checks() if check["name"] == "pacing")
     assert pacing["colour"] == "yellow"
     assert re.search(r"held for \d+ s", pacing["what"])
@@ -820,21 +824,65 @@ def test_a_config_that_cannot_be_read(setup: SetUp) -> None:
 
 def test_models_can_be_probed_all(setup: SetUp) -> None:
     """`models --probe` makes one small call to each listed model, and says which answer."""
+    setup.set("MAAS_RPM", 0)
     setup.sandbox.account.disabled_models.add("openai/gpt-4o")
     done = CliRunner().invoke(group, ["models", "--probe", "--yes", "--json"])
     assert done.exit_code == 0, done.output
+    assert "It takes about" not in done.stderr
     rows = {row["id"]: row for row in json.loads(done.stdout)}
     assert rows.pop("openai/gpt-4o")["callable"] == "no: 403"
     assert {row["callable"] for row in rows.values()} == {"yes"}
     assert {row["type"] for row in rows.values()} >= {"chat", "embedding"}
     table = CliRunner().invoke(group, ["models"], env={"COLUMNS": "80"}).stdout
-    assert "Not callable at the last attempt: openai/gpt-4o (no: 403)" in table.replace("\n", " ")
+    assert re.search(r"openai/gpt-4o .* no: 403 *\n", table)
+    assert "Not shown at 80 columns: takes. Widen the terminal, or use --json." in table
+    narrow = CliRunner().invoke(group, ["models"], env={"COLUMNS": "44"}).stdout
+    assert "Not callable at the last attempt: openai/gpt-4o (no: 403)." in " ".join(narrow.split())
     setup.set("MAAS_PRICES", setup.write("own.yaml", OWN_PRICE.replace("MODEL", "qwen/qwen3-27b")))
     table = CliRunner().invoke(group, ["models"], env={"COLUMNS": "80"}).stdout
-    assert "Priced by your own file: qwen/qwen3-27b." in table
+    assert re.search(r"qwen/qwen3-27b .* custom +yes *\n", table)
+    assert "Not shown at 80 columns: takes, context." in table
     wide = CliRunner().invoke(group, ["models"], env={"COLUMNS": "120"}).stdout
     assert re.search(r"openai/gpt-4o .* official +no: 403", wide)
     assert CliRunner().invoke(group, ["models", "--probe", "--offline"]).exit_code == 2
+
+
+def test_probes_are_paced_by_the_accounts_limit(setup: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without MAAS_RPM probes keep to the documented limit, say how long that takes, and none is refused."""
+    assert probing._LIMIT.requests == 10  # noqa: SLF001 - the limit that is documented
+    setup.sandbox.account.per_minute = Limit(5, 0.2)
+    monkeypatch.setattr(probing, "_LIMIT", Pacing(5, seconds=0.2, margin=0.1))
+    done = CliRunner().invoke(group, ["models", "--probe", "--yes", "--json"])
+    rows = json.loads(done.stdout)
+    assert len(rows) > 10
+    assert {row["callable"] for row in rows} == {"yes"}
+    minutes = -(-len(rows) // 5) - 1
+    assert f"It takes about {minutes} minutes: the account's limit is 5 requests a minute (MAAS_RPM)." in done.stderr
+    assert pacing.configured is None
+
+
+@pytest.mark.parametrize("retry_after", [True, False])
+def test_a_refusal_by_the_limit_is_no_answer(setup: SetUp, monkeypatch: pytest.MonkeyPatch, retry_after: bool) -> None:
+    """A 429 is waited for and asked again; where it stays, whether the model answers is not known."""
+    waits: list[float] = []
+    setup.set("MAAS_RPM", 0)
+    monkeypatch.setattr(probe, "_sleep", waits.append)
+    headers = {"retry-after": "7"} if retry_after else {}
+    refusal = Fault(status=429, body={"message": "API rate limit exceeded"}, headers=headers, model="openai/gpt-4o")
+    setup.sandbox.faults.add(dataclasses.replace(refusal, times=2))
+    done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
+    assert json.loads(done.stdout)["probes"][0]["tools"] == "yes"
+    assert waits == [7.0, 7.0] if retry_after else [60.0, 60.0]
+    setup.sandbox.faults.add(dataclasses.replace(refusal, times=None))
+    done = CliRunner().invoke(group, ["models", "--probe", "--yes", "--json"])
+    rows = {row["id"]: row["callable"] for row in json.loads(done.stdout)}
+    # As the ledger knows: it answered a moment ago.
+    assert rows["openai/gpt-4o"] == "yes"
+    assert "1 model could not be asked, because the account's limit refused the call: openai/gpt-4o." in done.stderr
+    done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
+    (check,) = (each for each in json.loads(done.stdout)["checks"] if each["name"] == "probe openai/gpt-4o")
+    assert check["colour"] == "yellow"
+    assert "whether it answers is not known" in check["what"]
 
 
 def test_models_with_own_prices_and_no_ledger(setup: SetUp) -> None:
