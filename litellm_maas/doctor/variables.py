@@ -14,6 +14,7 @@ from litellm_maas.errors import MaasError, SettingsError
 from litellm_maas.pricing import prices
 from litellm_maas.pricing.prices import PriceFile
 from litellm_maas.routing.findings import did_you_mean
+from litellm_maas.routing.includes import Config
 from litellm_maas.spend import budget
 from litellm_maas.wire.endpoints import Endpoint, parse_base_url, resolve_key
 
@@ -32,6 +33,7 @@ _OTHERS: tuple[Callable[[], object], ...] = (
     settings.credits_warn_hours,
     settings.credits_warn_below,
 )
+_LOGGER = "litellm_maas.spend_logger"
 _MAAS_HOSTS = (".vngcloud.vn", ".greennode.ai")
 
 
@@ -112,6 +114,32 @@ def _base_of_others(endpoint: Endpoint) -> Check | None:
                 f"export MAAS_API_BASE={meant.base_url}",
             )
     return None
+
+
+def recording(config: Path | None) -> Check:
+    """Whether the spend of the programs that run in this environment is recorded."""
+    name = "recording"
+    if settings.track_spend():
+        return green(name, "MAAS_TRACK_SPEND is set: every program that imports litellm_maas records its spend")
+    if config is not None and _has_callback(config):
+        return green(name, f"{config} has the callback litellm_maas.spend_logger")
+    nor = f", and {config} has no callback {_LOGGER}" if config is not None else ""
+    return yellow(
+        name,
+        f"MAAS_TRACK_SPEND is not set{nor}: only programs that call litellm_maas.track_spend() or have the callback "
+        f"{_LOGGER} record their spend",
+        "export MAAS_TRACK_SPEND=1",
+    )
+
+
+def _has_callback(config: Path) -> bool:
+    try:
+        documents = Config(config).documents
+    except MaasError:
+        return False  # the config has lines of its own
+    sections = (document.data.get("litellm_settings") for document in documents)
+    callbacks = (section.get("callbacks") for section in sections if isinstance(section, Mapping))
+    return any(_LOGGER in (each if isinstance(each, list) else [each]) for each in callbacks)
 
 
 def others(environment: Mapping[str, str] = os.environ) -> list[Check]:
