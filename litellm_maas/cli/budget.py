@@ -61,7 +61,9 @@ def command() -> None:
 @click.argument("credits", metavar="CREDITS")
 @click.option("--name", help="What to call it; by default what it limits.")
 @click.option("--per", default="month", show_default=True, help="hour, day, week, month, total, or 'rolling 24h'.")
-@click.option("--model", callback=options.gateways_id, help="Only calls to this model id.")
+@click.option(
+    "--model", callback=options.gateways_id, shell_complete=options.model_ids, help="Only calls to this model id."
+)
 @click.option("--tag", help="Only calls with this tag.")
 @click.option("--user", help="Only calls of this user; through a proxy, the owner of the key.")
 @click.option("--end-user", help="Only calls through a proxy that name this end user; any client may name any.")

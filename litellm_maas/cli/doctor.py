@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from litellm_maas.cli import tables
+from litellm_maas.cli import options, tables
 from litellm_maas.doctor import programs, versions
 from litellm_maas.doctor.check import Check, Colour, not_checked
 from litellm_maas.errors import MaasError
@@ -23,7 +23,7 @@ _MARKS: dict[Colour, tuple[str, str]] = {"green": ("✓", "ok"), "yellow": ("!",
 
 
 @click.command(name="doctor")
-@click.argument("models", nargs=-1)
+@click.argument("models", nargs=-1, shell_complete=options.model_ids)
 @click.option("--probe", is_flag=True, help="Make the smallest real calls to MODELS; default: those in use.")
 @click.option("--yes", is_flag=True, help="Probe without asking what it may cost.")
 @click.option("--config", "config_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A router's or a proxy's config to check too.")  # fmt: skip  # noqa: E501

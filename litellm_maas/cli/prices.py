@@ -42,7 +42,7 @@ def command(context: click.Context, /, *, as_json: bool) -> None:
 @command.command(name="list")
 @options.as_json
 def list_command(*, as_json: bool) -> None:
-    """List the prices in force today."""
+    """List today's prices."""
     book = price_book.in_force()
     today = dt.datetime.now(VENDOR_ZONE).date()
     in_force = [(basis, each) for basis, each in book.lists() if each.holds_on(today)]
@@ -59,7 +59,7 @@ def list_command(*, as_json: bool) -> None:
 
 
 @command.command(name="show")
-@click.argument("model_id", metavar="ID")
+@click.argument("model_id", metavar="ID", shell_complete=options.model_ids)
 @options.as_json
 def show_command(*, model_id: str, as_json: bool) -> None:
     """Show the prices of one model over time."""
@@ -85,7 +85,7 @@ def show_command(*, model_id: str, as_json: bool) -> None:
             to.print(Text(f"  {line}"))
 
 
-@command.command(name="check")
+@command.command(name="check", short_help="Check a price file of your own against the official prices.")
 @click.argument("file", type=click.Path(path_type=Path))
 @options.as_json
 def check_command(*, file: Path, as_json: bool) -> None:
@@ -113,7 +113,7 @@ def check_command(*, file: Path, as_json: bool) -> None:
 
 
 @command.command(name="cost")
-@click.argument("model_id", metavar="ID")
+@click.argument("model_id", metavar="ID", shell_complete=options.model_ids)
 @click.option("--input", "input_tokens", type=click.IntRange(min=0), default=0, help="Input tokens, cached included.")
 @click.option("--cached", type=click.IntRange(min=0), default=0, help="How many of them come from the cache.")
 @click.option("--output", type=click.IntRange(min=0), default=0, help="Output tokens, reasoning included.")
@@ -159,7 +159,7 @@ def cost_command(*, model_id: str, input_tokens: int, cached: int, at: str | Non
         click.echo(f"Cached tokens cost {tables.money(-saved)} more than the input price.")
 
 
-@command.command(name="schema")
+@command.command(name="schema", short_help="Print the JSON Schema of a price file.")
 def schema_command() -> None:
     """Print the JSON Schema of a price file, for editors that check while you type."""
     tables.print_json(prices.json_schema())

@@ -82,7 +82,7 @@ def _total(changes: list[Change]) -> Change:
     return Change("total", *(sum(getattr(change, name) for change in changes) for name in sums))
 
 
-@click.command(name="verify")
+@click.command(name="verify", short_help="Check the ledger's file, its sums and its prices.")
 @options.where
 @options.as_json
 def verify_command(*, ledger: str | None, as_json: bool) -> None:
