@@ -76,6 +76,19 @@ def test_a_name_stays_as_it_is(name: str) -> None:
     assert plain_text.cell(name) == name
 
 
+@pytest.mark.parametrize(
+    ("text", "for_excel"),
+    [("0123", "'0123"), ("12345678901234567890", "'12345678901234567890"), ("12e45", "'12e45"), ("1.5E10", "'1.5E10"), ("42", "42"),
+     ("0", "0"), ("123456789012345", "123456789012345"), ("1e", "1e"), ("e12", "e12"), ("0x12", "0x12"), ("=1", "'=1")],
+)  # fmt: skip
+def test_a_number_that_excel_would_shorten_becomes_text(tmp_path: Path, text: str, for_excel: str) -> None:
+    """Ids that look like numbers and would lose digits are texts in CSV for Excel; for programs they are as they are."""
+    recorded(tmp_path / "ledger.db", [event(1, user=text)]).close()
+    for arguments, expected in ((("--csv-for", "excel"), for_excel), (("--csv",), plain_text.cell(text))):
+        header, row = cells(spend(tmp_path / "ledger.db", "--by", "user", "--since", "2026-01", *arguments).stdout)
+        assert row[header.index("user")] == expected
+
+
 @pytest.mark.parametrize("arguments", [("--by", "user,team", "--csv"), ("--by", "tag", "--csv"), ("--by", "user,tag,session", "--csv-for", "excel"),
                                        ("export", "--format", "csv"), ("export", "--csv-for", "excel")])  # fmt: skip
 @pytest.mark.parametrize("language", ["", "vi_VN"])
@@ -134,7 +147,7 @@ def test_csv_for_excel(
         cost = "" if each.micro_credits is None else f"{Decimal(each.micro_credits) / 10**6:.6f}".replace(".", decimal)
         assert found["cost_vnd"] == cost
         assert found["tags"] == ", ".join(each.tags)
-        assert (found["event_id"], found["host"]) == (each.event_id, each.host or "")
+        assert (found["event_id"].lstrip("'"), found["host"]) == (each.event_id, each.host or "")
 
 
 @pytest.mark.parametrize(("language", "separator", "decimal"), [("en_US", ",", "."), ("vi_VN", ";", ",")])

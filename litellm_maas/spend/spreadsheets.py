@@ -30,12 +30,13 @@ class Dialect:
     Attributes:
         separator: What stands between cells.
         decimal: What stands before the fraction of a number.
-        has_bom: Whether a mark at the beginning says that it is UTF-8; Excel garbles letters without it.
+        is_for_people: Whether a spreadsheet reads it: with a mark of UTF-8, without which Excel garbles letters, lines
+            that end as on Windows, and no text that would become a number with fewer digits.
     """
 
     separator: str = ","
     decimal: str = "."
-    has_bom: bool = False
+    is_for_people: bool = False
 
 
 PLAIN = Dialect()
@@ -45,14 +46,14 @@ PLAIN = Dialect()
 def excel(language: str) -> Dialect:
     """Return the CSV that Excel opens by a double click where the language is, for instance, ``vi``."""
     has_comma = language.lower() in _DECIMAL_COMMA
-    return Dialect(";", ",", has_bom=True) if has_comma else Dialect(has_bom=True)
+    return Dialect(";", ",", is_for_people=True) if has_comma else Dialect(is_for_people=True)
 
 
 def write_csv(to: IO[str], dialect: Dialect, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """Write rows as CSV, after a header; return how many there were. What is not there is an empty cell."""
-    if dialect.has_bom:
+    if dialect.is_for_people:
         to.write("\ufeff")
-    writer = csv.writer(to, delimiter=dialect.separator, lineterminator="\r\n" if dialect.has_bom else "\n")
+    writer = csv.writer(to, delimiter=dialect.separator, lineterminator="\r\n" if dialect.is_for_people else "\n")
     writer.writerow(header)
     written = 0
     for row in rows:
@@ -63,7 +64,7 @@ def write_csv(to: IO[str], dialect: Dialect, header: Sequence[str], rows: Iterab
 
 def _cell(value: object, dialect: Dialect) -> object:
     if isinstance(value, str):
-        return plain_text.cell(value)
+        return plain_text.cell_of_text(value) if dialect.is_for_people else plain_text.cell(value)
     if isinstance(value, Decimal):
         return f"{value:f}".replace(".", dialect.decimal)
     return value
