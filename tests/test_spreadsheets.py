@@ -21,6 +21,7 @@ from litellm_maas.cli.app import group
 from litellm_maas.errors import MaasError
 from litellm_maas.spend import exports, plain_text, spreadsheets
 from litellm_maas.spend.event import Event
+from litellm_maas.spend.sqlite import SqliteLedger
 from tests.spend_events import NOW, corrected, event, random_events, recorded
 
 HCM = zoneinfo.ZoneInfo("Asia/Ho_Chi_Minh")
@@ -154,8 +155,10 @@ def test_csv_for_excel(
 def test_groups_for_excel(
     history: tuple[Path, list[Event]], monkeypatch: pytest.MonkeyPatch, language: str, separator: str, decimal: str
 ) -> None:
-    """Groups for Excel have the sums of the JSON, in VND."""
+    """Groups for Excel have the sums of the JSON, in VND; a sum of which nothing is known is empty."""
     path, _ = history
+    with SqliteLedger(path) as ledger:
+        ledger.insert(event(1000, tags=("unpriced",), micro_credits=None, basis="unpriced"))
     monkeypatch.setenv("LANG", language)
     groups = json.loads(spend(path, "--by", "tag,month", "--since", "2026-01", "--json").stdout)["groups"]
     text = spend(path, "--by", "tag,month", "--since", "2026-01", "--csv-for", "excel").stdout
@@ -164,6 +167,9 @@ def test_groups_for_excel(
     for row, each in zip(rows, groups, strict=True):
         found = dict(zip(header, row, strict=True))
         assert (found["tag"] or None, found["month"]) == (each["key"]["tag"], each["key"]["month"])
+        if set(each["by_basis"]) == {"unpriced"}:
+            assert found["cost_vnd"] == ""  # not known, which is not 0
+            continue
         assert Decimal(found["cost_vnd"].replace(decimal, ".")) * 10**6 == each["micro_credits"]
         assert Decimal(found["custom_vnd"].replace(decimal, ".")) * 10**6 == each["by_basis"].get("custom", 0)
 

@@ -91,6 +91,8 @@ def print_csv(by: Sequence[str], groups: Mapping[Key, Total], for_people: Dialec
         for key, total in groups.items():
             values = total.as_dict()
             values |= {name: amount(values[name]) for name in sums if name.endswith("micro_credits")}
+            if for_people is not None and _is_unknown(total):
+                values["micro_credits"] = None
             yield [*key, *(values[name] for name in sums), *(amount(total.by_basis.get(basis, 0)) for basis in _BASES)]
 
     header = [*by, *sums, *(f"micro_credits_{basis}" for basis in _BASES)]
@@ -139,7 +141,11 @@ def _cells(total: Total, columns: Sequence[str], *, exact: bool) -> dict[str, Te
 
 def _cost(total: Total) -> str:
     """Return the sum; a dash where no call in it has a price, because that is not 0."""
-    return tables.money(None if set(total.by_basis) == {"unpriced"} else total.micro_credits)
+    return tables.money(None if _is_unknown(total) else total.micro_credits)
+
+
+def _is_unknown(total: Total) -> bool:
+    return set(total.by_basis) == {"unpriced"}
 
 
 def _details(total: Total, columns: Sequence[str]) -> Iterator[str]:

@@ -25,9 +25,13 @@ _LISTS = ("tags", "anomalies")
 _SIX_DECIMALS = Decimal("0.000001")
 _IDS = ("event_id", "response_id", "call_id", "trace_id")
 _AMOUNTS = {"micro_credits": "cost_vnd", "saved_micro_credits": "saved_vnd"}
-_IN_A_SPREADSHEET = tuple(name for name in FIELDS if name not in (*_IDS, "started_at", "ended_at"))
-SPREADSHEET = ("date", "time", "seconds", *(_AMOUNTS.get(name, name) for name in _IN_A_SPREADSHEET), *_IDS)
-"""The columns for people: the ids last, amounts in credits (VND), the time as a person's clock shows it."""
+_FIRST = (
+    *("team", "user", "end_user", "key_alias", "session_id", "tags", "model_served", "status"),
+    *("input_tokens", "cached_tokens", "output_tokens", "micro_credits", "saved_micro_credits", "basis"),
+)
+_IN_A_SPREADSHEET = (*_FIRST, *(name for name in FIELDS if name not in (*_FIRST, *_IDS, "started_at", "ended_at")))
+SPREADSHEET = ("date", "time", *(_AMOUNTS.get(name, name) for name in _IN_A_SPREADSHEET), "seconds", *_IDS)
+"""The columns for people: who and how much first and ids last, amounts in credits (VND), the time as a clock shows it."""
 
 
 def write_jsonl(events: Iterable[Event], to: IO[str]) -> int:
@@ -74,7 +78,7 @@ def _for_people(event: Event, zone: dt.tzinfo) -> Sequence[Any]:
     seconds = Decimal((event.ended_at - event.started_at) // dt.timedelta(milliseconds=1)) / 1000
     values = (_value(event, name) for name in _IN_A_SPREADSHEET)
     ids = (getattr(event, name) for name in _IDS)
-    return [at.date(), at.time().replace(microsecond=0), seconds, *values, *ids]
+    return [at.date(), at.time().replace(microsecond=0), *values, seconds, *ids]
 
 
 def _value(event: Event, name: str) -> Any:
