@@ -31,7 +31,7 @@ _FIRST = (
 )
 _IN_A_SPREADSHEET = (*_FIRST, *(name for name in FIELDS if name not in (*_FIRST, *_IDS, "started_at", "ended_at")))
 SPREADSHEET = ("date", "time", *(_AMOUNTS.get(name, name) for name in _IN_A_SPREADSHEET), "seconds", *_IDS)
-"""The columns for people: who and how much first and ids last, amounts in credits (VND), the time as a clock shows it."""
+"""The columns for people: who and how much first, ids last; amounts in credits (VND), the time as a clock shows it."""
 
 
 def write_jsonl(events: Iterable[Event], to: IO[str]) -> int:
