@@ -49,12 +49,24 @@ class PostgresServer:
         """Stop it at once, as a crash would."""
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
 
-    def new_database(self) -> str:
+    def new_database(self, encoding: str = "UTF8") -> str:
         """The address of a new, empty database."""
         name = f"test_{secrets.token_hex(4)}"
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0".encode())
         return self._address(name)
+
+    def dump(self, database: str) -> bytes:
+        """What `pg_dump` makes of a database, such that it takes the place of what is there."""
+        command = [str(self._bin / "pg_dump"), "--clean", "--if-exists", database]
+        return subprocess.run(command, user=self._user, check=True, stdout=subprocess.PIPE, timeout=60).stdout
+
+    def load(self, database: str, dump: bytes) -> None:
+        """Put a dump in the place of what a database holds."""
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(b"DROP SCHEMA IF EXISTS litellm_maas CASCADE")
+        command = [str(self._bin / "psql"), "-q", "-v", "ON_ERROR_STOP=1", database]
+        subprocess.run(command, user=self._user, input=dump, check=True, stdout=subprocess.DEVNULL, timeout=60)
 
     def _address(self, database: str) -> str:
         return f"postgresql://maas:a-password@127.0.0.1:{self.port}/{database}"

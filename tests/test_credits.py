@@ -413,8 +413,8 @@ def test_a_balance_of_one_host(month: Month, heard: list[dict[str, Any]]) -> Non
         done = credits_command(month.path, "set", credits_, "--host", host, "--at", month.now.isoformat())
         assert done.exit_code == 0, done.output
     with SqliteLedger(month.path) as ledger:
-        for name, host, spent in (("1", "a.vn", 100), ("2", "b.vn:8080", 60), ("3", None, 5)):
-            ledger.insert(event(name, spent * MILLION, host=host, started_at=month.now + DAY / 2))
+        for name, of, spent in (("1", "a.vn", 100), ("2", "b.vn:8080", 60), ("3", None, 5)):
+            ledger.insert(event(name, spent * MILLION, host=of, started_at=month.now + DAY / 2))
     month.now += DAY
     for host, left in (("a.vn", 400), ("http://b.vn:8080", 10)):
         found = json.loads(credits_command(month.path, "--host", host, "--json").stdout)

@@ -7,11 +7,13 @@ import email.utils
 import json
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,11 +31,12 @@ from cryptography.x509.oid import NameOID
 from litellm_maas import settings
 from litellm_maas.cli import probing
 from litellm_maas.cli.app import group
-from litellm_maas.doctor import gateway, probe, programs, selftest, variables, versions
+from litellm_maas.doctor import gateway, ledgers, probe, programs, selftest, variables, versions
 from litellm_maas.pricing.credits import shown
 from litellm_maas.routing import shipped
 from litellm_maas.sandbox import Fault, Limit, Sandbox
 from litellm_maas.settings import Pacing
+from litellm_maas.spend.place import place
 from litellm_maas.spend.sqlite import SqliteLedger
 from litellm_maas.wire import pacing
 from tests.ledgers import event
@@ -219,6 +222,13 @@ def _newer_ledger(setup: SetUp) -> None:
         connection.execute("PRAGMA user_version = 99")
 
 
+def _ledger_without_log(setup: SetUp) -> None:
+    with SqliteLedger(setup.folder / "in use.db") as in_use:
+        in_use.insert(event())
+        shutil.copy(setup.folder / "in use.db", setup.folder / "alone.db")
+    setup.set("MAAS_LEDGER", setup.folder / "alone.db")
+
+
 def _damaged_ledger(setup: SetUp) -> None:
     with contextlib.closing(sqlite3.connect(setup.ledger)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -385,6 +395,7 @@ BROKEN: dict[str, tuple[Callable[[SetUp], None], str, str, str]] = {
     "a newer ledger": (_newer_ledger, "ledger", "version 99", "update litellm-maas"),
     "a damaged ledger": (_damaged_ledger, "ledger", "is damaged|malformed", "^mv |move it away"),
     "no database": (_no_sqlite, "ledger", "not a database", "move it away"),
+    "a ledger without its log": (_ledger_without_log, "ledger", "its log alone.db-wal is missing", "restore a copy"),
     "a locked ledger": (_locked_ledger, "ledger", "is locked by another program", "fuser -v"),
     "a ledger in a file": (_file_as_folder, "ledger", "no folder that you may write to", "^export MAAS_LEDGER="),
     "a ledger nowhere": (_set(MAAS_LEDGER="mysql://host/x"), "ledger", "cannot be kept at mysql", "postgresql://"),
@@ -697,6 +708,18 @@ def test_events_that_wait_are_recorded(setup: SetUp) -> None:
     assert {check["name"]: check["colour"] for check in setup.checks()}["waiting"] == "green"
     with SqliteLedger(setup.ledger, read_only=True) as ledger:
         assert ledger.last_number() == 2
+
+
+def test_a_ledger_in_the_temporary_folder(setup: SetUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no home, the doctor says where spend is recorded and how to choose a place that stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("MAAS_LEDGER")
+    monkeypatch.setenv("MAAS_HOME", f"{__file__}/home")
+    for _ in range(2):
+        (check,) = [each for each in ledgers.ledger() if each.name == "ledger"]
+        assert (check.colour, check.mend) == ("yellow", "set MAAS_HOME to a folder that stays")
+        assert str(tmp_path) in check.what
+        SqliteLedger(place()).close()  # type: ignore[arg-type]  # it is a path
 
 
 def test_no_ledger_is_made(setup: SetUp) -> None:

@@ -85,7 +85,7 @@ def test_a_file_becomes_a_newer_one(old: Path) -> None:
         assert ledger.insert(NEW)
         check(ledger)
         assert list(ledger.query("SELECT name FROM budgets")) == [("a",)]
-        assert ledger.forwarded("postgresql://a@b/c") == 1
+        assert list(ledger.query("SELECT * FROM forwarded")) == [("postgresql://a@b/c", 1, None)]
         with pytest.raises(sqlite3.IntegrityError, match="are never changed"), sqlite3.connect(old) as anybody:
             anybody.execute("DELETE FROM events")
         anybody.close()

@@ -222,7 +222,7 @@ def test_what_a_killed_process_left_is_sent_later(ledger: Database, sandbox: San
     code = """
         import litellm, litellm_maas, os, signal
         from tests.test_postgres import CALL
-        from litellm_maas.spend.forward import Forwarder
+        from litellm_maas.spend.forwarder import Forwarder
         Forwarder.notice = lambda self: None  # the kill comes before the thread gets to run
         litellm.completion(**CALL)
         os.kill(os.getpid(), signal.SIGKILL)

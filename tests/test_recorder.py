@@ -1029,7 +1029,7 @@ def test_events_that_another_user_set_aside(open_folder: Path, what: str) -> Non
         waiting.chmod(0o777)
         (waiting / "w.json").chmod(0o600)
     environment = {**os.environ, "TMPDIR": str(open_folder), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", textwrap.dedent(OUT_OF_REACH), path]
+    command = [sys.executable, "-c", textwrap.dedent(OUT_OF_REACH), str(path)]
     said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
     if what == "the folder":
         problem, *log = said.splitlines()

@@ -144,7 +144,7 @@ def test_export_of_a_period_into_a_file(history: tuple[Path, list[Event]], tmp_p
     before = out.read_text()
     assert "out.jsonl is there already; name another --output" in mistake(path, "export", *period, "--output", str(out))
     assert out.read_text() == before
-    assert spend(path, "export", *period, "--output", str(out), "--overwrite").exit_code == 0
+    assert spend(path, "export", *period, "--output", str(out), "--force").exit_code == 0
     since, until = (dt.datetime(2026, *at, tzinfo=dt.timezone.utc) for at in ((9, 30, 22), (10, 31, 23)))
     expected = [each for each in events if since <= each.started_at < until]
     assert expected

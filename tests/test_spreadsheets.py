@@ -243,14 +243,14 @@ def test_a_workbook_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "xlsx", "parquet"])
 def test_no_file_is_replaced_silently(tmp_path: Path, form: str) -> None:
-    """A file that is there stays, unless it is empty or --overwrite is given."""
+    """A file that is there stays, unless it is empty or --force is given."""
     path, out = tmp_path / "ledger.db", tmp_path / f"out.{form}"
     recorded(path, [event(1, started_at=NOW)]).close()
     out.write_text("what stood there")
     result = spend(path, "export", "--format", form, "--output", str(out))
-    assert "is there already; name another --output, or replace it with --overwrite" in str(result.exception)
+    assert "is there already; name another --output, or overwrite it with --force" in str(result.exception)
     assert out.read_text() == "what stood there"
-    assert spend(path, "export", "--format", form, "--output", str(out), "--overwrite").exit_code == 0
+    assert spend(path, "export", "--format", form, "--output", str(out), "--force").exit_code == 0
     assert out.stat().st_size > len("what stood there")
     out.write_text("")
     assert spend(path, "export", "--format", form, "--output", str(out)).exit_code == 0

@@ -20,7 +20,7 @@ from litellm_maas import settings
 from litellm_maas.cli import completion, options, price_book, tables
 from litellm_maas.errors import MaasError
 from litellm_maas.routing.model_ids import nearest
-from litellm_maas.spend import opening, periods
+from litellm_maas.spend import opening, periods, spools
 from litellm_maas.spend.budget import FILTERS, Budget
 from litellm_maas.spend.budgeting import Budgeting
 from litellm_maas.spend.gate import Gate, State
@@ -234,4 +234,4 @@ def _gate(named: str | None, *, writable: bool = False) -> Iterator[Gate | None]
 
 def _file(named: str | None) -> Path:
     where = place(named)
-    return where.spool if isinstance(where, Database) else where
+    return spools.ready(where, make=False) if isinstance(where, Database) else where

@@ -35,7 +35,7 @@ _FORMATS = ("jsonl", "csv", *_BINARY)
 @options.filters
 @click.option("--only", type=click.Choice(list(_ONLY)), help="Only calls that are odd in this way.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file; default: standard output.")
-@click.option("--overwrite", is_flag=True, help="Replace the file where it is there already.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there already.")
 @options.where
 def command(
     *,
@@ -43,7 +43,7 @@ def command(
     csv_for: str | None,
     only: str | None,
     output: Path | None,
-    overwrite: bool,
+    force: bool,
     **asked_for: Any,
 ) -> None:
     """Write one record per event, oldest first.
@@ -59,8 +59,8 @@ def command(
     form = form or ("csv" if csv_for is not None else "jsonl")
     if form in _BINARY and output is None:
         raise click.UsageError(f"{form} is no text: name a file with --output")
-    if output is not None and not overwrite and output.is_file() and output.stat().st_size:
-        raise MaasError(f"{output} is there already; name another --output, or replace it with --overwrite")
+    if output is not None and not force and output.is_file() and output.stat().st_size:
+        raise MaasError(f"{output} is there already; name another --output, or overwrite it with --force")
     asked = options.asked(**asked_for)
     waiting = opening.replay(asked.ledger)
     write = _writer(form, asked, for_people=csv_for is not None)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from litellm_maas.cli import options, price_book, tables
+from litellm_maas.cli import options, price_book, spend_copies, tables
 from litellm_maas.cli.spend_notes import missing_note, nothing_recorded, say_beside, waiting_note
 from litellm_maas.errors import MaasError
 from litellm_maas.spend import opening, verify
@@ -93,7 +93,7 @@ def verify_command(*, ledger: str | None, as_json: bool) -> None:
         if found is None:
             raise MaasError(f"there is no ledger at {where}; name one with --ledger or MAAS_LEDGER")
         with tables.busy("checking every row"):
-            problems = verify.verify(found)
+            problems = [*verify.verify(found), *opening.left_out(where)]
     if as_json:
         tables.print_json({"ledger": str(where), "problems": problems})
     else:
@@ -102,4 +102,4 @@ def verify_command(*, ledger: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-commands = (reprice_command, verify_command)
+commands = (reprice_command, verify_command, *spend_copies.commands)

@@ -128,13 +128,15 @@ def hosts_note(hosts: Iterable[str], asked: Asked, since: str | None) -> Note | 
 
 def waiting_note(waiting: Waiting) -> Note | None:
     """The remark on events that are not in the ledger yet."""
+    texts, commands = [each.text for each in waiting.remarks], tuple(each.command for each in waiting.remarks)
     if not waiting.events and waiting.problem is None:
-        return None
+        return Note(" ".join(texts), commands) if texts else None
     events = tables.counted(waiting.events, "event")
     why = f" ({waiting.problem})" if waiting.problem else " (unreadable files)"
     return Note(
         f"{events} queued beside the ledger {_are(waiting.events)} not in the sums{why}. They are recorded by the next "
-        "call or command that can write to the ledger."
+        "call or command that can write to the ledger." + "".join(f" {text}" for text in texts),
+        commands,
     )
 
 

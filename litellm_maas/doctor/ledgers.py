@@ -8,18 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from litellm_maas import settings
+from litellm_maas import folders, settings
 from litellm_maas.doctor.check import Check, from_error, green, red, yellow
 from litellm_maas.errors import SettingsError
 from litellm_maas.spend import console, opening
 from litellm_maas.spend.ledger import LedgerBusyError, LedgerError
-from litellm_maas.spend.place import Database, place
+from litellm_maas.spend.place import Database, default_ledger, place
 from litellm_maas.spend.postgres import PostgresLedger
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.spend.sqlite import SqliteLedger, opened_to_read
 from litellm_maas.wire.endpoints import Endpoint
 from litellm_maas.wire.pacing import shared_turns
 from litellm_maas.wire.turns import PacingError
 
+_CHOOSE_A_HOME = "set MAAS_HOME to a folder that stays"
 _LARGE = 256 * 1024 * 1024
 """Bytes from which on reading all of a ledger takes too long for a person who waits."""
 
@@ -36,7 +37,7 @@ def ledger() -> Iterator[Check]:
     )
     yield from checks
     if all(check.colour != "red" for check in checks):
-        yield _waiting(where)
+        yield from _waiting(where)
 
 
 def _database(database: Database) -> Check:
@@ -52,6 +53,7 @@ def _file(path: Path, name: str) -> Check:
     try:
         if not path.exists() or not path.stat().st_size:
             return _to_be_made(path, name)
+        opened_to_read(path).close()  # opened to be written to, one whose log is missing would become a new one
         with SqliteLedger(path) as found:
             _try_to_write(found)
             size, number = path.stat().st_size, found.last_number()
@@ -66,6 +68,8 @@ def _file(path: Path, name: str) -> Check:
     what = f"{path}, {number:,} events, {size / 1024 / 1024:,.1f} MiB, mode {mode:o}"
     if mode & 0o077 and os.name == "posix":
         return yellow(name, f"{what}: others can read who spent what", f"chmod 600 {path}")
+    if _is_temporary(path):
+        return yellow(name, f"{what}: in the temporary folder, which may be emptied at any time", _CHOOSE_A_HOME)
     if size >= _LARGE:
         what += "; too large to be read here for damage: litellm-maas spend verify"
     return green(name, what)
@@ -80,9 +84,18 @@ def _to_be_made(path: Path, name: str) -> Check:
         return red(
             name,
             f"{path} cannot be made: {folder} is no folder that you may write to",
-            f"export MAAS_LEDGER={Path.home() / 'maas-ledger.db'}",
+            f"export MAAS_LEDGER={default_ledger()}",
         )
+    if _is_temporary(path):
+        what = f"{path} is made with the first call that is recorded: in the temporary folder, which may be emptied"
+        return yellow(name, what, _CHOOSE_A_HOME)
     return green(name, f"{path} is made with the first call that is recorded")
+
+
+def _is_temporary(path: Path) -> bool:
+    """Whether a ledger is in the temporary folder because there is no home."""
+    temporary = folders.temporary_folder(make=False)
+    return temporary is not None and path.parent == temporary
 
 
 def _try_to_write(found: SqliteLedger) -> None:
@@ -99,17 +112,19 @@ def _try_to_write(found: SqliteLedger) -> None:
         ) from None
 
 
-def _waiting(where: Path | Database) -> Check:
+def _waiting(where: Path | Database) -> Iterator[Check]:
     waiting = opening.replay(where)
-    if not waiting.events and waiting.problem is None:
-        return green("waiting", "no event waits beside the ledger")
     beside = where.spool if isinstance(where, Database) else where
     if waiting.problem is not None:
-        return red(
-            "waiting", f"{waiting.events} events wait beside the ledger: {waiting.problem}", "litellm-maas spend"
-        )
-    files = ", ".join(str(each) for each in opening.waiting_files(where)) or f"{beside}.waiting"
-    return red("waiting", f"{waiting.events} files beside the ledger hold no event: {files}", f"rm {files}")
+        what = f"{waiting.events} events wait beside the ledger: {waiting.problem}"
+        yield red("waiting", what, "litellm-maas spend")
+    elif waiting.events:
+        files = ", ".join(str(each) for each in opening.waiting_files(where)) or f"{beside}.waiting"
+        yield red("waiting", f"{waiting.events} files beside the ledger hold no event: {files}", f"rm {files}")
+    for remark in waiting.remarks:
+        yield red("waiting", remark.text.rpartition(". ")[0], remark.command)
+    if waiting == opening.Waiting():
+        yield green("waiting", "no event waits beside the ledger")
 
 
 def pacing(endpoint: Endpoint | None) -> Check:

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import Self
 
@@ -41,6 +41,10 @@ class LedgerBusyError(LedgerError):
     """Another process or thread is writing to the ledger just now."""
 
 
+class DamagedLedgerError(LedgerError):
+    """The ledger's file is damaged, or its log, in which its events were, is gone."""
+
+
 class OlderLedgerError(LedgerError):
     """The ledger is one of an older version of this package, and cannot be read before it is updated."""
 
@@ -62,7 +66,13 @@ class Correction:
 
 
 class Ledger(ABC):
-    """A ledger that can be read and corrected. Leaving its `with` block closes it."""
+    """A ledger that can be read and corrected. Leaving its `with` block closes it.
+
+    Attributes:
+        numbers_are_gapless: Whether a number that is left out was the number of an event that is gone.
+    """
+
+    numbers_are_gapless: ClassVar[bool] = True
 
     def __enter__(self) -> Self:
         return self
@@ -112,8 +122,16 @@ class Ledger(ABC):
         Raises:
             LedgerError: It cannot be read.
         """
+        return [(row[0], event_of(row[1:])) for row in self.rows_after(number, limit)]
+
+    def rows_after(self, number: int, limit: int) -> list[tuple[Any, ...]]:
+        """The same as rows: each a number and the columns `FIELDS`.
+
+        Raises:
+            LedgerError: It cannot be read.
+        """
         sql = f"SELECT seq, {schema.columns()} FROM current_events WHERE seq > ? ORDER BY seq LIMIT ?"
-        return [(row[0], event_of(row[1:])) for row in self.query(sql, (number, limit))]
+        return list(self.query(sql, (number, limit)))
 
     def last_number(self) -> int:
         """The number of the event that was recorded last; 0 in an empty ledger.

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from litellm_maas.spend import spools
 from litellm_maas.spend.forward import forward
-from litellm_maas.spend.ledger import Ledger, LedgerError, OlderLedgerError
+from litellm_maas.spend.ledger import Ledger, LedgerError
 from litellm_maas.spend.place import Database
 from litellm_maas.spend.postgres import PostgresLedger
 from litellm_maas.spend.recorder import Recorder
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.spend.spools import OtherSpool, Unfit
+from litellm_maas.spend.sqlite import SqliteLedger, opened_to_read
 
 _WAIT = 1.0
 """Seconds to wait for another writer, or sender of the same events; a person is waiting for the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What there is to say of some events, and the command that follows from it."""
+
+    text: str
+    command: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +36,12 @@ class Waiting:
     Attributes:
         events: How many still wait.
         problem: Why they could not be recorded; None where they were, or where nothing waited.
+        remarks: What else there is to say of events that are not in the ledger.
     """
 
     events: int = 0
     problem: str | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 @contextlib.contextmanager
@@ -60,9 +73,30 @@ def replay(where: Path | Database) -> Waiting:
         recorder.close()
     problem = problem or recorder.out_of_reach()
     waiting = sum(1 for _ in recorder.waiting())
-    if isinstance(where, Database) and where.spool.exists():
-        waiting += _not_sent(where)
-    return Waiting(waiting, problem)
+    if not isinstance(where, Database):
+        return Waiting(waiting, problem)
+    not_sent, left_out = _not_sent(where)
+    remarks = [_of_left_out(where, left_out)] if left_out else []
+    remarks += [_of_other(where, other) for other in spools.others(where) if other.is_left_behind]
+    return Waiting(waiting + not_sent, problem, tuple(remarks))
+
+
+def _of_left_out(database: Database, left_out: list[Unfit]) -> Remark:
+    number = f"{len(left_out):,} event{'s are' if len(left_out) > 1 else ' is'}"
+    text = (
+        f"{number} not in {database}, which does not take such (event {left_out[0].event_id}: {left_out[0].reason}). "
+        "When the cause is removed:"
+    )
+    return Remark(text, "litellm-maas spend resend")
+
+
+def _of_other(database: Database, other: OtherSpool) -> Remark:
+    number = f"{other.waiting:,} event{'s' if other.waiting > 1 else ''}"
+    text = (
+        f"{number} for {other.about or 'a database whose address is not known'} still wait in {other.path}. "
+        f"If that is the same ledger as {database}:"
+    )
+    return Remark(text, f"litellm-maas spend resend --from {shlex.quote(str(other.path))}")
 
 
 def waiting_files(where: Path | Database) -> list[Path]:
@@ -70,12 +104,23 @@ def waiting_files(where: Path | Database) -> list[Path]:
     return list(Recorder(where.spool if isinstance(where, Database) else where).waiting())
 
 
-def _not_sent(database: Database) -> int:
+def left_out(where: Path | Database) -> list[str]:
+    """The events that a database does not take, each in a sentence."""
+    found = _not_sent(where)[1] if isinstance(where, Database) else []
+    return [f"event {each.event_id} is not in the database, which does not take it: {each.reason}" for each in found]
+
+
+def _not_sent(database: Database) -> tuple[int, list[Unfit]]:
+    """How many events of a spool are still to be sent, and those that the database did not take."""
+    if not database.spool.exists():
+        return 0, []
     try:
-        with SqliteLedger(database.spool, read_only=True) as spool:
-            return spool.last_number() - spool.forwarded(database.name)
+        with opened_to_read(database.spool) as spool:
+            number = spools.progress(spool, database).number
+            ((waiting,),) = spool.query("SELECT count(*) FROM events WHERE seq > ?", (number,))
+            return waiting, spools.unfit(spool, database)
     except LedgerError:
-        return 0
+        return 0, []
 
 
 def _open(path: Path, *, writable: bool) -> Ledger | None:
@@ -87,10 +132,4 @@ def _open(path: Path, *, writable: bool) -> Ledger | None:
         return None
     except OSError as error:
         raise LedgerError(f"{path}: {error.strerror or error}; name another ledger with MAAS_LEDGER") from None
-    if writable:
-        return SqliteLedger(path)
-    try:
-        return SqliteLedger(path, read_only=True)
-    except OlderLedgerError:
-        SqliteLedger(path).close()  # which updates it
-        return SqliteLedger(path, read_only=True)
+    return SqliteLedger(path) if writable else opened_to_read(path)

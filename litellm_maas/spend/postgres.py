@@ -2,71 +2,80 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, ClassVar
 
 from litellm_maas.spend import schema
-from litellm_maas.spend.event import Event, new_id
+from litellm_maas.spend.event import FIELDS, Event
 from litellm_maas.spend.ledger import (
     INSERT_CORRECTION,
-    INSERT_EVENT,
     INTO_HOURLY,
     OUT_OF_HOURLY,
     Correction,
     Ledger,
-    LedgerError,
     row_of,
     row_of_correction,
 )
 from litellm_maas.spend.place import Database
+from litellm_maas.spend.postgres_connection import LOCK, Connection
 
-if TYPE_CHECKING:
-    import psycopg
-
-_SCHEMA = "litellm_maas"
-"""The PostgreSQL schema that holds the tables: the database may be somebody else's too, such as the proxy's."""
-
-_LOCK = 0x4D616153
-"""The advisory lock that one writer at a time holds: two that add to the same hours would wait for each other."""
-
-_CONNECT_TIMEOUT = 10
-"""Seconds."""
+_ROWS = 100
+"""Events in one statement: each statement travels to the database and back."""
 
 
 class PostgresLedger(Ledger):
     """One ledger in a PostgreSQL database. Its tables are made if they are not there. For one thread at a time.
 
+    Args:
+        database: The database.
+        late: Called, in another thread, when there has been no answer for long.
+
+    Attributes:
+        connection: The connection to it.
+
     Raises:
         LedgerError: psycopg is not installed.
     """
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self._psycopg = _psycopg()
-        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+    numbers_are_gapless: ClassVar[bool] = False
+
+    def __init__(self, database: Database, late: Callable[[], None] | None = None) -> None:
+        self.connection = Connection(database, late)
 
     def insert(self, events: Sequence[Event]) -> int:
         """Commit events, all or none; how many of them are new.
 
         Raises:
+            UnfitEventError: One of them is nothing that this database can hold.
             LedgerError: They cannot be written.
         """
-        with self._transaction() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        with self.connection.transaction(limited=True) as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
             added: list[str] = []
-            for event in events:
-                cursor.execute(_sql(f"{INSERT_EVENT} RETURNING event_id"), row_of(event))
+            for start in range(0, len(events), _ROWS):
+                rows = [row_of(event) for event in events[start : start + _ROWS]]
+                cursor.execute(_insert(len(rows)), [value for row in rows for value in row])
                 added += [row[0] for row in cursor.fetchall()]
             for statement in schema.add_to_hourly("FROM events WHERE event_id = ANY(%s)"):
                 cursor.execute(statement.encode(), (added,))
         return len(added)
 
+    def missing(self, event_ids: Sequence[str]) -> int:
+        """How many of these events are not there.
+
+        Raises:
+            LedgerError: The database cannot be used.
+        """
+        with self.connection.transaction(limited=True) as cursor:
+            cursor.execute("SELECT count(*) FROM events WHERE event_id = ANY(%s)", (list(event_ids),))
+            (found,) = cursor.fetchone() or (0,)
+        return len(event_ids) - int(found)
+
     def correct(self, corrections: Iterable[Correction]) -> None:
         """See `Ledger.correct`."""
-        with self._transaction() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        with self.connection.transaction() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
             for found in corrections:
                 where = (found.event_id,)
                 for statement in OUT_OF_HOURLY:
@@ -77,7 +86,7 @@ class PostgresLedger(Ledger):
 
     def query(self, sql: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """See `Ledger.query`."""
-        with self._transaction() as cursor, cursor.connection.cursor("rows") as rows:
+        with self.connection.transaction() as cursor, cursor.connection.cursor("rows") as rows:
             rows.execute(_sql(sql), tuple(parameters))
             yield from rows
 
@@ -87,93 +96,18 @@ class PostgresLedger(Ledger):
 
     def close(self) -> None:
         """See `Ledger.close`."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def abandon(self) -> None:
-        """Forget the connection without closing it, in the child of a fork: it is the parent's."""
-        if self._connection is not None:
-            _abandoned.append(self._connection)
-            self._connection = None
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
-        try:
-            connection = self._connected()
-            with connection.transaction(), connection.cursor() as cursor:
-                # For this transaction alone: poolers hand a connection from one client to the next.
-                cursor.execute(_SEARCH_PATH)
-                yield cursor
-        except self._psycopg.Error as error:
-            self.close()
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise LedgerError(
-                f"{self.database.name}: {reason}; check that the database runs and that MAAS_LEDGER is right"
-            ) from None
-
-    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
-        if self._connection is None or self._connection.closed:
-            self._connection = self._psycopg.connect(
-                self.database.address.get_secret_value(),
-                autocommit=True,
-                # Poolers do not know statements that were prepared on another connection.
-                prepare_threshold=None,
-                connect_timeout=_CONNECT_TIMEOUT,
-                application_name="litellm-maas",
-            )
-            try:
-                self._make_tables(self._connection)
-            except LedgerError:
-                self.close()
-                raise
-        return self._connection
-
-    def _make_tables(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-        with connection.transaction(), connection.cursor() as cursor:
-            version = self._version(cursor)
-            if version < schema.VERSION:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-                version = self._version(cursor)
-                if not cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (_SCHEMA,)).fetchone():
-                    cursor.execute(f"CREATE SCHEMA {_SCHEMA}".encode())
-                cursor.execute(_SEARCH_PATH)
-                for statement in schema.statements_from(version, schema.POSTGRES_TABLES, schema.POSTGRES_UPGRADES):
-                    cursor.execute(statement.encode())
-                if version < schema.VERSION:
-                    cursor.execute("INSERT INTO ledger VALUES (%s, %s)", (schema.VERSION, new_id()))
-                    version = schema.VERSION
-        if version > schema.VERSION:
-            raise LedgerError(
-                f"{self.database.name} holds a ledger of version {version}, this package writes version "
-                f"{schema.VERSION}; update litellm-maas, or set MAAS_LEDGER to another database"
-            )
-
-    @staticmethod
-    def _version(cursor: psycopg.Cursor[tuple[Any, ...]]) -> int:
-        """The version of the ledger; 0 where there is none."""
-        # Not by to_regclass, which may remember that another connection had not made it yet.
-        cursor.execute("SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'ledger'", (_SCHEMA,))
-        if not cursor.fetchone():
-            return 0
-        (version,) = cursor.execute(f"SELECT max(version) FROM {_SCHEMA}.ledger".encode()).fetchone() or (0,)
-        return int(version or 0)
+        self.connection.close()
 
 
-_SEARCH_PATH = f"SET LOCAL search_path TO {_SCHEMA}".encode()
-_abandoned: list[psycopg.Connection[tuple[Any, ...]]] = []
+@cache
+def _insert(rows: int) -> bytes:
+    """The statement that adds so many events, and returns the ids of those that are new."""
+    values = ", ".join([f"({', '.join(['%s'] * len(FIELDS))})"] * rows)
+    return (
+        f"INSERT INTO events ({schema.columns()}) VALUES {values} ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
+    ).encode()
 
 
 def _sql(portable: str) -> bytes:
     """The portable SQL of this package, whose parameters are written `?`, as psycopg wants it."""
     return portable.replace("%", "%%").replace("?", "%s").encode()
-
-
-def _psycopg() -> ModuleType:
-    try:
-        import psycopg  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise LedgerError(
-            "a ledger in PostgreSQL needs psycopg; install it with: pip install 'litellm-maas[postgres]'"
-        ) from None
-    return psycopg

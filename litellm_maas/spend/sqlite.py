@@ -21,6 +21,7 @@ from litellm_maas.spend.ledger import (
     INTO_HOURLY,
     OUT_OF_HOURLY,
     Correction,
+    DamagedLedgerError,
     Ledger,
     LedgerBusyError,
     LedgerError,
@@ -36,7 +37,7 @@ PATIENCE = 5.0
 """Seconds that a person, or a thread of its own, waits for another writer."""
 _AT_ONCE = 1000
 """Rows of a report that are read in one go."""
-_TOO_LARGE = 8 * 1024 * 1024
+_TOO_LARGE = 32 * 1024 * 1024
 """Bytes of a log for which other writers are held up, if it does not begin anew beside them."""
 _HOLD_UP = 50
 """Milliseconds for which they are at most, while somebody else reads."""
@@ -54,6 +55,7 @@ class SqliteLedger(Ledger):
         synchronous: ``normal`` survives the end of the process; ``full`` also a power cut, at the price of waiting for
             the disk each time.
         read_only: Never write, and fail if there is no ledger.
+        any_version: Read also one of an older version, of which only what all versions have can be asked.
 
     Attributes:
         identity: Tells the file from another one that takes its place.
@@ -62,8 +64,16 @@ class SqliteLedger(Ledger):
         LedgerError: It cannot be opened, is no ledger, or is of a newer version than this package.
     """
 
-    def __init__(self, path: Path, *, synchronous: Synchronous = "normal", read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        synchronous: Synchronous = "normal",
+        read_only: bool = False,
+        any_version: bool = False,
+    ) -> None:
         self.path = path.absolute()
+        self._any_version = any_version
         self._synchronous = synchronous
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
@@ -181,29 +191,6 @@ class SqliteLedger(Ledger):
         """See `Ledger.damage`."""
         return [row[0] for row in self.query("PRAGMA integrity_check") if row[0] != "ok"]
 
-    def forwarded(self, destination: str) -> int:
-        """The number of the last event that `destination` has.
-
-        Raises:
-            LedgerError: It cannot be read.
-        """
-        return next(
-            (row[0] for row in self.query("SELECT seq FROM forwarded WHERE destination = ?", (destination,))), 0
-        )
-
-    def note_forwarded(self, destination: str, number: int) -> None:
-        """Note that `destination` has all events up to a number.
-
-        Raises:
-            LedgerError: It cannot be written.
-        """
-        with self._errors(), self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO forwarded (destination, seq) VALUES (?, ?)"
-                " ON CONFLICT (destination) DO UPDATE SET seq = excluded.seq",
-                (destination, number),
-            )
-
     def checkpoint(self) -> None:
         """Move what the log holds into the ledger proper. Waits for the disk, so not for an event loop.
 
@@ -211,11 +198,48 @@ class SqliteLedger(Ledger):
             LedgerError: It cannot be written.
         """
         with self._errors(), self._other, contextlib.closing(self._connect()) as connection:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            # The log begins anew where nothing was recorded meanwhile. Where that never happens, others are held up.
+            # The log begins anew where nothing is recorded meanwhile: the second one is short, as little is left over.
+            # Where that never happens other writers are held up at last.
+            for _ in range(2):
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             if self.log_size() > _TOO_LARGE:
                 connection.execute(f"PRAGMA busy_timeout = {_HOLD_UP}")
                 connection.execute("PRAGMA wal_checkpoint(RESTART)")
+
+    def copy_to(self, file: Path) -> None:
+        """Copy the ledger as it is at this moment into another file, which needs no log beside it.
+
+        Raises:
+            LedgerError: It cannot be read, or the file cannot be written.
+        """
+        with (
+            self._errors(),
+            self._other,
+            contextlib.closing(self._connect()) as connection,
+            contextlib.closing(sqlite3.connect(file, isolation_level=None)) as copy,
+        ):
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+
+    def copy_from(self, file: Path) -> None:
+        """Take all that a copy holds in the place of what the ledger holds, in one transaction.
+
+        Raises:
+            LedgerError: The ledger cannot be written.
+        """
+        with (
+            self._errors(),
+            self._other,
+            contextlib.closing(self._connect()) as connection,
+            contextlib.closing(sqlite3.connect(file, isolation_level=None)) as copy,
+        ):
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+            if copy.execute("PRAGMA page_size").fetchone() != (size,):
+                # SQLite copies only between pages of one size where there is a log, and changes it only without one.
+                copy.execute("PRAGMA journal_mode = DELETE")
+                copy.execute(f"PRAGMA page_size = {size}")
+                copy.execute("VACUUM")
+            copy.backup(connection)
 
     def log_size(self) -> int:
         """Bytes in the log; 0 where there is none."""
@@ -324,10 +348,8 @@ class SqliteLedger(Ledger):
                     f"{self.path} is a ledger of version {version}, this package writes version {schema.VERSION}; "
                     "update litellm-maas, or set MAAS_LEDGER to another file"
                 )
-            if version < schema.VERSION:
-                raise OlderLedgerError(
-                    f"{self.path} is a ledger of version {version}; the next recorded call updates it"
-                )
+            if version < schema.VERSION and not (version and self._any_version):
+                raise _older(self.path, version)
             status = self.path.stat()
             # `insert` waits by itself: SQLite would wait a whole millisecond at least, a healthy insert takes a tenth.
             connection.execute("PRAGMA busy_timeout = 0")
@@ -373,9 +395,23 @@ class SqliteLedger(Ledger):
             text = str(error)
             if "locked" in text or "busy" in text:
                 raise LedgerBusyError(f"{self.path} is locked by another program ({text}); end it, or wait") from None
-            raise LedgerError(f"{self.path}: {text}; {_mend(text)}") from None
+            kind = DamagedLedgerError if _is_damage(text) else LedgerError
+            raise kind(f"{self.path}: {text}; {_mend(text)}") from None
         except OSError as error:
             raise LedgerError(f"{self.path}: {error.strerror or error}; {_mend(str(error))}") from None
+
+
+def opened_to_read(path: Path) -> SqliteLedger:
+    """A ledger that is there already, to be read; one of an older version is updated for that.
+
+    Raises:
+        LedgerError: It cannot be opened.
+    """
+    try:
+        return SqliteLedger(path, read_only=True)
+    except OlderLedgerError:
+        SqliteLedger(path).close()
+        return SqliteLedger(path, read_only=True)
 
 
 # Values of a type, size or encoding that SQLite does not know, or none where there has to be one.
@@ -383,9 +419,22 @@ _UNFIT = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingErr
 _abandoned: list[sqlite3.Connection] = []
 
 
+def _older(path: Path, version: int) -> LedgerError:
+    if version:
+        return OlderLedgerError(f"{path} is a ledger of version {version}; the next recorded call updates it")
+    return DamagedLedgerError(
+        f"{path} is empty, as its log {path.name}-wal is missing, in which its events were (a ledger is copied with "
+        "all its files, or better by: litellm-maas spend backup FILE); find the log, or restore a copy"
+    )
+
+
+def _is_damage(text: str) -> bool:
+    return "malformed" in text or "not a database" in text
+
+
 def _mend(text: str) -> str:
-    if "malformed" in text or "not a database" in text:
-        return "the file is damaged or no ledger: move it away (a new one is made) or set MAAS_LEDGER to another file"
+    if _is_damage(text):
+        return "the file is damaged or no ledger: restore a copy, or move it away (a new one is made)"
     if "full" in text or "No space" in text:
         return "the disk is full: make room"
     return "check the folder and its permissions, or set MAAS_LEDGER to another file"

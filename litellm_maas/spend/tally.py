@@ -12,6 +12,7 @@ from typing import Any
 
 from litellm_maas.spend import reports
 from litellm_maas.spend.budget import Budget
+from litellm_maas.spend.copies import RESTORED
 from litellm_maas.spend.filters import Filters
 from litellm_maas.spend.identity import Identity
 from litellm_maas.spend.ledger import microseconds
@@ -19,7 +20,8 @@ from litellm_maas.spend.periods import Period
 from litellm_maas.spend.schema import columns
 from litellm_maas.spend.sqlite import SqliteLedger
 
-_LAST = "SELECT coalesce((SELECT max(seq) FROM events), 0), (SELECT max(seq) FROM corrections)"
+_LAST = f"""SELECT coalesce((SELECT max(seq) FROM events), 0), (SELECT max(seq) FROM corrections),
+(SELECT max(period) FROM notices WHERE about = '{RESTORED}')"""
 _OF_IDENTITY = ("host", "user", "end_user", "team_id", "team", "key_alias")
 _COLUMNS = f"seq, started_at, model_served, tags, micro_credits, {columns(_OF_IDENTITY)}"
 _NEW = f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq"
@@ -75,15 +77,15 @@ class Tally:
     ledger: SqliteLedger
     _of: tuple[int, int] | None = None
     _last: int | None = None
-    _last_correction: int | None = None
+    _changed: tuple[int | None, str | None] = (None, None)  # the last correction, and when the ledger was restored
     _spent: dict[Budget, _Spent] = field(default_factory=dict)
 
     def catch_up(self, connection: sqlite3.Connection) -> None:
         """Read what is new in the ledger."""
-        ((last, correction),) = connection.execute(_LAST)
-        if self._last is None or correction != self._last_correction or self._of != self.ledger.identity:
+        ((last, *changed),) = connection.execute(_LAST)
+        if self._last is None or tuple(changed) != self._changed or self._of != self.ledger.identity:
             self._spent.clear()
-            self._of, self._last, self._last_correction = self.ledger.identity, last, correction
+            self._of, self._last, self._changed = self.ledger.identity, last, tuple(changed)
             return
         for seq, started_at, *row in connection.execute(_NEW, (self._last,)):
             self._last = seq

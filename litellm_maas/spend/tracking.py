@@ -16,12 +16,13 @@ from litellm_maas import settings
 from litellm_maas.errors import DataFileError, SettingsError
 from litellm_maas.pricing import book
 from litellm_maas.pricing.book import DollarPrice, PriceBook
+from litellm_maas.spend.ledger import LedgerError
 from litellm_maas.spend.meter import Cost
-from litellm_maas.spend.place import default_ledger, place
+from litellm_maas.spend.place import Database, default_ledger, place
 from litellm_maas.spend.recorder import Recorder
 
 if TYPE_CHECKING:
-    from litellm_maas.spend.forward import Forwarder
+    from litellm_maas.spend.forwarder import Forwarder
 
 logger = logging.getLogger("litellm_maas")
 
@@ -86,8 +87,9 @@ class Tracking:
         watch = functools.partial(credit_watch.warn, where)
         if isinstance(where, Path):
             return Recorder(where, _synchronous(), watch=watch)
-        from litellm_maas.spend.forward import Forwarder  # noqa: PLC0415 - the same
+        from litellm_maas.spend.forwarder import Forwarder  # noqa: PLC0415 - the same
 
+        _prepare(where)
         forwarder = Forwarder(where)
         self._forwarders.append(forwarder)
         return Recorder(where.spool, _synchronous(), forwarder.notice, watch)
@@ -138,6 +140,16 @@ class Tracking:
             recorder.after_fork()
         for forwarder in self._forwarders:
             forwarder.after_fork()
+
+
+def _prepare(database: Database) -> None:
+    """Let the spool begin with the budgets of the one before it."""
+    from litellm_maas.spend import spools  # noqa: PLC0415 - only with a database
+
+    try:
+        spools.ready(database)
+    except LedgerError as error:
+        logger.debug("the spool is made with the first event: %s", error)
 
 
 def _synchronous() -> settings.Synchronous:
