@@ -15,9 +15,13 @@ from click.testing import CliRunner, Result
 
 from litellm_maas.cli.app import group
 from litellm_maas.errors import MaasError
-from litellm_maas.spend import periods
+from litellm_maas.spend import periods, reports
 from litellm_maas.spend.event import Event, readable
-from tests.spend_events import NOW, event, random_events, recorded
+from litellm_maas.spend.filters import Filters
+from litellm_maas.spend.periods import Period
+from litellm_maas.spend.place import Database, place
+from litellm_maas.spend.postgres import PostgresLedger
+from tests.spend_events import NOW, event, random_events, recorded, total
 
 COMMAND = str(Path(sys.executable).with_name("litellm-maas"))
 FILTERS: list[tuple[tuple[str, ...], Any]] = [
@@ -95,6 +99,30 @@ def test_every_command_takes_every_filter(
         found = [json.loads(process.stdout.readline())["event_id"] for _ in in_order_of_recording]
         process.send_signal(signal.SIGTERM)
     assert found == in_order_of_recording
+
+
+def test_filters_in_postgres(
+    history: tuple[Path, list[Event]], database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every filter and every grouping of a ledger in PostgreSQL gives what plain Python adds up."""
+    _, events = history
+    monkeypatch.setenv("MAAS_HOME", str(tmp_path))
+    where = place(database)
+    assert isinstance(where, Database)
+    with PostgresLedger(where) as ledger:
+        ledger.insert(events)
+        for filters, has in FILTERS:
+            named = {
+                name.removeprefix("--").replace("-", "_"): value
+                for name, value in zip(filters[::2], filters[1::2], strict=True)
+            }
+            named["model"] = named.get("model", "").removeprefix("maas/") or None  # type: ignore[assignment]
+            chosen = [each for each in events if has(each)]
+            for by in ((), ("month",), ("week", "host"), ("user", "end_user"), ("tag",)):
+                found = reports.report(ledger, Period(None, None), dt.timezone.utc, by, Filters(**named))
+                assert found.total.as_dict() == total(chosen)
+                if "tag" not in by and by:
+                    assert sum(group.calls for group in found.groups.values()) == len(chosen)
 
 
 def test_a_very_long_name_is_found_as_it_is_recorded(tmp_path: Path) -> None:
