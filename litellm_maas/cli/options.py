@@ -89,7 +89,7 @@ def period(command: _Command) -> _Command:
     for option in (
         click.option("--timezone", default=DEFAULT_ZONE, show_default=True, help="The zone that days are meant in."),
         click.option("--month", metavar="MONTH", help="That month alone: 2026-10, this, or last."),
-        click.option("--until", metavar="TIME", help="The end: a day or a month with all of it, a time without it."),
+        click.option("--until", metavar="TIME", help="The end: a day or a month is included, a time is not."),
         click.option(
             "--since",
             metavar="TIME",
