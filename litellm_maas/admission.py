@@ -127,6 +127,11 @@ def _explained(refusal: Refusal) -> str:
     """What happened, why, and what to do."""
     state, budget = refusal.state, refusal.state.budget
     what = f"budget {budget.name!r} ({shown(budget.limit)} per {budget.per}, {budget.about()})"
+    if refusal.why == "unpriced" and (mistake := tracking.price_mistake) is not None:
+        return (
+            f"{what} takes no model whose price is not known, and no price is while MAAS_PRICES has a mistake.\n"
+            f"{mistake}"
+        )
     if refusal.why == "unpriced":
         return (
             f"{what} takes no model without a price, and this one has none.\n"

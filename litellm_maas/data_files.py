@@ -6,9 +6,10 @@ has to hear about. Every YAML file of this package and of its users is read here
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -24,6 +25,7 @@ except ImportError:  # PyYAML was built without libyaml: the same rules, slower
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Content = TypeVar("_Content")
 Location = tuple[str | int, ...]
 
 
@@ -120,6 +122,58 @@ class Document:
         # Pydantic puts names of union members and of validators into a location; only what the file holds has a line.
         known = (part for index, part in enumerate(location) if (*self._at, *location[: index + 1]) in self._lines)
         return tuple(known) or location
+
+
+class Watched(Generic[_Content]):
+    """A file that is read again when it has changed. While it has a mistake, what it said before stays in force.
+
+    Args:
+        read: Reads it, and raises `DataFileError` where it has a mistake.
+        say: Called once with each mistake that leaves an earlier state in force.
+
+    Attributes:
+        mistake: What is wrong with the file now; None where nothing is.
+    """
+
+    def __init__(self, read: Callable[[Path], _Content], say: Callable[[DataFileError], None]) -> None:
+        self.mistake: DataFileError | None = None
+        self._read = read
+        self._say = say
+        self._seen: tuple[object, ...] | None = None
+        self._good: tuple[str, _Content] | None = None
+
+    def get(self, name: str) -> _Content:
+        """What the file of this name says.
+
+        Raises:
+            DataFileError: It has a mistake, and had from the beginning.
+        """
+        try:
+            before, self._seen = self._seen, None
+            self._seen = _seen(name)
+            if self._seen != before:
+                self._good, self.mistake = (name, self._read(Path(name))), None
+        except DataFileError as error:
+            self._note(name, error)
+        if self._good is not None and self._good[0] == name:
+            return self._good[1]
+        raise self.mistake or DataFileError(Path(name), None, "", "was never read")
+
+    def _note(self, name: str, error: DataFileError) -> None:
+        is_news = self.mistake is None or str(self.mistake) != str(error)
+        self.mistake = error
+        if is_news and self._good is not None and self._good[0] == name:
+            self._say(error)
+
+
+def _seen(name: str) -> tuple[object, ...]:
+    """What tells a state of a file from another one."""
+    try:
+        status = os.stat(name)  # noqa: PTH116 - on every call, and a tenth of the price
+    except OSError as error:
+        raise DataFileError(Path(name), None, "", f"cannot be read ({error.strerror or error})") from None
+    # A copy may keep the time of what it is a copy of, and an editor that of what it replaces.
+    return name, status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def read(file: Path, text: str | None = None) -> Document:

@@ -746,6 +746,57 @@ def test_a_file_of_budgets_holds(
         litellm.completion(**CALL)
 
 
+def _half_saved(file: Path) -> None:
+    file.write_text("budgets:\n  - {name: a, cred")
+
+
+def _misspelt(file: Path) -> None:
+    file.write_text("budgets:\n  - {name: a, credit: 1}")
+
+
+@pytest.mark.parametrize("breaks", [Path.unlink, _half_saved, _misspelt])
+def test_the_last_sound_budgets_stay_in_force(
+    tmp_path: Path,
+    ledger: Path,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    breaks: Callable[[Path], None],
+) -> None:
+    """While a file of budgets is broken its last sound ones hold, and calls go on; the mistake is said once."""
+    sandbox.script(*[ANSWER] * 3)
+    file = tmp_path / "budgets.yaml"
+    file.write_text(f"budgets:\n  - {{name: a, credits: {COST * 2}, warn_at: []}}")
+    monkeypatch.setenv("MAAS_BUDGETS", str(file))
+    litellm.completion(**CALL)
+    breaks(file)
+    litellm.completion(**{**CALL, "max_tokens": 100})
+    with pytest.raises(litellm.BudgetExceededError, match="'a'"):
+        litellm.completion(**CALL)
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said.startswith(f"MAAS_BUDGETS: {file}")
+    assert said.endswith("The budgets that it held before stay in force until it is mended.")
+    file.write_text(f"budgets:\n  - {{name: a, credits: {COST * 9}, warn_at: []}}")
+    litellm.completion(**CALL)
+
+
+@pytest.mark.parametrize("by", [dt.timedelta(minutes=20), dt.timedelta(days=3650)])
+@pytest.mark.usefixtures("impatient")
+def test_a_reservation_of_a_wrong_clock_counts_for_nothing(ledger: Path, sandbox: Sandbox, by: dt.timedelta) -> None:
+    """What was reserved while the clock was ahead takes no room, is shown nowhere, and is gone with the next call."""
+    sandbox.script(ANSWER)
+    made = allow(COST * Decimal("1.5"))
+    with SqliteLedger(ledger) as opened:
+        gate = Gate(opened)
+        gate.status([made])
+        with opened.exclusive(5) as connection:
+            ahead = int((dt.datetime.now(UTC) + by).timestamp() * 1e6)
+            connection.execute("INSERT INTO reservations VALUES ('r', 'test', ?, ?)", (made.limit, ahead))
+        assert gate.status([made])[0].reserved == 0
+        litellm.completion(**CALL)
+        assert reserved(ledger) == 0
+
+
 def cli(*arguments: str) -> Result:
     """Run `litellm-maas budget`."""
     return CliRunner().invoke(command, arguments)

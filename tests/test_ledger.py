@@ -22,13 +22,14 @@ from typing import Any
 import pytest
 
 from litellm_maas.pricing import book
+from litellm_maas.pricing.book import PriceBook
 from litellm_maas.spend import schema
 from litellm_maas.spend.event import FIELDS, Event
 from litellm_maas.spend.ledger import Correction, LedgerBusyError, LedgerError
 from litellm_maas.spend.periods import Period
 from litellm_maas.spend.reprice import reprice
 from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.verify import verify
+from litellm_maas.spend.verify import check, verify
 from tests.ledgers import HOUR, NOON, event, locked, program, random_event, rows, total, unguarded
 
 
@@ -227,6 +228,11 @@ def _source(model: str) -> str | None:
         ("UPDATE events SET cached_tokens = 11", "event e1: it has more cached than input tokens"),
         ("UPDATE events SET ended_at = started_at - 1", "event e1: it ended before it began"),
         ("DELETE FROM events", "hourly_users: calls of … : the sums say 1, the events 0"),
+        ("UPDATE events SET basis = 'plan'", "event e1: its cost is 1000000 micro-credits, by its basis plan 0"),
+        ("UPDATE events SET status = 'cache_hit'", "event e1: its cost is 1000000 micro-credits, by its status cache_hit 0"),  # noqa: E501 - a table
+        ("UPDATE events SET status = 'refused'", "event e1: its cost is 1000000 micro-credits, by its status refused 0"),  # noqa: E501 - a table
+        ("UPDATE events SET seq = 3", "events 1 to 2 are gone"),
+        ("UPDATE events SET started_at = 2087164800000000, ended_at = 2087164800000000", "event e1: it began at 2036-02-21T00:00:00.000000+00:00, which is yet to come: a clock was wrong"),  # noqa: E501 - a table
         ("UPDATE hourly SET output_tokens = 0", "hourly: output_tokens of … : the sums say 0, the events 5"),
         ("INSERT INTO corrections SELECT 1, 'gone', 0, 1, 0, 'custom', NULL, ''", "1 corrections of events that are not there"),  # noqa: E501 - a table
     ],
@@ -238,6 +244,54 @@ def test_verify_finds_what_was_tampered_with(ledger: SqliteLedger, path: Path, c
     with unguarded(path) as anybody:
         anybody.execute(change)
     assert problem in [re.sub(r"of \S.* in the hour of \S+:", "of … :", found) for found in verify(ledger)]
+
+
+def test_rows_that_are_gone_are_missed(ledger: SqliteLedger, path: Path) -> None:
+    """Rows that somebody deleted together with their sums leave gaps in the numbers, and each gap is named."""
+    for number in range(12):
+        ledger.insert(event(f"e{number}"))
+    with unguarded(path) as anybody:
+        for statement in schema.add_to_hourly("FROM events WHERE seq IN (2, 5, 6, 7)", sign="-"):
+            anybody.execute(statement)
+        anybody.execute("DELETE FROM events WHERE seq IN (2, 5, 6, 7)")
+    assert verify(ledger) == [
+        "event 2 is gone",
+        "events 5 to 7 are gone",
+    ]
+
+
+def own_prices(tmp_path: Path, price: int, name: str = "contract 7") -> PriceBook:
+    """The prices of a user's own list."""
+    file = tmp_path / "prices.yaml"
+    model = f"{{openai/gpt-4o: {{input: {price}, output: 200}}}}"
+    file.write_text(f"format: 1\nlists:\n  - {{name: {name}, from: null, to: null, source: ours, models: {model}}}\n")
+    return book.with_own(file)
+
+
+@pytest.mark.parametrize(
+    ("listed", "recorded", "problems", "not_repriced"),
+    [
+        ((100, "contract 7"), 2000, 0, 0),
+        ((100, "contract 7"), 1000, 1, 0),
+        ((100, "contract 7"), 0, 1, 0),
+        ((100, "contract 8"), 1000, 0, 1),
+        (None, 1000, 0, 1),
+    ],
+)
+def test_own_prices_are_checked_where_they_are_at_hand(
+    ledger: SqliteLedger,
+    tmp_path: Path,
+    listed: tuple[int, str] | None,
+    recorded: int,
+    problems: int,
+    not_repriced: int,
+) -> None:
+    """A row that a user's list has priced is priced again by it; where the list is gone it is counted."""
+    ledger.insert(event("e1", recorded, price_source="contract 7 (ours)"))
+    found = check(ledger, None if listed is None else own_prices(tmp_path, *listed))
+    assert (len(found.problems), found.not_repriced) == (problems, not_repriced)
+    if problems:
+        assert found.problems == [f"event e1: its cost is {recorded} micro-credits, by contract 7 (ours) 2000"]
 
 
 def test_verify_finds_a_damaged_page(ledger: SqliteLedger, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import litellm_maas
 from litellm_maas import settings
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.sandbox import Answer, Choice, Sandbox
+from litellm_maas.spend.budget import Budget
+from litellm_maas.spend.budgeting import budgeting
 from litellm_maas.spend.tracking import tracking
 from litellm_maas.wire import endpoints
 from tests.ledgers import rows
@@ -125,7 +128,7 @@ def test_a_mistake_in_the_price_file(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A broken price file breaks no call: it is said once, and calls are unpriced until it is mended."""
+    """A broken price file breaks no call: it is said once, and calls are unpriced until there is a sound one."""
     prices = tmp_path / "prices.yaml"
     monkeypatch.setenv("MAAS_PRICES", str(prices))
     broken = ["lists: [", "format: 1\nlists: [{name: a, from: 2026-02-30}]", "format: 1\nlists: [{naem: a}]"]
@@ -139,8 +142,91 @@ def test_a_mistake_in_the_price_file(
     litellm.completion(**CALL)
     said = [record.getMessage() for record in caplog.records if record.name == "litellm_maas"]
     assert len(said) == 4
-    assert all(line.startswith("MAAS_PRICES: ") and "without a price until it is mended" in line for line in said)
-    assert [event.basis for event in rows(ledger_path)] == [*["unpriced"] * 6, "official", "unpriced"]
+    assert all(line.startswith("MAAS_PRICES: ") for line in said)
+    assert all("without a price until it is mended" in line for line in said[:3])
+    assert "cannot be read (No such file or directory). The prices that it held before stay in force" in said[3]
+    assert [event.basis for event in rows(ledger_path)] == [*["unpriced"] * 6, "official", "official"]
+
+
+OWN = """\
+format: 1
+lists:
+  - {name: own, from: null, to: null, source: s, models: {openai/gpt-4o: {input: PRICE, output: 0}}}
+"""
+
+
+def _half_saved(file: Path) -> None:
+    file.write_text(file.read_text()[:-30])
+
+
+def _emptied(file: Path) -> None:
+    file.write_text("")
+
+
+def _unreadable(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("breaks", [Path.unlink, _half_saved, _emptied, _unreadable])
+def test_the_last_sound_prices_stay_in_force(
+    sandbox: Sandbox,
+    ledger_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    breaks: Callable[[Path], None],
+) -> None:
+    """While a price file is broken its last sound prices hold, under a budget too; the mistake is said once."""
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(OWN.replace("PRICE", "7"))
+    monkeypatch.setenv("MAAS_PRICES", str(prices))
+    monkeypatch.setattr(budgeting, "configured", (Budget(name="a", credits=10**9),))
+    litellm.completion(**CALL)
+    breaks(prices)
+    for _ in range(2):
+        litellm.completion(**CALL)
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "litellm_maas"]
+    assert said.startswith(f"MAAS_PRICES: {prices}")
+    if prices.is_dir():
+        prices.rmdir()
+    prices.write_text(OWN.replace("PRICE", "8"))
+    litellm.completion(**CALL)
+    costs = [(event.basis, event.micro_credits, event.input_tokens) for event in rows(ledger_path)]
+    assert costs == [("custom", 7 * tokens, tokens) for _, _, tokens in costs[:3]] + [
+        ("custom", 8 * tokens, tokens) for _, _, tokens in costs[3:]
+    ]
+
+
+def test_a_change_of_the_same_time_is_seen(
+    sandbox: Sandbox, ledger_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that keeps its time holds as soon as its size or the file itself is another, as after `rsync -t`."""
+    prices = tmp_path / "prices.yaml"
+    monkeypatch.setenv("MAAS_PRICES", str(prices))
+    for price in ("7", "10", "11"):
+        other = tmp_path / "other.yaml"
+        other.write_text(OWN.replace("PRICE", price))
+        os.utime(other, (1, 1))
+        if price == "10":
+            prices.write_bytes(other.read_bytes())
+            os.utime(prices, (1, 1))
+        else:
+            other.replace(prices)
+        litellm.completion(**CALL)
+    assert [(event.micro_credits or 0) // event.input_tokens for event in rows(ledger_path)] == [7, 10, 11]
+
+
+def test_a_budget_names_the_mistake_in_the_price_file(
+    sandbox: Sandbox, ledger_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the price file was never sound, a refusal for want of a price says what is wrong with the file."""
+    (tmp_path / "prices.yaml").write_text("format: 1\nlists: [{naem: a}]")
+    monkeypatch.setenv("MAAS_PRICES", str(tmp_path / "prices.yaml"))
+    monkeypatch.setattr(budgeting, "configured", (Budget(name="a", credits=10**9),))
+    with pytest.raises(litellm.BudgetExceededError, match=r"MAAS_PRICES has a mistake\.\n.*yaml:2: lists\.0\.naem"):
+        litellm.completion(**CALL)
+    assert not sandbox.requests
 
 
 @pytest.mark.parametrize("draw", [litellm.image_generation, in_a_loop(litellm.aimage_generation)])

@@ -86,18 +86,27 @@ def _total(changes: list[Change]) -> Change:
 @options.where
 @options.as_json
 def verify_command(*, ledger: str | None, as_json: bool) -> None:
-    """Check the ledger: its file, its sums, and each row against its price list. Exit status 1 if anything is wrong."""
+    """Check the ledger: its file, its sums, and each row against its price list. Exit status 1 if anything is wrong.
+
+    Rows that your own lists have priced are priced again by MAAS_PRICES, where the list is still there.
+    """
     where = place(ledger)
     say_beside(waiting_note(opening.replay(where)))
+    prices = price_book.in_force()
     with opening.opened(where) as found:
         if found is None:
             raise MaasError(f"there is no ledger at {where}; name one with --ledger or MAAS_LEDGER")
         with tables.busy("checking every row"):
-            problems = [*verify.verify(found), *opening.left_out(where)]
+            verified = verify.check(found, prices)
+    problems = [*verified.problems, *opening.left_out(where)]
     if as_json:
-        tables.print_json({"ledger": str(where), "problems": problems})
+        plain = {"ledger": str(where), "problems": problems, "not_repriced": verified.not_repriced}
+        tables.print_json(plain)
     else:
         click.echo("\n".join(problems) or f"{where}: nothing is wrong.")
+    if verified.not_repriced:
+        rows = tables.counted(verified.not_repriced, "row")
+        click.echo(f"{rows} could not be priced again: the list that each names is not in MAAS_PRICES.", err=True)
     if problems:
         sys.exit(1)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from litellm_maas import settings
+from litellm_maas.data_files import Watched
 from litellm_maas.errors import DataFileError
 from litellm_maas.spend import announcing, budget
 from litellm_maas.spend.budget import Budget
@@ -80,7 +81,7 @@ class Budgeting:
 
     def __init__(self) -> None:
         self.configured: tuple[Budget, ...] = ()
-        self._from_file: tuple[tuple[str, float], tuple[Budget, ...]] | None = None
+        self._from_file = Watched(budget.read, _say_budgets_stay)
         self._gates: dict[Path, Gate] = {}
         self._ledgers: list[SqliteLedger] = []
         self._lock = threading.Lock()
@@ -134,17 +135,15 @@ class Budgeting:
             pause, writer_pause = min(2 * pause, _LONGEST_PAUSE), _WRITER_PAUSE
 
     def own(self) -> tuple[Budget, ...]:
-        """The budgets that are not in the ledger: a program's own, and those of the file that `MAAS_BUDGETS` names."""
+        """The budgets that are not in the ledger: a program's own, and those of the file that `MAAS_BUDGETS` names.
+
+        While the file has a mistake, those that it held before stay in force.
+
+        Raises:
+            DataFileError: It has one from the beginning: nothing is spent unlimited.
+        """
         file = settings.budgets()
-        if file is None:
-            return self.configured
-        try:
-            key = (file, os.stat(file).st_mtime)  # noqa: PTH116 - on every call, and a tenth of the price
-            if self._from_file is None or self._from_file[0] != key:
-                self._from_file = (key, budget.read(Path(file)))
-        except OSError as error:
-            raise DataFileError(Path(file), None, "", f"cannot be read ({error.strerror or error})") from None
-        return (*self.configured, *self._from_file[1])
+        return self.configured if file is None else (*self.configured, *self._from_file.get(file))
 
     def _gate(self, ledger: Path) -> Gate:
         if (found := self._gates.get(ledger)) is None:
@@ -170,6 +169,10 @@ class Budgeting:
         if self._unreadable != problem:
             self._unreadable = problem
             logger.warning("budgets are not being enforced: %s", problem)
+
+
+def _say_budgets_stay(mistake: DataFileError) -> None:
+    logger.warning("MAAS_BUDGETS: %s. The budgets that it held before stay in force until it is mended.", mistake)
 
 
 def _add_up(gate: Gate, budgets: Sequence[Budget]) -> None:

@@ -24,6 +24,8 @@ from litellm_maas.spend.tally import Tally
 RESERVED_FOR = dt.timedelta(minutes=15)
 """How long a reservation lasts whose call never ends: that of a process that was killed."""
 
+_LATER = dt.timedelta(minutes=1)
+"""By how much a reservation may have been made later than by this caller's clock, who waited for others meanwhile."""
 _LOOK_AGAIN = 1.0
 """Seconds after which budgets that another process set or removed are seen."""
 
@@ -127,7 +129,8 @@ class Gate:
         reservation = uuid.uuid4().hex
         with self._ledger.exclusive() as connection:
             self._tally.catch_up(connection)
-            connection.execute("DELETE FROM reservations WHERE expires_at <= ?", (microseconds(now),))
+            # Those in a far future are from a clock that was wrong.
+            connection.execute("DELETE FROM reservations WHERE NOT (expires_at > ? AND expires_at <= ?)", _lasting(now))
             refusals = (
                 Refusal(state, needed, why)
                 for budget in budgets
@@ -173,10 +176,16 @@ class Gate:
 
     def _state(self, connection: sqlite3.Connection, budget: Budget, now: dt.datetime) -> State:
         ((reserved,),) = connection.execute(
-            "SELECT coalesce(sum(micro_credits), 0) FROM reservations WHERE budget = ? AND expires_at > ?",
-            (budget.name, microseconds(now)),
+            "SELECT coalesce(sum(micro_credits), 0) FROM reservations"
+            " WHERE budget = ? AND expires_at > ? AND expires_at <= ?",
+            (budget.name, *_lasting(now)),
         )
         return State(budget, self._tally.spent(connection, budget, now), reserved)
+
+
+def _lasting(now: dt.datetime) -> tuple[int, int]:
+    """After and until when a reservation ends that counts now."""
+    return microseconds(now), microseconds(now + RESERVED_FOR + _LATER)
 
 
 def _no_room(state: State, needed: int | None) -> Literal["full", "busy", "unpriced"] | None:

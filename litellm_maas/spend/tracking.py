@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litellm_maas import settings
+from litellm_maas.data_files import Watched
 from litellm_maas.errors import DataFileError, SettingsError
 from litellm_maas.pricing import book
 from litellm_maas.pricing.book import DollarPrice, PriceBook
@@ -45,7 +46,7 @@ class Tracking:
         self._ledger: str | None = None
         self._recorders: dict[str | None, Recorder] = {}
         self._forwarders: list[Forwarder] = []
-        self._books: dict[tuple[str, float], PriceBook] = {}
+        self._own_prices = Watched(lambda file: book.with_own(file, self.dollar_price), _say_prices_stay)
         self._unreadable: str | None = None
         self._costs: OrderedDict[str, Cost] = OrderedDict()
         self.logger: object = None
@@ -95,21 +96,25 @@ class Tracking:
         return Recorder(where.spool, _synchronous(), forwarder.notice, watch)
 
     def book(self) -> PriceBook | None:
-        """The prices in force; None while the user's own file has a mistake, because then nobody knows them."""
+        """The prices in force: while the user's own file has a mistake, those that it held before.
+
+        None where it has one from the beginning, because then nobody knows them.
+        """
         own = settings.prices()
         if own is None:
             return book.official()
         try:
-            key = (own, os.stat(own).st_mtime)  # noqa: PTH116 - on every call, and a tenth of the price
-            if key not in self._books:
-                self._books = {key: book.with_own(Path(own), self.dollar_price)}
-            self._unreadable = None
-            return self._books[key]
-        except (DataFileError, OSError) as error:
+            return self._own_prices.get(own)
+        except DataFileError as error:
             if self._unreadable != str(error):
                 self._unreadable = str(error)
                 logger.warning("MAAS_PRICES: %s. Calls are recorded without a price until it is mended.", error)
             return None
+
+    @property
+    def price_mistake(self) -> DataFileError | None:
+        """What is wrong with the user's own price file; None where nothing is, or where there is none."""
+        return None if settings.prices() is None else self._own_prices.mistake
 
     def remember(self, response_id: str, cost: Cost) -> None:
         """Keep what a reply cost, for `cost_of`."""
@@ -140,6 +145,10 @@ class Tracking:
             recorder.after_fork()
         for forwarder in self._forwarders:
             forwarder.after_fork()
+
+
+def _say_prices_stay(mistake: DataFileError) -> None:
+    logger.warning("MAAS_PRICES: %s. The prices that it held before stay in force until it is mended.", mistake)
 
 
 def _prepare(database: Database) -> None:
