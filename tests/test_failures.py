@@ -99,7 +99,6 @@ CASES = [
     case("429 text milliseconds", 429, in_openai_shape("Please retry after 800 ms"), LIMIT, "Wait 1 s", wait=1),
     case("429 text words", 429, {"message": "limit exceeded, wait for 1 minute and 5 seconds"}, LIMIT, "shared by all keys", wait=65),
     case("429 silent", 429, "API rate limit exceeded", LIMIT, "shared by all keys"),
-    case("429 with its remedy", 429, "API rate limit exceeded", LIMIT, "With MAAS_RPM=10 calls wait for a slot instead"),
     case("429 empty", 429, "", LIMIT, "shared by all keys"),
     case("429 quota", 429, in_openai_shape("You exceeded your current quota", code="insufficient_quota"), LIMIT, "Top up"),
     case("500 OpenAI", 500, in_openai_shape("The server had an error", type="server_error"), SERVER, "Trouble upstream"),

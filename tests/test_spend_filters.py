@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
+from litellm_maas.cli import tables
 from litellm_maas.cli.app import group
 from litellm_maas.errors import MaasError
 from litellm_maas.spend import periods, reports
@@ -312,3 +315,21 @@ def test_the_tail_shows_who(tmp_path: Path) -> None:
         line = process.stdout.readline()
         process.send_signal(signal.SIGTERM)
     assert line.endswith("official  user an  end user khách  team Sales  tags a, b\n")
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_long_work_is_counted_for_who_waits(monkeypatch: pytest.MonkeyPatch, is_terminal: bool) -> None:
+    """At a terminal what was read is counted on standard error; a program that reads it hears nothing."""
+    out = io.StringIO()
+    to = Console(file=out, force_terminal=is_terminal, width=80)
+    monkeypatch.setattr(tables, "console", lambda **_: to)
+    monkeypatch.setattr(tables, "_COUNTED_AT_ONCE", 10)
+    with tables.progress("events read") as count:
+        assert sum(1 for _ in count(range(35))) == 35
+    with tables.busy("checking"):
+        pass
+    assert ("30 events read" in out.getvalue()) is is_terminal
+    assert ("checking" in out.getvalue()) is is_terminal
+    with tables.progress("events written", on=False) as count:
+        assert list(count(range(3))) == [0, 1, 2]
+    assert "written" not in out.getvalue()

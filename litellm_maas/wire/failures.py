@@ -344,7 +344,7 @@ def _too_many(failure: Failure, words: str) -> str:
         return f"{wait}, or fall back: this limit is this model's own."
     return (
         f"{wait}: the default limit of 10 requests a minute and 14,400 a day is shared by all keys and models of the "
-        "account, so another MaaS model does not escape it. With MAAS_RPM=10 calls wait for a slot instead."
+        "account, so another MaaS model does not escape it."
     )
 
 
