@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from litellm_maas.metered import attempt_of, is_recorded
 from litellm_maas.pricing.credits import shown
 from litellm_maas.pricing.usage import Usage
+from litellm_maas.spend import periods
 from litellm_maas.spend.event import Kind
 from litellm_maas.spend.meter import Cost
 from litellm_maas.spend.recorder import Then
@@ -139,7 +140,7 @@ def _explained(refusal: Refusal) -> str:
         )
     resets_at = state.resets_at
     if resets_at is not None:
-        when = f"It is whole again at {resets_at:%Y-%m-%d %H:%M} ({budget.timezone})"
+        when = f"It resets at {periods.clock(resets_at)} ({budget.timezone})"
     else:
         when = "It never resets" if budget.window is None else "It slides: room comes back as calls grow old"
     return (

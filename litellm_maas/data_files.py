@@ -15,7 +15,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from litellm_maas import odd_numbers
 from litellm_maas.errors import DataFileError
+from litellm_maas.odd_numbers import OddNumber
 
 try:
     from yaml import CSafeLoader as _Loader
@@ -35,25 +37,39 @@ class Document:
         data: The data.
         lines: The line of each part of the file.
         at: Where in the file the data stands; locations are below it.
+        odd: The numbers of the file that could mean other ones.
     """
 
-    def __init__(self, file: Path, data: Any, lines: Mapping[Location, int], at: Location = ()) -> None:
+    def __init__(
+        self,
+        file: Path,
+        data: Any,
+        lines: Mapping[Location, int],
+        at: Location = (),
+        odd: Mapping[Location, OddNumber] | None = None,
+    ) -> None:
         self.file = file
         self.data = data
         self._lines = lines
         self._at = at
+        self._odd = odd or {}
+
+    @property
+    def marked(self) -> Any:
+        """The data, in which numbers that could mean other ones are `OddNumber`s."""
+        return _marked(self.data, self._at, self._odd) if self._odd else self.data
 
     def part(self, *location: str | int) -> Document:
         """A part as a document of its own, whose errors point into this file."""
         data = self.data
         for step in location:
             data = data[step]
-        return Document(self.file, data, self._lines, (*self._at, *location))
+        return Document(self.file, data, self._lines, (*self._at, *location), self._odd)
 
     def without(self, *names: str) -> Document:
         """This document without some of its keys."""
         kept = {name: value for name, value in self.data.items() if name not in names}
-        return Document(self.file, kept, self._lines, self._at)
+        return Document(self.file, kept, self._lines, self._at, self._odd)
 
     def line_of(self, location: Location) -> int | None:
         """The 1-based line of a part, or of its nearest enclosing part that has one."""
@@ -74,7 +90,7 @@ class Document:
             DataFileError: The first mistake, at the line where it stands.
         """
         try:
-            return model.model_validate(self.data)
+            return model.model_validate(self.marked)
         except ValidationError as error:
             raise self.mistakes(error)[0] from None
 
@@ -181,7 +197,8 @@ def read(file: Path, text: str | None = None) -> Document:
     try:
         node = loader.get_single_node()
         lines: dict[Location, int] = {(): 1}
-        data = None if node is None else _construct(loader, node, (), lines, file, frozenset())
+        odd: dict[Location, OddNumber] = {}
+        data = None if node is None else _construct(loader, node, (), lines, odd, file, frozenset())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else None
@@ -190,7 +207,7 @@ def read(file: Path, text: str | None = None) -> Document:
         raise DataFileError(file, None, "", f"is not valid YAML: {error}") from None
     finally:
         loader.dispose()
-    return Document(file, data, lines)
+    return Document(file, data, lines, odd=odd)
 
 
 def _construct(
@@ -198,6 +215,7 @@ def _construct(
     node: yaml.Node,
     location: Location,
     lines: dict[Location, int],
+    odd: dict[Location, OddNumber],
     file: Path,
     parents: frozenset[int],
 ) -> Any:
@@ -206,10 +224,14 @@ def _construct(
     lines.setdefault(location, node.start_mark.line + 1)
     inside = parents | {id(node)}
     if node.tag not in ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
-        return _scalar(loader, node, location, file)
+        value = _scalar(loader, node, location, file)
+        if isinstance(value, (int, float)) and (found := odd_numbers.odd(value, node.value)) is not None:
+            odd[location] = found
+        return value
     if isinstance(node, yaml.SequenceNode):
         return [
-            _construct(loader, child, (*location, index), lines, file, inside) for index, child in enumerate(node.value)
+            _construct(loader, child, (*location, index), lines, odd, file, inside)
+            for index, child in enumerate(node.value)
         ]
     first_lines: dict[str, int] = {}
     for key, _ in node.value:
@@ -228,7 +250,7 @@ def _construct(
         name = _scalar(loader, key, location, file)
         at = (*location, name if isinstance(name, int) else str(name))
         lines.setdefault(at, key.start_mark.line + 1)
-        result[name] = _construct(loader, child, at, lines, file, inside)
+        result[name] = _construct(loader, child, at, lines, odd, file, inside)
     return result
 
 
@@ -242,3 +264,11 @@ def _scalar(loader: Any, node: yaml.Node, location: Location, file: Path) -> Any
         raise DataFileError(
             file, node.start_mark.line + 1, field, f"{shown!r} cannot be read ({error}); correct it"
         ) from None
+
+
+def _marked(data: Any, location: Location, odd: Mapping[Location, OddNumber]) -> Any:
+    if isinstance(data, dict):
+        return {name: _marked(value, (*location, name), odd) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_marked(value, (*location, index), odd) for index, value in enumerate(data)]
+    return odd.get(location, data)

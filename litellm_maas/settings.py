@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from litellm_maas import folders
+from litellm_maas import folders, odd_numbers
 from litellm_maas.errors import SettingsError
 from litellm_maas.pricing import amounts
 
@@ -179,6 +179,8 @@ def vnd_per_usd() -> Decimal | None:
 
 
 def _number(name: str, value: str, wanted: str, *, whole: bool = False) -> Decimal:
+    if (two := odd_numbers.ambiguity(value)) is not None:
+        raise SettingsError(f"{name} is {value!r}, which {two}")
     try:
         number = Decimal(value)
     except InvalidOperation:

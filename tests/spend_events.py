@@ -128,6 +128,7 @@ def total(events: Iterable[Event]) -> dict[str, Any]:
     return {
         **{name: sum(getattr(each, name) for each in events) for name in counted},
         "calls": len(events),
+        "failed_calls": sum(each.status in ("failed", "refused") for each in events),
         "micro_credits": sum(each.micro_credits or 0 for each in events),
         "by_basis": by_basis,
         "unpriced_calls": sum(each.basis == "unpriced" and each.status in ("ok", "aborted") for each in events),
@@ -147,8 +148,10 @@ def keys(each: Event, by: Sequence[str], zone: zoneinfo.ZoneInfo) -> list[tuple[
 
 def _value(each: Event, name: str, zone: zoneinfo.ZoneInfo) -> Any:
     local = each.started_at.astimezone(zone)
-    if name == "day":
-        return local.strftime("%Y-%m-%d")
+    if name == "week":
+        return (local.date() - dt.timedelta(days=local.weekday())).isoformat()
+    if name in ("day", "month"):
+        return local.strftime("%Y-%m-%d" if name == "day" else "%Y-%m")
     if name == "hour":
         return local.strftime("%Y-%m-%d %H:00")
     if name == "cycle":

@@ -115,7 +115,7 @@ def test_a_full_budget_refuses(ledger: Path, sandbox: Sandbox, way: str) -> None
     assert isinstance(error, litellm.BudgetExceededError)
     assert error.current_cost == pytest.approx(float(COST))
     assert error.max_budget == pytest.approx(float(COST * 2))
-    for part in ("57.42 VND spent", "0 VND set aside", "whole again at", "00:00 (Asia/Ho_Chi_Minh)", "max_tokens"):
+    for part in ("57.42 VND spent", "0 VND set aside", "It resets at", "00:00 (Asia/Ho_Chi_Minh)", "max_tokens"):
         assert part in str(error)
     assert len(sandbox.requests) == 1
     last = events(ledger)[-1]
@@ -692,7 +692,7 @@ def test_a_worst_case_counts_what_is_not_text() -> None:
     ("yaml", "line", "problem"),
     [
         ("budgets:\n  - {name: a, credits: 0}", 2, "0 cannot be a limit; write credits"),
-        ("budgets:\n  - {name: a, credits: many}", 2, "'many' is no amount; write it like"),
+        ("budgets:\n  - {name: a, credits: many}", 2, "'many' is not an amount; write it like"),
         ("budgets:\n  - {name: a, credits: '1.530'}", 2, "could be 1530"),
         ("budgets:\n  - {name: a, credits: 200,000}", 2, "write 200000, not 200,000"),
         ("- {name: a, credits: 1}", 1, "write `budgets:` on a line above it"),
@@ -704,7 +704,7 @@ def test_a_worst_case_counts_what_is_not_text() -> None:
         ),
         ("budgets:\n  - name: a\n    credits: 1\n    per: year", 4, "'year' is no period; write hour, day"),
         ("budgets:\n  - name: a\n    credits: 1\n    action: stop", 4, "'stop' is no action; write block, warn"),
-        ("budgets:\n  - name: a\n    credits: 1\n    timezone: Mars", 4, "'Mars' is no time zone"),
+        ("budgets:\n  - name: a\n    credits: 1\n    timezone: Mars", 4, "'Mars' is not a time zone"),
         ("budgets:\n  - name: a\n    credits: 1\n    warn_at: [0]", 4, r"\[0\] are no percentages; write a list"),
         ("budgets:\n  - name: a\n    credits: 1\n    colour: red", 4, "unknown key"),
         ("budgets:\n  - credits: 1", 2, "required key is missing"),
@@ -835,7 +835,7 @@ def test_the_command_line(ledger: Path, sandbox: Sandbox) -> None:
     ("arguments", "problem"),
     [
         (("0",), "credits: '0' cannot be a limit; write credits"),
-        (("200k",), "credits: '200k' is no amount; write it like 1530000"),
+        (("200k",), "credits: '200k' is not an amount; write it like 1530000"),
         (("200.000", "--per", "day"), "write 200000 for the first, 200 for the second"),
         (("200,000",), "write 200000 for the first"),
         (("1", "--per", "year"), "per: 'year' is no period"),
@@ -845,7 +845,7 @@ def test_the_command_line(ledger: Path, sandbox: Sandbox) -> None:
             ("1", "--model", "a/b", "--action", "downgrade:maas/a/b"),
             "action: 'downgrade:maas/a/b' leads back to the model",
         ),
-        (("1", "--timezone", "Mars"), "timezone: 'Mars' is no time zone"),
+        (("1", "--timezone", "Mars"), "timezone: 'Mars' is not a time zone"),
     ],
 )
 def test_mistakes_on_the_command_line(ledger: Path, arguments: tuple[str, ...], problem: str) -> None:
@@ -859,7 +859,7 @@ def test_looking_makes_no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Only `set` makes a ledger; a file of budgets is shown without one, with nothing spent."""
     mistyped = tmp_path / "mistyped" / "ledger.db"
     done = cli(*arguments, "--ledger", str(mistyped))
-    assert "No budgets" in done.stdout or "there is no budget 'a'" in str(done.exception)
+    assert f"there is no ledger {mistyped}" in str(done.exception) or "there is no budget 'a'" in str(done.exception)
     file = tmp_path / "budgets.yaml"
     file.write_text("budgets:\n  - {name: a, credits: 5}")
     monkeypatch.setenv("MAAS_BUDGETS", str(file))
@@ -879,7 +879,7 @@ def test_a_file_outlives_what_is_removed(ledger: Path, tmp_path: Path, monkeypat
     assert cli("set", "7", "--name", "a").exit_code == 0
     done = cli("remove", "a")
     assert done.exit_code == 0
-    assert f"The one of the same name in {file} is in force now; remove it there too." in done.stderr
+    assert f"The one of the same name in {file} is the current one now; remove it there too." in done.stderr
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
@@ -891,7 +891,8 @@ def test_status_on_a_narrow_terminal(ledger: Path, monkeypatch: pytest.MonkeyPat
     assert max(map(len, lines)) <= columns
     (line,) = [line for line in lines if line.startswith("openai/gpt-4")]
     assert "1,530,000 VND" in line
-    assert ("00:00" in line) == (columns >= 60)
+    assert line.startswith("openai/gpt-4o/day ")
+    assert ("00:00" in line) == (columns >= 80)
     assert ("day" in line.split()) == (columns >= 80)
 
 
@@ -1012,3 +1013,16 @@ def test_a_locked_ledger_is_waited_for(
     other.execute("ROLLBACK")
     other.close()
     assert "is locked" in caplog.text
+
+
+def test_a_limit_is_shown_and_printed_exactly(ledger: Path) -> None:
+    """A limit with a fraction is shown with it, and JSON has it as a number and in micro-credits."""
+    assert "Budget 'a': 200.50 VND per day" in cli("set", "200,5", "--name", "a", "--per", "day").stdout
+    assert cli("set", "1530000", "--name", "b").exit_code == 0
+    for shows in ("list", "status"):
+        found = json.loads(cli(shows, "--json").stdout)
+        assert [(each["credits"], each["limit_micro_credits"]) for each in found] == [
+            (200.5, 200_500_000),
+            (1_530_000, 1_530_000_000_000),
+        ]
+        assert "200.50 VND" in cli(shows).stdout

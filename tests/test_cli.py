@@ -3,16 +3,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from litellm_maas import __version__, settings
+from litellm_maas.cli.app import group
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.ledgers import rows
 from tests.proxy_process import free_port
@@ -64,6 +69,60 @@ def test_version() -> None:
     assert (done.returncode, done.stdout) == (0, f"litellm-maas, version {__version__}\n")
 
 
+def test_as_a_module() -> None:
+    """`python -m litellm_maas` is the command too."""
+    done = subprocess.run(
+        [sys.executable, "-m", "litellm_maas", "prices", "cost", "openai/gpt-4o", "--input", "1000"],
+        env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout[:9]) == (0, "70.89 VND")
+
+
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from _commands(found, (*path, name))
+
+
+@pytest.mark.parametrize("path", [path for path, _ in _commands(group)])
+def test_help_at_80_columns(path: tuple[str, ...]) -> None:
+    """Every command's help fits a terminal of 80 columns, with no sentence cut off."""
+    done = CliRunner().invoke(group, [*path, "--help"], terminal_width=80)
+    assert done.exit_code == 0
+    assert max(map(len, done.output.splitlines())) <= 80
+    assert "..." not in done.output.replace("[ARGS]...", "").replace("[MODELS]...", "").replace("FILES...", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "expected"),
+    [
+        ("litellm-maas spend --by", "team,mo", {"team,model", "team,month"}),
+        ("litellm-maas spend --model", "openai/gpt-4", {"openai/gpt-4o", "openai/gpt-4o-mini"}),
+        ("litellm-maas spend export --model", "maas/openai/gpt-4", {"maas/openai/gpt-4o", "maas/openai/gpt-4o-mini"}),
+        ("litellm-maas budget set 5 --model", "z-ai/", {"z-ai/glm-5.2"}),
+        ("litellm-maas prices show", "z-ai/", {"z-ai/glm-5.2"}),
+        ("litellm-maas budget status", "d", {"day"}),
+        ("litellm-maas budget remove", "", {"day", "an"}),
+        ("litellm-maas doctor --probe", "z-ai/", {"z-ai/glm-5.2"}),
+    ],
+)
+def test_a_shell_completes(tmp_path: Path, words: str, incomplete: str, expected: set[str]) -> None:
+    """A shell completes groupings, model ids and the names of budgets."""
+    environment = {"MAAS_LEDGER": str(tmp_path / "ledger.db"), "_LITELLM_MAAS_COMPLETE": "bash_complete"}
+    for arguments in (("200", "--per", "day"), ("5", "--name", "an")):
+        litellm_maas("budget", "set", *arguments, MAAS_LEDGER=environment["MAAS_LEDGER"])
+    typed = f"{words} {incomplete}"
+    found = litellm_maas(**environment, COMP_WORDS=typed, COMP_CWORD=str(len(words.split()))).stdout
+    assert {line.partition(",")[2] for line in found.splitlines()} == expected
+
+
 def test_an_unknown_command() -> None:
     """An unknown command exits with 2 and points at the help."""
     done = litellm_maas("spend-it-all")
@@ -71,24 +130,28 @@ def test_an_unknown_command() -> None:
     assert "No such command" in done.stderr
 
 
-def test_models_of_the_key(sandbox: Sandbox) -> None:
+def test_models_of_the_key(sandbox: Sandbox, tmp_path: Path) -> None:
     """`models` lists what the key sees, with the price where one is published."""
-    done = litellm_maas("models", "--json", **sandbox.environment())
+    environment = {**sandbox.environment(), "MAAS_LEDGER": str(tmp_path / "ledger.db")}
+    done = litellm_maas("models", "--json", **environment)
     rows = {row["id"]: row for row in json.loads(done.stdout)}
     assert rows["openai/gpt-4o"]["price"] == {"input": 70888.0, "cached": 35444.0, "output": 283550.0}
     assert rows["openai/gpt-4o"]["price_basis"] == "official"
     assert rows["gemini/gemini-2.5-flash"]["price_basis"] == "unpriced"
     assert rows["z-ai/glm-5.2"]["max_input_tokens"] == 200_000
     assert rows["openai/gpt-4o"]["max_input_tokens"] is None
-    table = litellm_maas("models", **sandbox.environment()).stdout
+    table = litellm_maas("models", **environment).stdout
+    assert "Which of them can be called is not known yet: litellm-maas models --probe" in table
     assert re.search(r"openai/gpt-4o +text\+image\+file +- +70,888 +35,444 +283,550", table)
     assert max(map(len, table.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("columns", [30, 40, 60, 70, 100])
-def test_models_on_a_narrow_terminal(columns: int) -> None:
+def test_models_on_a_narrow_terminal(tmp_path: Path, columns: int) -> None:
     """Prices are never cut off; where there is no room, columns are left out and ids are folded."""
-    lines = litellm_maas("models", "--offline", COLUMNS=str(columns)).stdout.splitlines()
+    lines = litellm_maas(
+        "models", "--offline", COLUMNS=str(columns), MAAS_LEDGER=str(tmp_path / "ledger.db")
+    ).stdout.splitlines()
     assert max(map(len, lines)) <= columns
     assert "…" not in "".join(lines)
     (first,) = [line for line in lines if line.startswith("openai/gpt-4o ")]
@@ -194,18 +257,22 @@ def test_numbers_out_of_range(arguments: tuple[str, ...]) -> None:
     assert "is not in the range" in done.stderr
 
 
-def test_sandbox_until_told_to_stop() -> None:
-    """`sandbox` prints the two variables, serves, and sums up when it is told to stop."""
+def test_sandbox_until_told_to_stop(tmp_path: Path) -> None:
+    """`sandbox` prints the variables, with a ledger of its own, serves, and sums up when it is told to stop."""
     process = subprocess.Popen(
         [COMMAND, "sandbox", "--port", "0", "--rpm", "2", "--balance", "5"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "XDG_DATA_HOME": str(tmp_path / "data folder")},
     )
     assert process.stdout is not None
     exported: dict[str, Any] = dict(
-        process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(2)
+        process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(3)
     )
+    (ledger,) = shlex.split(exported["MAAS_LEDGER"])
+    assert Path(ledger).is_relative_to(tmp_path)
+    assert Path(ledger).name == "sandbox.db"
     call = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "a"}]}
     headers = {"authorization": f"Bearer {exported['MAAS_API_KEY']}"}
     url = f"{exported['MAAS_API_BASE']}/chat/completions"

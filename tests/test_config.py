@@ -86,7 +86,7 @@ def test_nothing_is_wrong_with_the_shipped_ones(monkeypatch: pytest.MonkeyPatch,
     for variable, value in CLUSTER.items():
         monkeypatch.setenv(variable, value)
     result = config("check", shipped.config_file(name))
-    assert (result.exit_code, result.output) == (0, "")
+    assert (result.exit_code, result.output[:23]) == (0, "OK: nothing is wrong wi")
 
 
 @pytest.mark.parametrize("content", [ROUTER, PROXY])
@@ -94,7 +94,7 @@ def test_nothing_is_wrong_with_the_unbroken_ones(tmp_path: Path, content: str) -
     """The configs that the broken ones are made of are not broken themselves."""
     file = tmp_path / "config.yaml"
     file.write_text(content)
-    assert config("check", file).output == ""
+    assert config("check", file).output.startswith("OK: nothing is wrong with ")
 
 
 def test_the_trio_is_shipped_as_it_was_asked_for() -> None:
@@ -155,7 +155,7 @@ def test_ones_own_prices_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("MAAS_PRICES", str(prices))
     file = tmp_path / "config.yaml"
     file.write_text(ROUTER.replace("openai/gpt-4o", "gemini/gemini-2.5-flash"))
-    assert config("check", file).output == ""
+    assert config("check", file).output.startswith("OK: nothing is wrong with ")
 
 
 def test_a_plan_has_other_ids_and_no_prices(tmp_path: Path) -> None:
@@ -163,14 +163,14 @@ def test_a_plan_has_other_ids_and_no_prices(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     plan = "{model: maas/glm-5.2, api_base: https://tokenplan.api.greennode.ai/v1}"
     file.write_text(ROUTER.replace("{model: maas/openai/gpt-4o}", plan))
-    assert config("check", file).output == ""
+    assert config("check", file).output.startswith("OK: nothing is wrong with ")
 
 
 def test_an_id_that_is_right_all_the_same(tmp_path: Path) -> None:
     """`unlisted: true` says that an id which looks like a slip is none."""
     file = tmp_path / "config.yaml"
     file.write_text(ROUTER.replace("openai/gpt-4o}", "openai/gpt-4}, model_info: {unlisted: true, unpriced: true}"))
-    assert config("check", file).output == ""
+    assert config("check", file).output.startswith("OK: nothing is wrong with ")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_config_that_is_one_of_several(tmp_path: Path) -> None:
     far = "model_list: [{model_name: far, litellm_params: {model: maas/z-ai/glm-5.2}}]\n"
     (tmp_path / "more/first.yaml").write_text("include: [second.yaml]\nmodel_list: []\n")
     (tmp_path / "more/second.yaml").write_text(f"include: [first.yaml, ../config.yaml]\n{far}")
-    assert config("check", tmp_path / "config.yaml").output == ""
+    assert config("check", tmp_path / "config.yaml").output.startswith("OK: nothing is wrong with ")
 
 
 def test_show_is_what_litellm_makes_of_it(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_show_says_why_it_cannot(tmp_path: Path, content: str, says: str) -> Non
 
 
 def test_init_writes_starters_and_never_over_a_file(tmp_path: Path) -> None:
-    """`init` writes configs and a price file, without a mistake, and leaves a folder with one of them alone."""
+    """`init` writes configs and a price file, without a mistake; a second time it writes those that are missing."""
     folder = tmp_path / "new"
     result = config("init", folder)
     assert result.exit_code == 0
@@ -276,11 +276,13 @@ def test_init_writes_starters_and_never_over_a_file(tmp_path: Path) -> None:
     (folder / "router.yaml").write_text("mine")
     (folder / "proxy.yaml").unlink()
     again = config("init", folder)
-    assert isinstance(again.exception, MaasError)
-    assert "router.yaml" in str(again.exception)
+    assert (again.exit_code, again.stdout.split()) == (0, [str(folder / "proxy.yaml")])
+    assert f"{folder / 'router.yaml'} is there already, and stays as it is." in again.stderr
     assert (folder / "router.yaml").read_text() == "mine"
-    assert not (folder / "proxy.yaml").exists()
-    assert json.loads(config("init", tmp_path / "json", "--json").output)["written"]
+    assert list(check_file(folder / "proxy.yaml", book.official())) == []
+    found = json.loads(config("init", folder, "--json").stdout)
+    assert (found["written"], len(found["kept"])) == ([], len(shipped.STARTERS))
+    assert len(json.loads(config("init", tmp_path / "json", "--json").output)["written"]) == len(shipped.STARTERS)
 
 
 def test_a_shipped_config_that_does_not_exist() -> None:
@@ -293,7 +295,7 @@ def test_a_master_key_that_the_environment_brings(monkeypatch: pytest.MonkeyPatc
     """A config without a master key is right where LITELLM_MASTER_KEY is set, unless everybody knows it."""
     file = tmp_path / "config.yaml"
     file.write_text(PROXY.replace("master_key: os.environ/LITELLM_MASTER_KEY", "alerting: []"))
-    assert config("check", file).output == ""
+    assert config("check", file).output.startswith("OK: nothing is wrong with ")
     monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-1234")
     assert "one that everybody knows" in config("check", file).output
 
@@ -308,4 +310,4 @@ def test_a_proxy_without_our_models_is_left_alone(tmp_path: Path) -> None:
     }
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(content))
-    assert config("check", file).output == ""
+    assert config("check", file).output.startswith("OK: nothing is wrong with ")

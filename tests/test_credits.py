@@ -194,7 +194,7 @@ def test_a_month_of_credits(month: Month, tmp_path: Path) -> None:
 
 
 def test_the_forecast_of_a_month(month: Month) -> None:
-    """The forecast follows from the bill's days as plain arithmetic has it, and the credits are gone in its range."""
+    """The forecast follows from the bill's days as plain arithmetic has it, and the credits run out in its range."""
     month.now = START + 15 * DAY
     month.look()
     month.live(START + 25 * DAY)
@@ -242,7 +242,7 @@ def test_a_wild_hour_brings_the_end_nearer(month: Month) -> None:
     assert (
         earliest < dt.datetime.fromisoformat(found["zero_at"]["at"]) < dt.datetime.fromisoformat(quiet["zero_at"]["at"])
     )
-    assert "credits may be gone at" in found["warnings"][0]
+    assert "credits may run out at" in found["warnings"][0]
 
 
 def test_a_reading_in_the_midst_of_a_cycle(month: Month) -> None:
@@ -279,7 +279,7 @@ def test_what_is_printed(month: Month) -> None:
     month.note("set", "1000000")
     table = credits_command(month.path).stdout
     assert "1,000,000 VND" in table
-    assert "not in sight" in table
+    assert "never at this rate" in table
     month.now += DAY
     month.note("set", "900000")
     assert "The console took at least 100,000 VND that the ledger does not know" in credits_command(month.path).stdout
@@ -298,17 +298,17 @@ def test_what_is_printed(month: Month) -> None:
 
 
 def test_credits_that_expire_before_they_are_gone(month: Month) -> None:
-    """An end that lies beyond the expiry is not given a date, and one call is not `1 calls`."""
+    """Credits run out at the latest when they expire, and one call is not `1 calls`."""
     month.note("topup", "1000000")
     month.note("set", "1000000")
     month.now += dt.timedelta(hours=1)
     month.call()
     month.now += DAY / 2
     table = credits_command(month.path).stdout
-    assert [line.split() for line in table.splitlines() if line.startswith("gone")] == [
-        ["gone", "after", "they", "expire"]
+    assert [line.split() for line in table.splitlines() if line.startswith("run out")] == [
+        ["run", "out", "2027-07-20", "07:00,", "when", "they", "expire"]
     ]
-    assert "2027-07-20" in table
+    assert month.shown()["zero_at"]["at"] == month.shown()["expires_at"] == "2027-07-20T00:00:00+00:00"
     with SqliteLedger(month.path) as ledger:
         ledger.insert(event("unpriced", None, started_at=month.now))
     month.now += DAY / 2
@@ -328,7 +328,123 @@ def test_credits_that_are_gone(month: Month, heard: list[dict[str, Any]]) -> Non
     assert found["balance_micro_credits"] < 0
     assert found["zero_at"] == dict.fromkeys(("at", "earliest", "latest"), month.now.isoformat())
     assert found["expires_at"] == "2029-02-28T12:00:00+00:00"
-    assert "credits are gone" in heard[0]["text"]
+    assert "credits have run out" in heard[0]["text"]
+
+
+def test_credits_that_expire(month: Month, heard: list[dict[str, Any]]) -> None:
+    """Before credits expire there is a warning; then nothing is left of them, and for a week they can be recovered."""
+    month.now = dt.datetime(2025, 1, 5, 5, tzinfo=UTC)
+    month.note("topup", "2000000")
+    month.now += DAY
+    month.note("set", "2000000")
+    expires_at = "2026-01-05T05:00:00+00:00"
+    month.now = dt.datetime(2025, 12, 29, 4, tzinfo=UTC)
+    assert (month.shown()["warnings"], heard) == ([], [])
+    month.now += 2 * dt.timedelta(hours=1)
+    found = month.shown()
+    assert (found["balance_micro_credits"], found["expired_micro_credits"]) == (2_000_000 * MILLION, 0)
+    assert found["zero_at"] == dict.fromkeys(("at", "earliest", "latest"), expires_at)
+    assert found["warnings"][0].startswith("credits expire at 2026-01-05 12:00 (Asia/Ho_Chi_Minh): 2,000,000 VND left")
+    assert [each["mark"] for each in heard] == ["expiry"]
+    month.now = dt.datetime(2026, 1, 5, 5, tzinfo=UTC)
+    found = month.shown()
+    assert (found["balance_micro_credits"], found["expired_micro_credits"]) == (0, 2_000_000 * MILLION)
+    assert (found["expires_at"], found["zero_at"]["at"]) == (expires_at, expires_at)
+    assert "credits expired at 2026-01-05 12:00" in found["warnings"][0]
+    assert "The vendor can recover them until 2026-01-12 12:00" in found["warnings"][0]
+    assert "expired 2,000,000 VND" in " ".join(credits_command(month.path).stdout.split())
+    month.now += 300 * DAY
+    assert "recover" not in month.shown()["warnings"][0]
+    assert month.shown()["balance_micro_credits"] == 0
+
+
+def test_a_top_up_after_credits_expired(month: Month) -> None:
+    """What had expired does not come back with the next top-up, and what was spent before that had not expired."""
+    month.note("topup", "1000")
+    month.note("set", "1000")
+    with SqliteLedger(month.path) as ledger:
+        ledger.insert(event("before", 300 * MILLION, started_at=month.now + 10 * DAY))
+        ledger.insert(event("after", 20 * MILLION, started_at=month.now + 402 * DAY))
+    month.now += 400 * DAY
+    month.note("topup", "500")
+    month.now += 5 * DAY
+    found = month.shown()
+    assert (found["balance_micro_credits"], found["expired_micro_credits"]) == (480 * MILLION, 700 * MILLION)
+    assert found["expires_at"] == (START + 400 * DAY).replace(year=2028).isoformat()
+    assert found["warnings"] == []
+
+
+def test_a_top_up_keeps_credits_from_expiring(month: Month) -> None:
+    """Credits last a year from the latest top-up, those from before it too."""
+    month.note("topup", "1000")
+    month.note("set", "1000")
+    month.now += 300 * DAY
+    month.note("topup", "500")
+    month.now += 300 * DAY
+    found = month.shown()
+    assert (found["balance_micro_credits"], found["expired_micro_credits"]) == (1500 * MILLION, 0)
+
+
+def test_a_reading_after_the_expiry_is_believed(month: Month) -> None:
+    """Where the console shows credits after they should have expired, a later top-up is not noted: no date is known."""
+    month.note("topup", "1000")
+    month.now += 400 * DAY
+    month.note("set", "800")
+    found = month.shown()
+    assert (found["balance_micro_credits"], found["expires_at"], found["warnings"]) == (800 * MILLION, None, [])
+    assert "not known: no top-up is noted" in credits_command(month.path).stdout
+
+
+def test_credits_that_will_be_spent_before_they_expire(month: Month) -> None:
+    """There is no warning of an expiry that comes after the end, at the rate of the last days."""
+    month.note("topup", "1000")
+    month.now += 360 * DAY
+    month.note("set", "1000")
+    with SqliteLedger(month.path) as ledger:
+        ledger.insert(event("now", 500 * MILLION, started_at=month.now + DAY / 8))
+    month.now += DAY / 4
+    assert not any("expire" in text for text in month.shown()["warnings"])
+
+
+def test_a_balance_of_one_host(month: Month, heard: list[dict[str, Any]]) -> None:
+    """A note can belong to a host's account, of which the calls to it count; the others to all hosts together."""
+    month.note("set", "1000")
+    for host, credits_ in (("https://a.vn/v1", "500"), ("b.vn:8080", "70")):
+        done = credits_command(month.path, "set", credits_, "--host", host, "--at", month.now.isoformat())
+        assert done.exit_code == 0, done.output
+    with SqliteLedger(month.path) as ledger:
+        for name, of, spent in (("1", "a.vn", 100), ("2", "b.vn:8080", 60), ("3", None, 5)):
+            ledger.insert(event(name, spent * MILLION, host=of, started_at=month.now + DAY / 2))
+    month.now += DAY
+    for host, left in (("a.vn", 400), ("http://b.vn:8080", 10)):
+        found = json.loads(credits_command(month.path, "--host", host, "--json").stdout)
+        assert (found["balance_micro_credits"], found["host"]) == (left * MILLION, host.removeprefix("http://"))
+        assert len(found["warnings"]) == (left == 10)
+    error = str(credits_command(month.path, "--json").exception)
+    assert "balances of more than one account are noted (all hosts together, a.vn, b.vn:8080)" in error
+    table = " ".join(credits_command(month.path).stdout.split())
+    assert "all hosts together credits amount left 835 VND" in table
+    assert "a.vn credits amount left 400 VND" in table
+    assert "Calls of 2 hosts are in what was spent (a.vn, b.vn:8080)." in table
+    assert "litellm-maas credits set AMOUNT --host b.vn:8080" in table
+    assert [(each["host"], each["mark"]) for each in heard] == [("b.vn:8080", "6 h")]
+    assert "credits at b.vn:8080 may run out" in heard[0]["text"]
+    listed = json.loads(credits_command(month.path, "list", "--json").stdout)
+    assert [each["host"] for each in listed] == [None, "a.vn", "b.vn:8080"]
+    assert "b.vn:8080" in credits_command(month.path, "list").stdout
+    assert "No balance is noted for c.vn" in credits_command(month.path, "--host", "c.vn").stdout
+
+
+def test_the_only_account_is_the_one_that_is_shown(month: Month) -> None:
+    """Where only one host's balance is noted, nobody has to name it."""
+    assert credits_command(month.path, "set", "500", "--host", "a.vn", "--at", month.now.isoformat()).exit_code == 0
+    assert month.shown()["host"] == "a.vn"
+
+
+@pytest.mark.parametrize("arguments", [[], ["list"]])
+def test_credits_of_a_ledger_that_is_not_there(tmp_path: Path, arguments: list[str]) -> None:
+    """A ledger that was named and is not there is a mistake."""
+    assert "there is no ledger" in str(credits_command(tmp_path / "none.db", *arguments).exception)
 
 
 def test_what_waits_is_said(month: Month) -> None:
@@ -337,16 +453,16 @@ def test_what_waits_is_said(month: Month) -> None:
     folder = Path(f"{month.path}.waiting")
     folder.mkdir()
     (folder / "broken.json").write_text("{")
-    assert "1 event beside the ledger is in no sum" in credits_command(month.path).stdout
+    assert "1 event queued beside the ledger is not in the sums" in credits_command(month.path).stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["set", "1.530"], "could be 1530 or"),
-        (["set", "much"], "is no amount"),
+        (["set", "much"], "is not an amount"),
         (["set", "1", "--at", "2030-01-01"], "is in the future"),
-        (["topup", "0"], "is none"),
+        (["topup", "0"], "must be more than 0 credits"),
         (["remove", "3"], "there is no note 3, as nothing is noted; begin with"),
     ],
 )
@@ -426,10 +542,10 @@ def test_warnings_are_given_once_a_day(
     assert credits_command(path).exit_code == 0
     assert [each["mark"] for each in heard] == ["6 h", "500 VND"]
     assert [each["balance_micro_credits"] for each in heard] == [100 * MILLION] * 2
-    assert "credits may be gone at" in caplog.text
+    assert "credits may run out at" in caplog.text
     table = credits_command(path).stdout
     assert len(heard) == 2
-    assert "credits may be gone at" in table
+    assert "credits may run out at" in table
     assert "credits are below 500 VND" in table
     tomorrow = dt.datetime.now(UTC) + DAY
     monkeypatch.setattr(periods, "now", tomorrow.astimezone)
@@ -509,7 +625,7 @@ def test_a_running_program_warns(
         server.server_close()
     assert [each["mark"] for each in heard] == ["6 h"]
     assert [each["about"] for each in got] == ["credits"]
-    assert [record.levelno for record in caplog.records if "credits may be gone" in record.message] == [logging.WARNING]
+    assert [record.levelno for record in caplog.records if "credits may run out" in record.message] == [logging.WARNING]
 
 
 def test_the_look_at_credits_is_rare_and_in_another_thread(tmp_path: Path) -> None:

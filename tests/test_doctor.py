@@ -29,13 +29,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from litellm_maas import settings
+from litellm_maas.cli import probing
 from litellm_maas.cli.app import group
-from litellm_maas.doctor import gateway, ledgers, programs, selftest, variables, versions
+from litellm_maas.doctor import gateway, ledgers, probe, programs, selftest, variables, versions
 from litellm_maas.pricing.credits import shown
 from litellm_maas.routing import shipped
 from litellm_maas.sandbox import Fault, Limit, Sandbox
+from litellm_maas.settings import Pacing
 from litellm_maas.spend.place import place
 from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.wire import pacing
 from tests.ledgers import event
 from tests.proxy_process import free_port
 from tests.support import KEY, OTHER_KEYS
@@ -109,6 +112,7 @@ def setup(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("MAAS_LEDGER", str(tmp_path / "ledger.db"))
+    monkeypatch.setenv("MAAS_TRACK_SPEND", "1")
     with contextlib.ExitStack() as at_the_end:
         made = SetUp(sandbox, tmp_path, monkeypatch, at_the_end)
         made.record(event("e1", started_at=dt.datetime.now(UTC)))
@@ -453,7 +457,8 @@ def test_a_healthy_set_up(setup: SetUp) -> None:
     assert [check for check in found if check["colour"] != "green"] == []
     done = setup.doctor()
     assert done.exit_code == 0
-    assert [line[:1] for line in done.stdout.splitlines()] == ["✓"] * len(found)
+    assert [line[:1] for line in done.stdout.splitlines()[:-2]] == ["✓"] * len(found)
+    assert done.stdout.splitlines()[-2:] == ["", "Everything is all right."]
     assert {check["name"] for check in found} >= {"python", "litellm", "key", "base url", "dns", "tls", "gateway"}
 
 
@@ -461,6 +466,7 @@ def test_the_whole_command(sandbox: Sandbox, tmp_path: Path) -> None:
     """With the self-test, as a user runs it: all green; a program of the same name as LiteLLM is red."""
     command = [str(Path(sys.executable).with_name("litellm-maas")), "doctor", "--json"]
     environment = {**os.environ, **sandbox.environment(), "XDG_DATA_HOME": str(tmp_path), "MAAS_RPM": "10"}
+    environment["MAAS_TRACK_SPEND"] = "1"
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert [check for check in checks.values() if check["colour"] != "green"] == []
@@ -684,10 +690,11 @@ def test_turns_that_are_held(setup: SetUp) -> None:
     """Where the gateway asked to wait, and pacing does, that is said."""
     setup.set("MAAS_RPM", 10)
     assert {check["name"]: check["colour"] for check in setup.checks()}["pacing"] == "green"
+    setup.set("MAAS_PACING_WAIT", 1)
     setup.sandbox.account.per_minute = Limit(1, 60.0)
     done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
     probe = json.loads(done.stdout)["probes"][0]
-    assert (probe["tools"], probe["json_mode"]) == ("no: 429", None)
+    assert (probe["tools"], probe["json_mode"]) == ("not known: the account's limit", None)
     (pacing,) = (check for check in setup.checks() if check["name"] == "pacing")
     assert pacing["colour"] == "yellow"
     assert re.search(r"held for \d+ s", pacing["what"])
@@ -763,7 +770,7 @@ def test_a_probe_shows_what_a_model_does(setup: SetUp) -> None:
     most = re.search(r"Probing 2 models costs at most ([\d.]+) VND\.", done.stderr)
     assert most is not None
     assert float(most.group(1)) * 1_000_000 >= billed
-    line = setup.doctor("--probe", "--yes", "openai/gpt-4o").stdout.splitlines()[-1]
+    line = setup.doctor("--probe", "--yes", "openai/gpt-4o").stdout.splitlines()[-3]
     assert re.search(r"first token \d+ ms, usage .*streams carry usage: yes, tools: yes, JSON mode: yes, 3 calls", line)
 
 
@@ -843,21 +850,65 @@ def test_a_config_that_cannot_be_read(setup: SetUp) -> None:
 
 def test_models_can_be_probed_all(setup: SetUp) -> None:
     """`models --probe` makes one small call to each listed model, and says which answer."""
+    setup.set("MAAS_RPM", 0)
     setup.sandbox.account.disabled_models.add("openai/gpt-4o")
     done = CliRunner().invoke(group, ["models", "--probe", "--yes", "--json"])
     assert done.exit_code == 0, done.output
+    assert "It takes about" not in done.stderr
     rows = {row["id"]: row for row in json.loads(done.stdout)}
     assert rows.pop("openai/gpt-4o")["callable"] == "no: 403"
     assert {row["callable"] for row in rows.values()} == {"yes"}
     assert {row["type"] for row in rows.values()} >= {"chat", "embedding"}
     table = CliRunner().invoke(group, ["models"], env={"COLUMNS": "80"}).stdout
-    assert "Not callable at the last attempt: openai/gpt-4o (no: 403)" in table.replace("\n", " ")
+    assert re.search(r"openai/gpt-4o .* no: 403 *\n", table)
+    assert "Not shown at 80 columns: takes. Widen the terminal, or use --json." in table
+    narrow = CliRunner().invoke(group, ["models"], env={"COLUMNS": "44"}).stdout
+    assert "Not callable at the last attempt: openai/gpt-4o (no: 403)." in " ".join(narrow.split())
     setup.set("MAAS_PRICES", setup.write("own.yaml", OWN_PRICE.replace("MODEL", "qwen/qwen3-27b")))
     table = CliRunner().invoke(group, ["models"], env={"COLUMNS": "80"}).stdout
-    assert "Priced by your own file: qwen/qwen3-27b." in table
+    assert re.search(r"qwen/qwen3-27b .* custom +yes *\n", table)
+    assert "Not shown at 80 columns: takes." in table
     wide = CliRunner().invoke(group, ["models"], env={"COLUMNS": "120"}).stdout
     assert re.search(r"openai/gpt-4o .* official +no: 403", wide)
     assert CliRunner().invoke(group, ["models", "--probe", "--offline"]).exit_code == 2
+
+
+def test_probes_are_paced_by_the_accounts_limit(setup: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without MAAS_RPM probes keep to the documented limit, say how long that takes, and none is refused."""
+    assert probing._LIMIT.requests == 10  # noqa: SLF001 - the limit that is documented
+    setup.sandbox.account.per_minute = Limit(5, 0.2)
+    monkeypatch.setattr(probing, "_LIMIT", Pacing(5, seconds=0.2, margin=0.1))
+    done = CliRunner().invoke(group, ["models", "--probe", "--yes", "--json"])
+    rows = json.loads(done.stdout)
+    assert len(rows) > 10
+    assert {row["callable"] for row in rows} == {"yes"}
+    minutes = -(-len(rows) // 5) - 1
+    assert f"It takes about {minutes} minutes: the account's limit is 5 requests a minute (MAAS_RPM)." in done.stderr
+    assert pacing.configured is None
+
+
+@pytest.mark.parametrize("retry_after", [True, False])
+def test_a_refusal_by_the_limit_is_no_answer(setup: SetUp, monkeypatch: pytest.MonkeyPatch, retry_after: bool) -> None:
+    """A 429 is waited for and asked again; where it stays, whether the model answers is not known."""
+    waits: list[float] = []
+    setup.set("MAAS_RPM", 0)
+    monkeypatch.setattr(probe, "_sleep", waits.append)
+    headers = {"retry-after": "7"} if retry_after else {}
+    refusal = Fault(status=429, body={"message": "API rate limit exceeded"}, headers=headers, model="openai/gpt-4o")
+    setup.sandbox.faults.add(dataclasses.replace(refusal, times=2))
+    done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
+    assert json.loads(done.stdout)["probes"][0]["tools"] == "yes"
+    assert waits == [7.0, 7.0] if retry_after else [60.0, 60.0]
+    setup.sandbox.faults.add(dataclasses.replace(refusal, times=None))
+    done = CliRunner().invoke(group, ["models", "--probe", "--yes", "--json"])
+    rows = {row["id"]: row["callable"] for row in json.loads(done.stdout)}
+    # As the ledger knows: it answered a moment ago.
+    assert rows["openai/gpt-4o"] == "yes"
+    assert "1 model could not be asked, because the account's limit refused the call: openai/gpt-4o." in done.stderr
+    done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
+    (check,) = (each for each in json.loads(done.stdout)["checks"] if each["name"] == "probe openai/gpt-4o")
+    assert check["colour"] == "yellow"
+    assert "whether it answers is not known" in check["what"]
 
 
 def test_models_with_own_prices_and_no_ledger(setup: SetUp) -> None:
@@ -877,3 +928,126 @@ def test_every_variable_is_known() -> None:
     package = Path(settings.__file__).parent
     read = {name for file in package.rglob("*.py") for name in re.findall(r'_value\("(MAAS_\w+)"\)', file.read_text())}
     assert read == set(settings.VARIABLES)
+
+
+def _by_name(setup: SetUp) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in setup.checks()}
+
+
+def test_models_of_the_ledger_without_a_price(setup: SetUp) -> None:
+    """Models that programs call, and that no list prices, are named; without any model in use nothing is claimed."""
+    now = dt.datetime.now(UTC)
+    setup.record(event("e2", None, model_served="qwen/qwen3-27b", started_at=now))
+    found = _by_name(setup)["model prices"]
+    assert (found["colour"], "no price is known for qwen/qwen3-27b" in found["what"]) == ("yellow", True)
+    setup.set("MAAS_LEDGER", setup.folder / "new.db")
+    checks = _by_name(setup)
+    assert [checks[name]["what"] for name in ("model prices", "last attempts")] == ["no models in use yet"] * 2
+
+
+def test_prices_that_a_config_says_are_missing(setup: SetUp) -> None:
+    """Of the models of a config it is said how many have a price, and which are acknowledged to have none."""
+    _config("nothing", "nothing")(setup)
+    found = _by_name(setup)["model prices"]
+    assert found["colour"] == "green"
+    assert re.match(
+        r"known for \d of \d models in use; the config says of .*qwen/qwen3-27b.* that there is none", found["what"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "because"),
+    [
+        (_set(MAAS_API_KEY=None), "key"),
+        (_set(MAAS_API_BASE="http://127.0.0.1:1/v1"), "gateway"),
+        (_set(MAAS_API_BASE="ftp://x"), "base url"),
+    ],
+)
+def test_what_is_skipped_says_what_comes_first(setup: SetUp, change: Callable[[SetUp], None], because: str) -> None:
+    """A check that waits for another one names that one, which is red."""
+    change(setup)
+    found = _by_name(setup)
+    assert (found["models"]["what"], found["models"]["is_skipped"]) == (f"skipped, because of {because}", True)
+    assert found[because]["colour"] == "red"
+
+
+@pytest.mark.parametrize(("base", "says"), [(None, False), ("https://maas.invalid/v1", True)])
+def test_a_host_without_an_address(setup: SetUp, monkeypatch: pytest.MonkeyPatch, base: str | None, says: bool) -> None:
+    """Where no name is found, MAAS_API_BASE is only spoken of if it is set."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    _set(MAAS_API_BASE=base)(setup)
+    found = _by_name(setup)["dns"]
+    assert found["colour"] == "red"
+    assert ("MAAS_API_BASE" in found["mend"]) is says
+
+
+def test_whether_spend_is_recorded(setup: SetUp) -> None:
+    """It is said whether programs in this environment record their spend, by the variable or by a config's callback."""
+    assert _by_name(setup)["recording"]["colour"] == "green"
+    setup.unset("MAAS_TRACK_SPEND")
+    found = _by_name(setup)["recording"]
+    assert (found["colour"], found["mend"]) == ("yellow", "export MAAS_TRACK_SPEND=1")
+    _config("nothing", "nothing")(setup)
+    assert "has the callback" in _by_name(setup)["recording"]["what"]
+    _config("litellm_maas.spend_logger", "others.logger")(setup)
+    assert "has no callback litellm_maas.spend_logger" in _by_name(setup)["recording"]["what"]
+
+
+def test_a_finding_says_its_fix_once(setup: SetUp) -> None:
+    """What is to be done about a finding in a config stands in its own line alone."""
+    _config("model: maas/openai/gpt-4o", "model: maas/openai/gpt-4o\n      api_key: os.environ/NO_SUCH_KEY")(setup)
+    findings = [check for check in setup.checks() if check["name"] == "config" and check["mend"]]
+    assert findings
+    assert not [check for check in findings if check["mend"] in check["what"]]
+
+
+def test_odd_prices_are_worth_a_look(setup: SetUp) -> None:
+    """A price file that is sound and unlike the official prices is yellow, with the command that shows it."""
+    file = setup.write(
+        "own.yaml", OWN_PRICE.replace("MODEL", "gpt-4o").replace("7, output: 9", "70000, output: 280000")
+    )
+    setup.set("MAAS_PRICES", file)
+    found = _by_name(setup)["prices"]
+    assert (found["colour"], found["mend"]) == ("yellow", f"litellm-maas prices check {file}")
+    assert "did you mean openai/gpt-4o?" in found["what"]
+
+
+def test_the_last_line_counts(setup: SetUp) -> None:
+    """The last line says how many checks found what; what is skipped has no line of its own to do."""
+    setup.unset("MAAS_API_KEY")
+    lines = setup.doctor().stdout.splitlines()
+    checks = setup.checks()
+    errors, skipped = (
+        sum(check[name] == value for check in checks) for name, value in (("colour", "red"), ("is_skipped", True))
+    )
+    assert lines[-1] == f"{errors} error, 0 warnings, {skipped} skipped, {len(checks) - errors - skipped} ok."
+    assert not [line for line in lines if "first" in line]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_lines_are_cut_between_words(setup: SetUp, columns: int) -> None:
+    """On a terminal no word is cut in two; what is to be typed stays in one line."""
+    import pty
+
+    setup.set("COLUMNS", columns)
+    setup.set("TERM", "xterm")
+    setup.set("NO_COLOR", "1")
+    parent, child = pty.openpty()
+    command = [str(Path(sys.executable).with_name("litellm-maas")), "doctor", "--quick", "--timeout", "1"]
+    with subprocess.Popen(command, stdout=child, stderr=subprocess.DEVNULL) as process:
+        os.close(child)
+        out = b""
+        with contextlib.suppress(OSError):  # what Linux says at the end
+            while part := os.read(parent, 100_000):
+                out += part
+        process.wait(60)
+    os.close(parent)
+    lines = out.decode().splitlines()
+    (start,) = [number for number, line in enumerate(lines) if "pacing" in line]
+    assert " ".join(" ".join(lines[start:-2]).split()).endswith("(MAAS_RPM=10 keeps it)")
+    assert not [line for line in lines if line.rstrip().endswith("MAAS_")]
+    assert max(len(line) for line in lines[start:]) <= columns

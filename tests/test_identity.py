@@ -99,6 +99,12 @@ def test_every_text_of_a_call_is_cut() -> None:
     assert [len(str(text)) for text in [*texts, *found.tags]] == [217] * 8
 
 
+def test_a_tag_that_is_no_list() -> None:
+    """Tags given as text are one tag."""
+    assert identify({"metadata": {"tags": "chatbot"}}).tags == ("chatbot",)
+    assert identify({"metadata": {"tags": ""}}).tags == ()
+
+
 def test_the_last_tags_count() -> None:
     """Of very many tags the last hundred are kept, which are those of the proxy and the router."""
     tags = identify({"metadata": {"tags": [*map(str, range(1_000_000)), "of the key"]}}).tags

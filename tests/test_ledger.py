@@ -141,6 +141,7 @@ def test_hourly_sums_are_the_sums_of_the_events(ledger: SqliteLedger, table: str
         key = (hour, *(getattr(found, name) or "" for name in schema.HOURLY[table]))
         expected.setdefault(key, Counter()).update(
             calls=1,
+            failed_calls=found.status in ("failed", "refused"),
             micro_credits=found.micro_credits or 0,
             saved_micro_credits=found.saved_micro_credits,
             input_tokens=found.input_tokens,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import yaml
 
 from litellm_maas.errors import DataFileError
 from litellm_maas.pricing import prices
+from litellm_maas.pricing.book import PriceBook
 
 SOUND = """\
 format: 1
@@ -71,6 +74,33 @@ MISTAKES = {
     "another time zone": ("format: 1", "format: 1\ntime_zone: UTC", 2, "time_zone", "Input should be 'Asia/Ho_Chi_Minh'"),
     "a rate of nothing": ("vnd_per_usd: 26000", "vnd_per_usd: 0", 2, "estimate.vnd_per_usd", "Input should be greater than 0"),
     "a number without an end": ("input: 100", f"input: {'9' * 5000}", 9, f"{FIRST}.input", f"'{'9' * 40}' cannot be read"),
+    "thousands in Vietnamese": ("input: 100", "input: 70.888", 9, f"{FIRST}.input", "70.888 could be 70888 or 70 and 888 thousandths; write 70888 for the first, 70.8880 for the second"),
+    "round thousands": ("output: 200", "output: 200.000", 9, f"{FIRST}.output", "200.000 could be 200000 or 200 and 000 thousandths; write 200000 for the first, 200 for the second"),
+    "an image's thousands": ("high: 5983", "high: 5.983", 12, "lists.0.models.acme/image.images.1024x1024.high", "5.983 could be 5983 or 5 and 983 thousandths"),
+    "a rate's thousands": ("vnd_per_usd: 26000", "vnd_per_usd: 26.000", 2, "estimate.vnd_per_usd", "26.000 could be 26000 or 26"),
+    "octal": ("input: 100", "input: 0100", 9, f"{FIRST}.input", "0100 is read as 64 by YAML; write 100, without the 0 in front, or 64, whichever is meant"),
+    "octal that is the same": ("input: 100", "input: 07", 9, f"{FIRST}.input", "07 is read as 7 by YAML; write 7, without the 0 in front"),
+    "a zero that is not octal": ("input: 100", "input: 089", 9, f"{FIRST}.input", f"'089' {NOT_A_NUMBER}"),
+    "a zero before a fraction": ("input: 100", "input: 010.5", 9, f"{FIRST}.input", "010.5 is read as 10.5 by YAML; write 10.5, without the 0 in front"),
+    "hex": ("input: 100", "input: 0x1F", 9, f"{FIRST}.input", "0x1F is read as 31 by YAML; write it in plain digits, such as 31"),
+    "binary": ("input: 100", "input: 0b10", 9, f"{FIRST}.input", "0b10 is read as 2 by YAML"),
+    "base 60": ("input: 100", "input: 1:30", 9, f"{FIRST}.input", "1:30 is read as 90 by YAML; write it in plain digits, such as 90"),
+    "base 60 with a fraction": ("input: 100", "input: 190:20:30.15", 9, f"{FIRST}.input", "190:20:30.15 is read as 685230.15 by YAML"),
+    "digits in odd groups": ("input: 100", "input: 70_88", 9, f"{FIRST}.input", "70_88 is read as 7088 by YAML"),
+    "more digits than a float keeps": ("input: 100", "input: 0.1000000000000000055", 9, f"{FIRST}.input", "0.1000000000000000055 is read as 0.1 by YAML"),
+    "an exponent that is text to YAML": ("input: 100", "input: 1e5", 9, f"{FIRST}.input", f"'1e5' {NOT_A_NUMBER}"),
+    "a price in words, of an id with its prefix": ("openai/gpt-4o: {input: 100", "maas/openai/gpt-4o: {input: free", 9, f"{FIRST.replace('openai', 'maas/openai')}.input", f"'free' {NOT_A_NUMBER}"),
+    "a day that both price, one with the prefix": (
+        "    from: 2026-07-01\n    to: null\n    source: our contract\n    models:\n      openai",
+        "    from: 2026-06-30\n    to: null\n    source: our contract\n    models:\n      maas/openai",
+        18, "lists.1.models.maas/openai/gpt-4o", OVERLAP,
+    ),
+    "seconds since 1970 for a day": ("from: 2026-01-01", "from: 86400", 5, "lists.0.from", "86400 is not a day; write one such as 2026-08-03"),
+    "one model with and without its prefix": (
+        "      acme/image:\n", "      maas/openai/gpt-4o: {input: 7}\n      acme/image:\n", 8, "lists.0.models",
+        "'openai/gpt-4o' and 'maas/openai/gpt-4o' are one model; keep one of the two",
+    ),
+    "a prefix without a model": ("      acme/image:\n", "      maas/:\n", 8, "lists.0.models", "'maas/' is not a model id"),
     "a bracket left open": ("lists:", "lists: [", 4, "", "is not valid YAML: did not find expected node content"),
 }  # fmt: skip
 
@@ -97,6 +127,33 @@ def test_a_mistake_is_found_where_it_stands(tmp_path: Path, mistake: str) -> Non
     assert (found.file, found.line, found.field) == (file, line, field)
     assert found.problem.startswith(problem)
     assert str(found).startswith(f"{file}:{line}: {field}: {problem}" if field else f"{file}:{line}: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("written", "price"),
+    [
+        ("70888", "70888"), ("70_888", "70888"), ("1_000_000", "1000000"), ("70_888.000", "70888"), ("1000.500", "1000.5"),
+        ("70.8880", "70.888"), ("0.888", "0.888"), (".5", "0.5"), ("5.", "5"), ("1.5e+3", "1500"), ("+5", "5"), ("0", "0"),
+        ("0.000001", "0.000001"), ("999999999.123456", "999999999.123456"),
+    ],
+)  # fmt: skip
+def test_a_number_that_means_one_thing_is_taken(tmp_path: Path, written: str, price: str) -> None:
+    """What YAML and people read alike is the price, to the last digit."""
+    file = tmp_path / "prices.yaml"
+    file.write_text(SOUND.replace("input: 100", f"input: {written}", 1))
+    found = prices.read(file, prices.PriceFile).lists[0].models["openai/gpt-4o"].input
+    assert found == Decimal(price)
+
+
+@pytest.mark.parametrize("written", ["maas/openai/gpt-4o", "'openai/gpt-4o '", '" maas/openai/gpt-4o\\t"'])
+def test_ids_are_the_gateways(tmp_path: Path, written: str) -> None:
+    """A model id with LiteLLM's prefix, or with white space around it, prices the model that is meant."""
+    file = tmp_path / "prices.yaml"
+    file.write_text(SOUND.replace("openai/gpt-4o", written))
+    book = PriceBook(prices.read(prices.OFFICIAL_FILE, prices.OfficialFile), prices.read(file, prices.PriceFile))
+    found = book.price("openai/gpt-4o", dt.datetime(2026, 8, 15, tzinfo=dt.timezone.utc))
+    assert found is not None
+    assert (found.basis, found.entry.input) == ("custom", Decimal("90.5"))
 
 
 def _refused_by_schema(text: str) -> bool:

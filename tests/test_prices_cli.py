@@ -234,10 +234,61 @@ def test_json_belongs_behind_the_subcommand() -> None:
 
 
 def test_check(own: Path) -> None:
-    """`check` counts what a sound file holds."""
-    assert shown("check", str(own)) == "OK: 1 list with prices of 2 models."
+    """`check` shows each own price beside the official one, and counts what a sound file holds."""
+    text = shown("check", str(own))
+    assert "contract (from 2026-01-01 on) openai/gpt-4o 60,000 30,000.5 250,000 official 70,888 35,444 283,550" in text
+    assert "some-vendor/painter: an image of 1024x1024: high 6,000, low 200 VND" in text
+    assert text.endswith("OK but for 1 warning: 1 list with prices of 2 models.")
     own.write_text(OWN + "estimate: {vnd_per_usd: 26500}\n")
     assert "estimates at 26500 VND per dollar" in shown("check", str(own))
+    found = as_json("check", str(own))
+    assert found["models"][0] == {
+        "id": "openai/gpt-4o",
+        "list": "contract",
+        "input": 60000,
+        "cached": 30000.5,
+        "output": 250000,
+        "images": None,
+        "official": {"input": 70888, "cached": 35444, "output": 283550, "images": None},
+    }
+    assert len(found["warnings"]) == 1
+
+
+def test_check_a_file_in_which_nothing_is_odd(tmp_path: Path) -> None:
+    """Prices near the official ones, of the days on which they hold, are fine, and so are free and known models."""
+    file = tmp_path / "prices.yaml"
+    file.write_text(
+        "format: 1\nlists:\n"
+        "  - {name: old, from: null, to: 2026-08-03, source: x, models: {openai/gpt-4o: {input: 9601, output: 3840200}}}\n"
+        "  - {name: new, from: 2030-01-01, to: null, source: x, models: {openai/gpt-4o: {input: 7089, output: 2835500}}}\n"
+        "  - {name: free, from: null, to: null, source: x, models: {gemini/gemini-2.5-flash: {input: 0, output: 0}}}\n"
+    )
+    text = shown("check", str(file))
+    assert "warning" not in text
+    assert "old (until 2026-08-02)" in text
+    assert text.endswith("OK: 3 lists with prices of 2 models.")
+
+
+@pytest.mark.parametrize(
+    ("model", "price", "says"),
+    [
+        ("openai/gpt-4o", "{input: 70.8880, output: 283550}", "openai/gpt-4o: input 70.888 is 1,000 times lower than the official price of 70,888"),
+        ("maas/openai/gpt-4o", "{input: 2.5, output: 10}", "openai/gpt-4o: output 10 is 28,355 times lower than the official price of 283,550"),
+        ("z-ai/glm-5.2", "{input: 39697, output: 124762000}", "z-ai/glm-5.2: output 124,762,000 is 1,000 times higher than the official price of 124,762"),
+        ("z-ai/glm-5.2", "{input: 39697, cached: 0, output: 124762}", "z-ai/glm-5.2: cached is 0, unlike the official price of 5,387"),
+        ("deepseek/deepseek-v4-pro", "{input: 2.5, output: 10}", "input 2.5 is 28 times lower than every official price (71 to 141,775)"),
+        ("deepseek/deepseek-v4-pro", "{input: 8000000, output: 32000}", "input 8,000,000 is 56 times higher than every official price"),
+        ("OpenAI/GPT-4o", "{input: 60000, output: 250000}", "OpenAI/GPT-4o: no list and no catalogue knows this id; did you mean openai/gpt-4o?"),
+        ("gpt-4o", "{input: 60000, output: 250000}", "gpt-4o: no list and no catalogue knows this id; did you mean openai/gpt-4o?"),
+        ("acme/own", "{input: 60000, output: 250000}", "acme/own: no list and no catalogue knows this id; check its spelling"),
+    ],
+)  # fmt: skip
+def test_check_warns_of_what_is_odd(tmp_path: Path, model: str, price: str, says: str) -> None:
+    """A price that is 10 times lower or higher than the official one, and an id that nobody knows, is a warning."""
+    file = tmp_path / "prices.yaml"
+    file.write_text(OWN[: OWN.index("      openai")] + f"      {model}: {price}\n")
+    assert any(says in warning for warning in as_json("check", str(file))["warnings"])
+    assert says in shown("check", str(file))
 
 
 @pytest.mark.parametrize(

@@ -427,3 +427,22 @@ def test_amounts_as_people_write_them(micro_credits: int | None, plain: str, vie
     """Amounts have thousands separators in the reader's way, and a small one is not shown as nothing."""
     assert shown(micro_credits) == plain
     assert shown(micro_credits, vietnamese=True) == vietnamese
+
+
+@pytest.mark.parametrize(
+    ("micro_credits", "plain", "exact"),
+    [
+        (100_500_000, "101 VND", "100.50 VND"),
+        (101_500_000, "102 VND", "101.50 VND"),
+        (-100_500_000, "-101 VND", "-100.50 VND"),
+        (2_985_000, "2.99 VND", "2.985 VND"),
+        (2_975_000, "2.98 VND", "2.975 VND"),
+        (1_234_567_000_001, "1,234,567 VND", "1,234,567.000001 VND"),
+        (200_000_000, "200 VND", "200 VND"),
+        (70_888, "0.070888 VND", "0.070888 VND"),
+    ],
+)
+def test_half_is_rounded_up_and_a_limit_not_at_all(micro_credits: int, plain: str, exact: str) -> None:
+    """Half a credit is rounded up as people do it, and where an amount has to be exact every decimal is shown."""
+    assert shown(micro_credits) == plain
+    assert shown(micro_credits, exact=True) == exact

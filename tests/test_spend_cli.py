@@ -5,7 +5,9 @@ import datetime as dt
 import io
 import json
 import random
+import re
 import zoneinfo
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,23 @@ from litellm_maas.spend.event import Event
 from litellm_maas.spend.reports import GROUPS
 from tests.spend_events import MODELS, NOW, corrected, event, keys, random_events, recorded, total
 
+FILTERS: list[tuple[str, tuple[str, ...], Callable[[Event, str], bool]]] = [
+    ("--model", (*MODELS, f"maas/{MODELS[0]}"), lambda each, value: each.model_served == value.removeprefix("maas/")),
+    ("--user", ("an", "bình", ""), lambda each, value: (each.user or "") == value),
+    ("--end-user", ("khách 1", ""), lambda each, value: (each.end_user or "") == value),
+    ("--team", ("x", "x-1"), lambda each, value: value in (each.team, each.team_id)),
+    ("--team", ("",), lambda each, _: not each.team and not each.team_id),
+    ("--key", ("key-1",), lambda each, value: each.key_alias == value),
+    ("--session", ("s1", ""), lambda each, value: (each.session_id or "") == value),
+    ("--status", ("ok", "refused"), lambda each, value: each.status == value),
+    (
+        "--host",
+        ("maas.vn", "http://127.0.0.1:5000/v1"),
+        lambda each, value: bool(each.host) and str(each.host) in value,
+    ),
+    ("--tag", ("b", "đêm", "c, b"), lambda each, value: value in each.tags),
+    ("--tag", ("",), lambda each, _: not each.tags),
+]
 ZONES = (
     "Asia/Ho_Chi_Minh",
     "UTC",
@@ -100,13 +119,10 @@ def test_reports_equal_plain_sums(history: tuple[Path, list[Event]], seed: int) 
     if chance.random() < 0.7:
         arguments += ["--until", until.isoformat()]
         chosen = [each for each in chosen if each.started_at < until]
-    if chance.random() < 0.3:
-        model = chance.choice(MODELS)
-        arguments += ["--model", chance.choice(("", "maas/")) + model]
-        chosen = [each for each in chosen if each.model_served == model]
-    if chance.random() < 0.3:
-        arguments += ["--tag", "b"]
-        chosen = [each for each in chosen if "b" in each.tags]
+    for option, values, has in chance.sample(FILTERS, chance.choice((0, 0, 1, 1, 2, 3))):
+        value = chance.choice(values)
+        arguments += [option, value]
+        chosen = [each for each in chosen if has(each, value)]
     found = as_json(path, *arguments)
     assert found["total"] == total(chosen)
     assert found["timezone"] == zone
@@ -139,7 +155,8 @@ def test_the_overview_is_of_calendar_periods(history: tuple[Path, list[Event]], 
         assert each.pop("key") == {"period": name}
         assert each == total(event for event in events if event.started_at >= since)
     assert found["total"] == found["groups"][-1]
-    assert (dt.datetime.fromisoformat(found["since"]), found["until"]) == (begins["month"], None)
+    ends = (midnight.replace(day=1) + dt.timedelta(days=31)).replace(day=1)
+    assert [dt.datetime.fromisoformat(found[name]) for name in ("since", "until")] == [begins["month"], ends]
 
 
 def test_what_a_period_is_without_words(history: tuple[Path, list[Event]]) -> None:
@@ -148,8 +165,9 @@ def test_what_a_period_is_without_words(history: tuple[Path, list[Event]]) -> No
     month = [each for each in events if each.started_at >= local("2026-11-01", "Asia/Ho_Chi_Minh")]
     before = [each for each in events if each.started_at < local("2026-10-01", "Asia/Ho_Chi_Minh")]
     assert as_json(path, "--by", "model")["total"] == total(month)
-    ended = as_json(path, "--by", "model", "--until", "2026-10-01")
+    ended = as_json(path, "--by", "model", "--until", "2026-09-30")
     assert (ended["total"], ended["since"]) == (total(before), None)
+    assert as_json(path, "--by", "model", "--until", "2026-10-01T00:00")["total"] == total(before)
     assert as_json(path, "--since", "2026-11-01")["groups"] == []
 
 
@@ -166,12 +184,14 @@ def test_a_period_within_an_hour(history: tuple[Path, list[Event]]) -> None:
 
 
 def test_days_by_their_names(history: tuple[Path, list[Event]]) -> None:
-    """A period can begin and end with `yesterday` and `today`."""
+    """A period can begin and end with `yesterday` and `today`, which is in it."""
     path, events = history
     since, until = (local(day, "Asia/Ho_Chi_Minh") for day in ("2026-11-21", "2026-11-22"))
     expected = total(each for each in events if since <= each.started_at < until)
     assert expected["calls"]
-    assert as_json(path, "--since", "yesterday", "--until", "today")["total"] == expected
+    assert as_json(path, "--since", "yesterday", "--until", "yesterday")["total"] == expected
+    both = total(each for each in events if since <= each.started_at)
+    assert as_json(path, "--since", "yesterday", "--until", "today")["total"] == both
 
 
 def test_the_models_without_a_price_are_named_up_to_five(tmp_path: Path) -> None:
@@ -181,7 +201,7 @@ def test_the_models_without_a_price_are_named_up_to_five(tmp_path: Path) -> None
     more = [event(100, model_served=models[6], basis="unpriced", micro_credits=None)]
     recorded(tmp_path / "ledger.db", [*events, *more]).close()
     text = " ".join(shown(tmp_path / "ledger.db").split())
-    assert "8 calls without a price are in no sum: some/model-6 (2), some/model-0 (1)" in text
+    assert "8 calls without a price are not in the sums: some/model-6 (2), some/model-0 (1)" in text
     assert "some/model-3 (1), 2 models more." in text
 
 
@@ -217,7 +237,7 @@ def test_csv(history: tuple[Path, list[Event]]) -> None:
     assert periods_ == ["today", "week", "month"]
 
 
-def test_the_overview_for_people(tmp_path: Path) -> None:
+def test_the_overview_for_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The overview shows periods and models, what a sum is made of, and what to do about what is odd."""
     events = [
         event(1, cached_tokens=400, saved_micro_credits=14_177_600, micro_credits=56_710_400),
@@ -229,12 +249,13 @@ def test_the_overview_for_people(tmp_path: Path) -> None:
         event(7, basis="estimate", micro_credits=3_000_000),
     ]
     recorded(tmp_path / "ledger.db", events).close()
+    monkeypatch.setenv("COLUMNS", "100")
     text = " ".join(shown(tmp_path / "ledger.db").split())
-    assert "today 7 7,000 400 0 61.71 VND official 56.71 VND custom 2 VND estimate 3 VND unpriced: 2 calls" in text
-    assert "gemini/gemini-2.5-flash 2 2,000 0 0 - unpriced: 1 call" in text
-    assert "2 calls without a price are in no sum: gemini/gemini-2.5-flash (1), openai/gpt-4o (1)." in text
+    assert "today 7 1 2 7,000 400 0 61.71 VND official 56.71 VND custom 2 VND estimate 3 VND" in text
+    assert "gemini/gemini-2.5-flash 2 1 1 2,000 0 0 - " in text
+    assert "2 calls without a price are not in the sums: gemini/gemini-2.5-flash (1), openai/gpt-4o (1)." in text
     ledger = f"--ledger {tmp_path / 'ledger.db'}"
-    assert f"litellm-maas spend reprice --apply --since 2026-11-01 {ledger}" in text
+    assert f"litellm-maas spend reprice --since 2026-11-01 {ledger}" in text
     assert f"litellm-maas spend export --only estimated --since 2026-11-01 {ledger}" in text
     assert f"litellm-maas spend export --only anomalies --since 2026-11-01 {ledger}" in text
     assert "3 VND of it is a guess from LiteLLM's dollar prices" in text
@@ -246,6 +267,7 @@ def test_official_sums_have_no_parts(tmp_path: Path) -> None:
     recorded(tmp_path / "ledger.db", [event(1)]).close()
     line = "1 1,000 0 0 70.89 VND"
     assert " ".join(shown(tmp_path / "ledger.db").split()) == (
+        "2026-11-22; this week is from 2026-11-16 on, this month from 2026-11-01 on "
         f"period calls input cached output cost today {line} this week {line} this month {line} "
         f"this month by model openai/gpt-4o {line}"
     )
@@ -300,7 +322,7 @@ def test_no_line_is_wider_than_the_terminal(
     text = shown(path, *arguments)
     lines = [line for line in text.splitlines() if not line.startswith("  litellm-maas")]
     assert max(map(len, lines)) <= columns
-    assert "…" not in text
+    assert "…" not in text.replace(" … ", "", 1)  # but in the period's heading
 
 
 def test_a_wide_terminal_has_exact_numbers(history: tuple[Path, list[Event]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +334,7 @@ def test_a_wide_terminal_has_exact_numbers(history: tuple[Path, list[Event]], mo
     assert f"{sum(each.input_tokens for each in events):,}" in wide
     monkeypatch.setenv("COLUMNS", "80")
     narrow = shown(path, "--since", "2026-01-01")
-    assert "saved" not in narrow.splitlines()[0]
+    assert not re.search("output +saved", narrow)
     assert f"{sum(each.input_tokens for each in events) / 10**6:.2f}M" in narrow
 
 
@@ -344,13 +366,14 @@ def test_a_chart_shows_the_days_between(tmp_path: Path) -> None:
         for number, (at, amount) in enumerate(days)
     ]
     recorded(tmp_path / "ledger.db", events).close()
-    lines = shown(tmp_path / "ledger.db", "--chart").splitlines()
+    heading, *lines = shown(tmp_path / "ledger.db", "--chart").splitlines()
+    assert heading == "2026-11-01 … 2026-11-22 (22 days so far)"
     assert [line.split()[0] for line in lines] == ["2026-11-03", "2026-11-04", "2026-11-05", "2026-11-06"]
     assert [line.split()[-2] for line in lines] == ["1,000", "0", "500", "0.000001"]
     full, none, half, least = (sum(character in "█▉▊▋▌▍▎▏" for character in line) for line in lines)
     assert (none, least) == (0, 1)
     assert abs(full - 2 * half) <= 1
-    models = shown(tmp_path / "ledger.db", "--chart", "--by", "model").splitlines()
+    _, *models = shown(tmp_path / "ledger.db", "--chart", "--by", "model").splitlines()
     assert [line.split()[0] for line in models] == ["openai/gpt-4o"]
 
 
@@ -363,7 +386,9 @@ def test_hours_of_a_day_on_which_clocks_change(tmp_path: Path, zone: str, since:
     begin = local(since, zone)
     first, last = begin, begin + dt.timedelta(hours=23)
     recorded(tmp_path / "ledger.db", [event(1, started_at=first), event(2, started_at=last)]).close()
-    lines = shown(tmp_path / "ledger.db", "--by", "hour", "--chart", "--since", since, "--timezone", zone).splitlines()
+    options = ("--by", "hour", "--chart", "--since", since, "--timezone", zone)
+    heading, *lines = shown(tmp_path / "ledger.db", *options).splitlines()
+    assert heading.endswith(f"so far), days of {zone}")
     assert [line[:16] for line in lines] == [f"{since} {hour:02}:00" for hour in range(hours)]
 
 
@@ -371,7 +396,7 @@ def test_many_values_become_a_sparkline(tmp_path: Path) -> None:
     """More hours than there are lines for are drawn as one character each, with the highest named."""
     events = [event(n, started_at=NOW - n * dt.timedelta(hours=1), micro_credits=n * 10**6) for n in range(100)]
     recorded(tmp_path / "ledger.db", events).close()
-    lines = shown(tmp_path / "ledger.db", "--by", "hour", "--chart").splitlines()
+    _, *lines = shown(tmp_path / "ledger.db", "--by", "hour", "--chart").splitlines()
     drawn = "".join(line[18:] for line in lines[:-1])
     assert len(drawn) == 100
     assert (drawn[0], drawn[-1]) == ("█", " ")
@@ -380,9 +405,11 @@ def test_many_values_become_a_sparkline(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--by", "model"), ("--chart",), ("--since", "7d")])
-def test_no_ledger_yet(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """Without a ledger, or with an empty one, it is said how recording is switched on; nothing is made."""
-    for path in (tmp_path / "none" / "ledger.db", tmp_path / "empty.db"):
+def test_an_empty_ledger(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """With an empty ledger, or an empty file, it is said how recording is switched on."""
+    path = tmp_path / "empty.db"
+    path.touch()
+    for _ in range(2):
         text = shown(path, *arguments)
         assert "No spend is recorded in" in text
         for way in ("litellm_maas.track_spend()", "MAAS_TRACK_SPEND=1", "litellm_maas.spend_logger"):
@@ -391,16 +418,57 @@ def test_no_ledger_yet(tmp_path: Path, arguments: tuple[str, ...]) -> None:
         assert found.exit_code == 0
         assert json.loads(found.stdout)["total"] == total([])
         assert "No spend is recorded in" in found.stderr
-        (tmp_path / "empty.db").touch()
-    recorded(tmp_path / "empty.db", []).close()
-    assert "No spend is recorded in" in shown(tmp_path / "empty.db", *arguments)
+        recorded(path, []).close()
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--by", "model"), ("--chart",), ("--json",), ("reprice",), ("reprice", "--apply")]
+)
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_a_named_ledger_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], how: str
+) -> None:
+    """A ledger that was named and is not there is exit status 1, with no data that could be taken for a sum of 0."""
+    path = tmp_path / "none" / "ledger.db"
+    monkeypatch.setenv("MAAS_LEDGER", str(path))
+    done = CliRunner().invoke(group, ["spend", *arguments]) if how == "environment" else spend(path, *arguments)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"There is no ledger {path}" in "".join(done.stderr.splitlines())
+    assert "MAAS_TRACK_SPEND=1" in done.stderr
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [(("--csv",), "period,calls,failed_calls,"), (("--csv", "--by", "team,day"), "team,day,calls,"), (("--csv-for", "excel"), "\ufeffperiod,calls,")],
+)  # fmt: skip
+def test_csv_has_a_header_always(tmp_path: Path, arguments: tuple[str, ...], first: str) -> None:
+    """CSV of a ledger that is not there, of an empty one and of a period without calls has its header."""
+    recorded(tmp_path / "empty.db", []).close()
+    recorded(tmp_path / "ledger.db", [event(1)]).close()
+    for name, status in (("none.db", 1), ("empty.db", 0), ("ledger.db", 0)):
+        done = spend(tmp_path / name, *arguments, "--until", "2020-01-01")
+        expected = first.removeprefix("period,") if "--by" not in arguments and "\ufeff" not in first else first
+        assert done.exit_code == status
+        assert done.stdout.startswith(expected.replace("\ufeffperiod,", "\ufeff"))
+
+
+def test_no_ledger_that_anybody_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first call, without a ledger's name, it is said how recording is switched on, and nothing is wrong."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    done = CliRunner().invoke(group, ["spend"])
+    assert done.exit_code == 0
+    assert "No spend is recorded in" in done.stdout
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_period_without_calls(tmp_path: Path) -> None:
     """A grouping of a period without calls says that there are none."""
     recorded(tmp_path / "ledger.db", [event(1)]).close()
-    assert shown(tmp_path / "ledger.db", "--by", "model", "--until", "2020-01-01") == "No calls in this period.\n"
+    assert shown(tmp_path / "ledger.db", "--by", "model", "--until", "2020-01-01") == (
+        "the beginning … 2020-01-01\nNo calls in this period.\n"
+    )
 
 
 def test_the_ledger_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,11 +489,11 @@ def test_the_ledger_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ("arguments", "says"),
     [
         (("--by", "colour"), "choose from model, user"),
-        (("--since", "yesteryear"), "write a date (2026-11-01)"),
-        (("--since", "99999999999d"), "is no moment"),
-        (("--since", "90000d"), "is no moment"),
-        (("--until", "9999-12-31"), "is no moment"),
-        (("--timezone", "Mars/Olympus"), "is no time zone"),
+        (("--since", "yesteryear"), "write a day (2026-11-01)"),
+        (("--since", "99999999999d"), "is not a time"),
+        (("--since", "90000d"), "is not a time"),
+        (("--until", "9999-12-31"), "is not a time"),
+        (("--timezone", "Mars/Olympus"), "is not a time zone"),
         (("--since", "2026-11-02", "--until", "2026-11-01"), "the period would be empty"),
     ],
 )
@@ -469,7 +537,7 @@ def test_the_day_begins_at_the_first_of_two_midnights() -> None:
     """Where clocks go back over midnight, today begins at the first midnight."""
     havana = zoneinfo.ZoneInfo("America/Havana")
     second_half_past_midnight = dt.datetime(2026, 11, 1, 0, 30, fold=1, tzinfo=havana)
-    since = periods.named("today", second_half_past_midnight).since
+    since = periods.around("day", second_half_past_midnight).since
     assert since is not None
     assert since.astimezone(dt.timezone.utc) == dt.datetime(2026, 11, 1, 4, 0, tzinfo=dt.timezone.utc)
 
@@ -494,8 +562,8 @@ def test_events_that_cannot_be_recorded_are_mentioned(tmp_path: Path) -> None:
     result = spend(path, "--json")
     found = json.loads(result.stdout)
     assert (found["total"]["calls"], found["waiting_events"]) == (1, 1)
-    assert "1 event beside the ledger is in no sum" in " ".join(result.stderr.split())
-    assert "1 event beside the ledger is in no sum" in " ".join(shown(path).split())
+    assert "1 event queued beside the ledger is not in the sums" in " ".join(result.stderr.split())
+    assert "1 event queued beside the ledger is not in the sums" in " ".join(shown(path).split())
 
 
 def test_a_ledger_that_cannot_be_written_is_still_read(tmp_path: Path) -> None:
@@ -509,11 +577,11 @@ def test_a_ledger_that_cannot_be_written_is_still_read(tmp_path: Path) -> None:
     lock.execute("BEGIN IMMEDIATE")
     text = " ".join(shown(path).split())
     assert "today 1" in text
-    assert "1 event beside the ledger is in no sum" in text
+    assert "1 event queued beside the ledger is not in the sums" in text
     assert "locked by another program" in text
     done = spend(path, "export")
     assert (done.exit_code, len(done.stdout.splitlines())) == (0, 1)
-    assert "1 event beside the ledger is in no sum" in done.stderr
+    assert "1 event queued beside the ledger is not in the sums" in done.stderr
     lock.execute("ROLLBACK")
     ledger.close()
     assert as_json(path)["total"]["calls"] == 2
@@ -524,7 +592,7 @@ def test_a_ledger_that_cannot_be_written_is_still_read(tmp_path: Path) -> None:
     [
         (("--model", "gpt-4o"), "No call of gpt-4o is recorded; did you mean openai/gpt-4o?"),
         (("--model", "maas/openai/gpt-4"), "No call of openai/gpt-4 is recorded; did you mean openai/gpt-4o?"),
-        (("--tag", "nosuch"), "No call with the tag nosuch is recorded; to see what is recorded:"),
+        (("--tag", "nosuch"), "No call with the tag nosuch is recorded; there are: a."),
     ],
 )
 @pytest.mark.parametrize("form", [(), ("--json",), ("--csv",), ("--by", "day")])

@@ -136,12 +136,15 @@ def test_export_as_parquet(history: tuple[Path, list[Event]], tmp_path: Path, mo
 
 
 def test_export_of_a_period_into_a_file(history: tuple[Path, list[Event]], tmp_path: Path) -> None:
-    """A period is exported from its first moment until its end, into the file that is named."""
+    """A period is exported from its first moment until its end, into a file, never silently over one."""
     path, events = history
     out = tmp_path / "out.jsonl"
     out.write_text("what stood there before\n" * 10_000)
-    period = ("--since", "2026-10-01", "--until", "2026-11-01", "--timezone", "Europe/Paris")
-    assert spend(path, "export", *period, "--output", str(out)).exit_code == 0
+    period = ("--since", "2026-10-01", "--until", "2026-10-31", "--timezone", "Europe/Paris")
+    before = out.read_text()
+    assert "out.jsonl is there already; name another --output" in mistake(path, "export", *period, "--output", str(out))
+    assert out.read_text() == before
+    assert spend(path, "export", *period, "--output", str(out), "--force").exit_code == 0
     since, until = (dt.datetime(2026, *at, tzinfo=dt.timezone.utc) for at in ((9, 30, 22), (10, 31, 23)))
     expected = [each for each in events if since <= each.started_at < until]
     assert expected
@@ -192,11 +195,19 @@ def test_export_into_a_device(tmp_path: Path) -> None:
 
 
 def test_export_without_a_ledger(tmp_path: Path) -> None:
-    """Without a ledger there are no records, a CSV header, and the ways to switch recording on."""
+    """A ledger that was named and is not there is exit status 1, with a CSV header, and makes no file."""
     done = spend(tmp_path / "ledger.db", "export")
-    assert (done.exit_code, done.stdout) == (0, "")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"There is no ledger {tmp_path / 'ledger.db'}" in done.stderr
     assert "MAAS_TRACK_SPEND=1" in done.stderr
-    assert shown(tmp_path / "ledger.db", "export", "--format", "csv") == ",".join(FIELDS) + "\n"
+    done = spend(tmp_path / "ledger.db", "export", "--format", "csv")
+    assert (done.exit_code, done.stdout) == (1, ",".join(FIELDS) + "\n")
+    for form in ("jsonl", "csv", "xlsx", "parquet"):
+        out = tmp_path / f"out.{form}"
+        assert spend(tmp_path / "ledger.db", "export", "--format", form, "--output", str(out)).exit_code == 1
+        assert not out.exists()
+    recorded(tmp_path / "empty.db", []).close()
+    assert shown(tmp_path / "empty.db", "export", "--format", "csv") == ",".join(FIELDS) + "\n"
 
 
 def test_export_is_made_of_constant_memory(tmp_path: Path) -> None:
@@ -259,7 +270,7 @@ def test_reprice_only_what_was_asked_for(tmp_path: Path) -> None:
     events = [event(1, **cheap), event(2, **cheap, model_served="openai/gpt-5"), event(60 * 24 * 30, **cheap)]
     recorded(path, events).close()
     text = shown(path, "reprice", "--model", "openai/gpt-4o", "--since", "2026-11-01")
-    assert "--apply --model openai/gpt-4o" in text
+    assert f"reprice --since 2026-11-01 --model openai/gpt-4o --ledger {path} --apply" in text
     found = json.loads(shown(path, "reprice", "--json", "--model", "openai/gpt-4o", "--since", "2026-11-01"))
     assert [(each["model"], each["events"]) for each in found["models"]] == [("openai/gpt-4o", 1)]
     assert json.loads(shown(path, "reprice", "--json"))["total"]["events"] == 3
@@ -286,10 +297,9 @@ def test_reprice_by_an_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_reprice_without_a_ledger_or_with_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a ledger it is said how to begin; a mistake in the price file stops before anything is written."""
+    """Without a ledger, or with a mistake in the price file, nothing is written."""
     done = spend(tmp_path / "ledger.db", "reprice", "--apply")
-    assert (done.exit_code, done.stdout) == (0, "")
-    assert "MAAS_TRACK_SPEND=1" in done.stderr
+    assert (done.exit_code, done.stdout) == (1, "")
     assert not (tmp_path / "ledger.db").exists()
     (tmp_path / "prices.yaml").write_text("format: 2\n")
     monkeypatch.setenv("MAAS_PRICES", str(tmp_path / "prices.yaml"))
@@ -499,7 +509,7 @@ def test_errors_are_one_line(tmp_path: Path, start: Start) -> None:
     process = start(tmp_path / "ledger.db", "--since", "soon")
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (1, "")
-    assert err.startswith("Error: 'soon' is no moment")
+    assert err.startswith("Error: 'soon' is not a time")
     assert len(err.splitlines()) == 1
 
 

@@ -14,9 +14,9 @@ from litellm_maas.version import __version__
 _COMMANDS = {
     "budget": "Set limits on what may be spent, and see how they stand.",
     "config": "Show, check or start a config for LiteLLM's router or proxy.",
-    "credits": "Show how many credits are left, and when they are used up.",
+    "credits": "Show how many credits are left, and when they run out.",
     "demo": "Show a stream, a tool call, a fallback and the bill; offline, no key needed.",
-    "doctor": "Say what is wrong with this set-up, and how to mend it.",
+    "doctor": "Say what is wrong with this set-up, and how to fix it.",
     "models": "List the models that the key can see, with their prices.",
     "prices": "Show the price lists, and what a call would cost.",
     "sandbox": "Run an offline MaaS on this machine.",
@@ -49,7 +49,7 @@ def group() -> None:
 def main() -> None:
     """Run the command line; what went wrong is said in one line, with exit status 1."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A name that the terminal has no letters for is no reason to show nothing.
+        # A terminal that cannot encode a character shows another one in its place.
         sys.stdout.reconfigure(errors="replace")
     try:
         group()

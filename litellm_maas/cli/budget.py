@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 
 from litellm_maas import settings
-from litellm_maas.cli import budget_names, options, price_book, tables
+from litellm_maas.cli import budget_names, completion, options, price_book, tables
 from litellm_maas.errors import MaasError
 from litellm_maas.routing.model_ids import nearest
-from litellm_maas.spend import opening, spools
+from litellm_maas.spend import opening, periods, spools
 from litellm_maas.spend.budget import FILTERS, Budget
 from litellm_maas.spend.budgeting import Budgeting
 from litellm_maas.spend.gate import Gate, State
@@ -27,13 +28,24 @@ from litellm_maas.spend.place import Database, place
 from litellm_maas.spend.sqlite import SqliteLedger
 
 _LAYOUTS = (
-    ("per", "resets", "spent", "under way", "limit", "used"),
+    ("per", "resets", "spent", "reserved", "limit", "used"),
     ("resets", "spent", "limit", "used"),
     ("spent", "limit", "used"),
+    ("limit", "used"),
 )
 """What is shown beside the name, the more the more room there is."""
-_LEAST_NAME = 12
-"""Columns that a name folds into at least."""
+
+
+def names() -> list[str]:
+    """Return the names of the budgets of the ledger and of MAAS_BUDGETS; none if they cannot be read."""
+    try:
+        return [each.name for each in _budgets(None)]
+    except MaasError:
+        return []
+
+
+def _complete(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return completion.budgets(incomplete)
 
 
 @click.group(name="budget")
@@ -45,11 +57,13 @@ def command() -> None:
     """
 
 
-@command.command(name="set")
+@command.command(name="set", short_help="Set a budget, or replace the one of the same name.")
 @click.argument("credits", metavar="CREDITS")
 @click.option("--name", help="What to call it; by default what it limits.")
 @click.option("--per", default="month", show_default=True, help="hour, day, week, month, total, or 'rolling 24h'.")
-@click.option("--model", callback=options.gateways_id, help="Only calls to this model id.")
+@click.option(
+    "--model", callback=options.gateways_id, shell_complete=options.model_ids, help="Only calls to this model id."
+)
 @click.option("--tag", help="Only calls with this tag.")
 @click.option("--user", help="Only calls of this user; through a proxy, the owner of the key.")
 @click.option("--end-user", help="Only calls through a proxy that name this end user; any client may name any.")
@@ -57,8 +71,16 @@ def command() -> None:
 @click.option("--key", help="Only calls with the proxy key of this alias.")
 @click.option("--host", help="Only calls to this host.")
 @click.option("--action", default="block", show_default=True, help="block, warn, or downgrade:MODEL.")
-@click.option("--allow-unpriced", is_flag=True, help="Let models without a price be called; their cost is in no sum.")
-@click.option("--warn-at", "warn_at", default="50,80,100", show_default=True, help="Percentages that are warned of.")
+@click.option(
+    "--allow-unpriced", is_flag=True, help="Let models without a price be called; what they cost does not count."
+)
+@click.option(
+    "--warn-at",
+    "warn_at",
+    default="50,80,100",
+    show_default=True,
+    help="Percentages of the limit at which an alert is given.",
+)
 @click.option("--timezone", default=None, help="The zone whose days and months are meant; Asia/Ho_Chi_Minh by default.")
 @options.where
 def set_command(ledger: str | None, **given: Any) -> None:
@@ -75,7 +97,9 @@ def set_command(ledger: str | None, **given: Any) -> None:
     with SqliteLedger(_file(ledger)) as opened:
         Gate(opened).set(made)
         unknown = list(budget_names.unknown(opened, made))
-    click.echo(f"Budget {made.name!r}: {tables.money(made.limit)} per {made.per}, {made.about()}; {made.action}.")
+    click.echo(
+        f"Budget {made.name!r}: {tables.money(made.limit, exact=True)} per {made.per}, {made.about()}; {made.action}."
+    )
     for model in {made.model, made.cheaper_model} - {None, *known}:
         near = nearest(str(model), known)
         mend = f"did you mean {near}?" if near else "litellm-maas models lists those that are."
@@ -85,7 +109,7 @@ def set_command(ledger: str | None, **given: Any) -> None:
 
 
 @command.command(name="remove")
-@click.argument("name")
+@click.argument("name", shell_complete=_complete)
 @options.where
 def remove_command(name: str, ledger: str | None) -> None:
     """Remove a budget from the ledger."""
@@ -98,19 +122,21 @@ def remove_command(name: str, ledger: str | None) -> None:
             raise MaasError(f"there is no budget {name!r} in the ledger; there is: {known or 'none'}")
     click.echo(f"Budget {name!r} is removed.")
     if stays:
-        click.echo(f"The one of the same name in {settings.budgets()} is in force now; remove it there too.", err=True)
+        click.echo(
+            f"The one of the same name in {settings.budgets()} is the current one now; remove it there too.", err=True
+        )
 
 
-@command.command(name="list")
+@command.command(name="list", short_help="List the budgets of the ledger and of MAAS_BUDGETS.")
 @options.as_json
 @options.where
 def list_command(ledger: str | None, *, as_json: bool) -> None:
     """List the budgets, those of the file that MAAS_BUDGETS names included."""
-    own = Budgeting().own()
-    with _gate(ledger) as gate:
-        found = own if gate is None else gate.budgets(own)
+    found = _budgets(ledger)
+    if not found:
+        options.refuse_missing(ledger)
     if as_json:
-        tables.print_json([json.loads(each.model_dump_json()) for each in found])
+        tables.print_json([_plain(each) for each in found])
         return
     if not found:
         click.echo("No budgets. Set one with: litellm-maas budget set 200000 --per day")
@@ -119,12 +145,12 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
         return
     table = tables.table(["budget", "limits", "per", "action"], ["credits"])
     for each in found:
-        table.add_row(each.name, each.about(), each.per, each.action, tables.money(each.limit))
+        table.add_row(each.name, each.about(), each.per, each.action, tables.money(each.limit, exact=True))
     tables.console().print(table)
 
 
-@command.command(name="status")
-@click.argument("name", required=False)
+@command.command(name="status", short_help="Show what is spent; exit status 1 if one that blocks is used up.")
+@click.argument("name", required=False, shell_complete=_complete)
 @options.as_json
 @options.where
 def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> None:
@@ -134,10 +160,12 @@ def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> No
     with _gate(ledger, writable=True) as gate:
         found = [each for each in (own if gate is None else gate.budgets(own)) if name in (None, each.name)]
         states = [State(each, 0, 0) for each in found] if gate is None else gate.status(found)
+    if not found:
+        options.refuse_missing(ledger)
     if name is not None and not states:
         raise MaasError(f"there is no budget {name!r}; see: litellm-maas budget list")
     if as_json:
-        tables.print_json([_plain(state) for state in states])
+        tables.print_json([_plain_state(state) for state in states])
     elif not states:
         click.echo("No budgets. Set one with: litellm-maas budget set 200000 --per day")
     else:
@@ -148,9 +176,8 @@ def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> No
 
 def _show(states: list[State]) -> None:
     to = tables.console()
-    # Names fold, nothing else does.
-    folded = max(0, max(len(state.budget.name) for state in states) - _LEAST_NAME)
-    fitting = (each for each in _LAYOUTS if tables.width(_table(states, each), to) - folded <= to.width)
+    # Names fold where there is no room for them even so, numbers never.
+    fitting = (each for each in _LAYOUTS if tables.width(_table(states, each), to) <= to.width)
     to.print(_table(states, next(fitting, _LAYOUTS[-1])))
 
 
@@ -162,21 +189,26 @@ def _table(states: list[State], columns: Sequence[str]) -> Table:
         resets_at = state.resets_at
         cells: dict[str, str | Text] = {
             "per": state.budget.per,
-            "resets": "-" if resets_at is None else f"{resets_at:%Y-%m-%d %H:%M}",
+            "resets": "-" if resets_at is None else periods.clock(resets_at),
             "spent": tables.money(state.spent),
-            "under way": tables.money(state.reserved),
-            "limit": tables.money(state.budget.limit),
+            "reserved": tables.money(state.reserved),
+            "limit": tables.money(state.budget.limit, exact=True),
             "used": Text(f"{used} %", style=style),
         }
         table.add_row(state.budget.name, *(cells[column] for column in columns))
     return table
 
 
-def _plain(state: State) -> dict[str, Any]:
+def _plain(each: Budget) -> dict[str, Any]:
+    # In JSON an amount is a number; the exact one is in micro-credits.
+    number = int(each.credits) if each.credits == int(each.credits) else float(each.credits)
+    return {**json.loads(each.model_dump_json()), "credits": number, "limit_micro_credits": each.limit}
+
+
+def _plain_state(state: State) -> dict[str, Any]:
     resets_at = state.resets_at
     return {
-        **json.loads(state.budget.model_dump_json()),
-        "limit_micro_credits": state.budget.limit,
+        **_plain(state.budget),
         "spent_micro_credits": state.spent,
         "reserved_micro_credits": state.reserved,
         "resets_at": None if resets_at is None else resets_at.astimezone(dt.timezone.utc).isoformat(),
@@ -190,6 +222,12 @@ def _named(given: dict[str, Any]) -> str:
     ]
     # It is typed after `status` and `remove`, so it has nothing that a shell would take apart.
     return "/".join([*filters, given["per"].replace(" ", "-")])
+
+
+def _budgets(named: str | None) -> list[Budget]:
+    own = Budgeting().own()
+    with _gate(named) as gate:
+        return list(own if gate is None else gate.budgets(own))
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def command() -> None:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 
-@command.command()
+@command.command(short_help="Print a proxy's config after its includes, secrets masked.")
 @_FILE
 @_JSON
 def show(file: Path, *, as_json: bool) -> None:
@@ -49,11 +49,11 @@ def show(file: Path, *, as_json: bool) -> None:
         click.echo(yaml.safe_dump(effective, allow_unicode=True, sort_keys=False), nl=False)
 
 
-@command.command()
+@command.command(short_help="Say what is wrong with a config, and how to fix it.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_JSON
 def check(files: tuple[Path, ...], *, as_json: bool) -> None:
-    """Say what is wrong with FILES and how to mend it.
+    """Say what is wrong with FILES and how to fix it.
 
     A file with `litellm_settings`, `general_settings` or `include` is taken for a proxy's config, any other one for one
     of `load_router`'s. It is checked with the environment of this command: run it where the program will run. Exits
@@ -77,15 +77,17 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     for finding in () if as_json else findings:
         colour = "red" if finding.level == "error" else "yellow"
         click.echo(f"{click.style(finding.level, fg=colour)}: {finding.mistake}")
+    if not findings and not as_json:
+        click.echo(f"OK: nothing is wrong with {', '.join(map(str, files))}.")
     if any(finding.level == "error" for finding in findings):
         sys.exit(1)
 
 
-@command.command()
+@command.command(short_help="Write the shipped configs and a price file into a folder.")
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 @_JSON
 def init(folder: Path, *, as_json: bool) -> None:
-    """Write the shipped configs into FOLDER, to be changed at will; never over a file.
+    """Write the shipped configs into FOLDER, to be changed at will; a file that is there already stays as it is.
 
     `litellm --config proxy.yaml` starts a proxy with them; `litellm_maas.load_router("router.yaml")` makes a router;
     prices.example.yaml is the beginning of a price file of your own (MAAS_PRICES).
@@ -93,14 +95,19 @@ def init(folder: Path, *, as_json: bool) -> None:
     from litellm_maas.routing import shipped  # noqa: PLC0415 - the group's help needs none of it
 
     targets = {folder / name: shipped.config_file(name) for name in shipped.STARTERS}
-    there = [str(target) for target in targets if target.exists()]
-    if there:
-        raise MaasError(f"{', '.join(there)} is there already; nothing was written. Choose another folder")
+    kept = [str(target) for target in targets if target.exists()]
+    written = [str(target) for target in targets if not target.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for target, source in targets.items():
-        target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    written = [str(target) for target in targets]
-    click.echo(json.dumps({"written": written}) if as_json else "\n".join(written))
+        if str(target) in written:
+            target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps({"written": written, "kept": kept}))
+        return
+    for path in written:
+        click.echo(path)
+    for path in kept:
+        click.echo(f"{path} is there already, and stays as it is.", err=True)
 
 
 def _prices() -> Any:

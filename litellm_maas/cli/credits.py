@@ -1,9 +1,11 @@
-"""`litellm-maas credits`: how many are left, how fast they go, and what the console took that nobody recorded."""
+"""`litellm-maas credits`: how many are left, when they run out, and what the console took that nobody recorded."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -21,68 +23,80 @@ from litellm_maas.spend.console import ConsoleNote, NoteKind
 from litellm_maas.spend.place import place
 from litellm_maas.spend.sqlite import SqliteLedger
 
-_BEGIN = ("litellm-maas credits set 1530000     what the console shows now", "litellm-maas credits topup 2000000")
 _KINDS: dict[NoteKind, str] = {"reading": "reading", "topup": "top-up"}
+_HOST = click.option("--host", metavar="HOST", callback=options.host_name, help="Only the account at this host.")
 _AT = click.option("--at", metavar="TIME", help="When: 2026-11-01T15:30, 2h (ago); default: now. Times are Vietnam's.")
 
 
 @click.group(name="credits", invoke_without_command=True)
+@_HOST
 @options.as_json
 @options.where
 @click.pass_context
-def command(context: click.Context, /, *, as_json: bool, ledger: str | None) -> None:
-    """Show the balance as it should be now, and when it is used up.
+def command(context: click.Context, /, *, host: str | None, as_json: bool, ledger: str | None) -> None:
+    """Show the balance as it should be now, and when it runs out.
 
     The vendor has no way to ask for the balance. Note what the console shows (`set`) and what you top up (`topup`); the
-    ledger knows the rest. From the second reading on the drift between console and ledger is shown: above 0, the
-    console took more, for an application that is not recorded or by another price.
+    ledger knows the rest. With two or more readings the drift between console and ledger is shown: a positive value
+    means that the console charged more than the ledger recorded.
+
+    With --host a note belongs to the account at that host, and only calls to it count; without, to all hosts together.
 
     The notes are kept in the ledger's file. With a ledger in PostgreSQL they are kept on this machine, in the file in
     front of it: note them, and look at them, on one machine.
 
-    A warning is given once a day (log, hook and MAAS_WEBHOOK) when credits may be gone within MAAS_CREDITS_WARN_HOURS
-    (6), or are below MAAS_CREDITS_WARN_BELOW; while spend is recorded, without this command too.
+    An alert is given once a day (log, hook and MAAS_WEBHOOK) when credits may run out within MAAS_CREDITS_WARN_HOURS
+    (6), are below MAAS_CREDITS_WARN_BELOW, or expire within 7 days; while spend is recorded, without this command too.
     """
     if context.invoked_subcommand is not None:
-        if as_json or ledger is not None:
+        if as_json or host is not None or ledger is not None:
             raise click.UsageError(f"write the options after {context.invoked_subcommand}, where they belong")
         return
     where = place(ledger)
     now = periods.now(periods.zone(periods.DEFAULT_ZONE))
     waiting = opening.replay(where)
-    found = credit_watch.standing(where, now)
-    warnings = [] if found is None else list(credit_watch.warnings(found, now))
-    # What is said now comes out as a log line anyway.
-    unsaid = [each for each in warnings if not credit_watch.say_once_a_day(where, each, now)]
-    if as_json:
-        tables.print_json(_as_json(found, warnings) if found is not None else {"balance_micro_credits": None})
+    found = credit_watch.standing(where, now, host)
+    if as_json and len(found) > 1:
+        raise SettingsError(
+            f"balances of more than one account are noted ({', '.join(map(_account, found))}); name one with --host"
+        )
     to = tables.console(stderr=as_json)
-    if found is None:
-        tables.say(to, f"No reading of the console is noted in {credit_watch.notes_file(where)}. Begin with:", *_BEGIN)
-    elif not as_json:
-        _show(to, found)
-        for each in unsaid:
-            tables.say(to, each["text"])
+    if not found:
+        options.refuse_missing(ledger)
+        at = f" for {host}" if host else ""
+        tables.say(to, f"No balance is noted{at} in {credit_watch.notes_file(where)}. Begin with:", *_begin(host))
+        if as_json:
+            tables.print_json({"balance_micro_credits": None})
+    for each in found:
+        warnings = list(credit_watch.warnings(each, now))
+        # What is said now comes out as a log line anyway.
+        unsaid = [warning["text"] for warning in warnings if not credit_watch.say_once_a_day(where, warning, now)]
+        if as_json:
+            tables.print_json(_as_json(each, warnings))
+        else:
+            _show(to, each, unsaid, title=_account(each) if len(found) > 1 else None)
     if (note := waiting_note(waiting)) is not None:
         tables.say(to, note.text)
 
 
-@command.command(name="set")
+@command.command(name="set", short_help="Note the balance that the console shows.")
 @click.argument("amount")
 @_AT
+@_HOST
 @options.where
-def set_command(*, amount: str, at: str | None, ledger: str | None) -> None:
+def set_command(*, amount: str, at: str | None, host: str | None, ledger: str | None) -> None:
     """Note that the console shows AMOUNT credits: 1530000, 1,530,000 or 1.530.000."""
-    _note("reading", amount, at, ledger)
+    _note("reading", amount, at, host, ledger)
 
 
-@command.command(name="topup")
+@command.command(name="topup", short_help="Note that credits were added.")
 @click.argument("amount")
 @_AT
+@_HOST
 @options.where
-def topup_command(*, amount: str, at: str | None, ledger: str | None) -> None:
+def topup_command(*, amount: str, at: str | None, host: str | None, ledger: str | None) -> None:
     """Note that AMOUNT credits were added: 2000000, 2,000,000 or 2.000.000."""
-    _note("topup", amount, at, ledger)
+    _note("topup", amount, at, host, ledger)
 
 
 @command.command(name="list")
@@ -95,13 +109,16 @@ def list_command(*, as_json: bool, ledger: str | None) -> None:
     if as_json:
         tables.print_json([_note_as_json(each) for each in notes])
         return
-    table = tables.table(["number", "time", "what"], ["credits"])
+    hosts = ["host"] if any(each.host for each in notes) else []
+    table = tables.table(["number", "time", "what", *hosts], ["credits"])
     for each in notes:
-        table.add_row(str(each.number), _local(each.at), _KINDS[each.kind], tables.money(each.micro_credits))
+        row = [str(each.number), _local(each.at), _KINDS[each.kind], *([tables.printable(each.host)] if hosts else [])]
+        table.add_row(*row, tables.money(each.micro_credits, exact=True))
     if notes:
         tables.console().print(table)
     else:
-        tables.say(tables.console(), "Nothing is noted yet. Begin with:", *_BEGIN)
+        options.refuse_missing(ledger)
+        tables.say(tables.console(), "Nothing is noted yet. Begin with:", *_begin())
 
 
 @command.command(name="remove")
@@ -111,25 +128,40 @@ def remove_command(*, number: int, ledger: str | None) -> None:
     """Remove a note that was a mistake."""
     with opening.opened(credit_watch.notes_file(place(ledger)), writable=True) as file:
         if not isinstance(file, SqliteLedger):
-            raise SettingsError(f"there is no note {number}, as nothing is noted; begin with: {_BEGIN[0]}")
+            raise SettingsError(f"there is no note {number}, as nothing is noted; begin with: {_begin()[0]}")
         console.remove(file, number)
     click.echo(f"Note {number} is removed.")
 
 
-def _note(kind: NoteKind, amount: str, at: str | None, ledger: str | None) -> None:
+def _begin(host: str | None = None) -> tuple[str, ...]:
+    at = f" --host {shlex.quote(host)}" if host else ""
+    return (
+        f"litellm-maas credits set 1530000{at}     what the console shows now",
+        f"litellm-maas credits topup 2000000{at}",
+    )
+
+
+def _note(kind: NoteKind, amount: str, at: str | None, host: str | None, ledger: str | None) -> None:
     micro_credits = amounts.parsed(amount)
     now = periods.now(periods.zone(periods.DEFAULT_ZONE))
     moment = now if at is None else periods.moment(at, now)
     if moment > now:
         raise SettingsError(f"--at {at} is in the future; note what was, with the time at which it was")
     if kind == "topup" and not micro_credits:
-        raise SettingsError("a top-up of 0 credits is none")
+        raise SettingsError("a top-up must be more than 0 credits; write what was added")
     with contextlib.closing(SqliteLedger(credit_watch.notes_file(place(ledger)))) as file:
-        number = console.note(file, kind, moment.astimezone(dt.timezone.utc), micro_credits)
-    click.echo(f"Noted as {number}: {_KINDS[kind]} of {tables.money(micro_credits)} at {_local(moment)}.")
+        number = console.note(file, kind, moment.astimezone(dt.timezone.utc), micro_credits, host or "")
+    of = f"{_KINDS[kind]} of {tables.money(micro_credits, exact=True)}{f' at {host}' if host else ''}"
+    click.echo(f"Noted as {number}: {of}, {_local(moment)}.")
 
 
-def _show(to: Console, found: Balance) -> None:
+def _account(found: Balance) -> str:
+    return found.host or "all hosts together"
+
+
+def _show(to: Console, found: Balance, warnings: Sequence[str], *, title: str | None) -> None:
+    if title is not None:
+        to.print(Text(f"\n{title}", style="bold"))
     burn, forecast = found.burn, found.forecast
     left = found.micro_credits
     rows: list[tuple[str, str, str]] = [
@@ -137,6 +169,11 @@ def _show(to: Console, found: Balance) -> None:
         ("  last reading", tables.money(found.reading.micro_credits), _local(found.reading.at)),
         ("  topped up since", tables.money(found.topups), ""),
         ("  spent since", tables.money(found.spent), _unpriced(found.unpriced_calls)),
+        *(
+            [("  expired", tables.money(found.expired), "unspent a year after the last top-up")]
+            if found.expired
+            else []
+        ),
         (
             "  not yet collected",
             tables.money(found.uncollected),
@@ -145,13 +182,13 @@ def _show(to: Console, found: Balance) -> None:
         ("spent in the last hour", tables.money(burn.last_hour), ""),
         ("spent per hour", tables.money(burn.per_hour), "mean of 24 hours, or since the first call"),
         ("spent per day", tables.money(burn.per_day), _of_days(burn.days)),
-        ("gone", "", _gone(forecast.at, found.expires_at)),
+        ("run out", "", _end(forecast.at, found)),
         (
             "  at the earliest",
             "",
-            f"{_gone(forecast.earliest, found.expires_at)}: as on the dearest day, or in the last hour",
+            f"{_end(forecast.earliest, found)}: at the rate of the costliest day or the last hour",
         ),
-        ("  at the latest", "", f"{_gone(forecast.latest, found.expires_at)}: as on the cheapest day"),
+        ("  at the latest", "", f"{_end(forecast.latest, found)}: at the rate of the cheapest day"),
         ("expire", "", "not known: no top-up is noted" if found.expires_at is None else _local(found.expires_at)),
     ]
     table = tables.table(["credits"], ["amount"])
@@ -159,6 +196,13 @@ def _show(to: Console, found: Balance) -> None:
     for what, amount, remark in rows:
         table.add_row(what, amount, Text(remark, style="dim" if amount else ""), style="bold" if what == "left" else "")
     to.print(table)
+    if not found.host and len(found.hosts) > 1:
+        tables.say(
+            to,
+            f"Calls of {len(found.hosts)} hosts are in what was spent "
+            f"({', '.join(map(tables.printable, found.hosts))}). To note the balance of one account alone:",
+            f"litellm-maas credits set AMOUNT --host {shlex.quote(found.hosts[-1])}",
+        )
     if found.unsure:
         tables.say(
             to,
@@ -167,6 +211,8 @@ def _show(to: Console, found: Balance) -> None:
         )
     if found.drifts:
         _show_drifts(to, found.drifts)
+    for warning in warnings:
+        tables.say(to, warning)
 
 
 def _show_drifts(to: Console, drifts: tuple[Drift, ...]) -> None:
@@ -203,9 +249,11 @@ def _as_json(found: Balance, warnings: list[dict[str, Any]]) -> dict[str, Any]:
     burn, forecast = found.burn, found.forecast
     return {
         "balance_micro_credits": found.micro_credits,
+        "host": found.host or None,
         "reading": _note_as_json(found.reading),
         "topups_micro_credits": found.topups,
         "spent_micro_credits": found.spent,
+        "expired_micro_credits": found.expired,
         "not_yet_collected_micro_credits": found.uncollected,
         "unsure_micro_credits": found.unsure,
         "unpriced_calls": found.unpriced_calls,
@@ -236,7 +284,8 @@ def _drift_as_json(each: Drift) -> dict[str, Any]:
 
 
 def _note_as_json(each: ConsoleNote) -> dict[str, Any]:
-    return {"number": each.number, "kind": each.kind, "at": _iso(each.at), "micro_credits": each.micro_credits}
+    return {"number": each.number, "kind": each.kind, "at": _iso(each.at), "micro_credits": each.micro_credits,
+            "host": each.host or None}  # fmt: skip
 
 
 def _unpriced(calls: int) -> str:
@@ -247,14 +296,14 @@ def _of_days(days: int) -> str:
     return "mean of 24 hours" if days == 1 else f"mean of {days} times 24 hours"
 
 
-def _gone(at: dt.datetime | None, expires_at: dt.datetime | None) -> str:
-    if at is not None and expires_at is not None and at > expires_at:
-        return "after they expire"
-    return "not in sight" if at is None else _local(at)
+def _end(at: dt.datetime | None, found: Balance) -> str:
+    if at is None:
+        return "never at this rate"
+    return _local(at) + ", when they expire" * (at == found.expires_at)
 
 
 def _local(at: dt.datetime) -> str:
-    return f"{at.astimezone(periods.zone(periods.DEFAULT_ZONE)):%Y-%m-%d %H:%M}"
+    return periods.clock(at.astimezone(periods.zone(periods.DEFAULT_ZONE)))
 
 
 def _iso(at: dt.datetime | None) -> str | None:

@@ -1,8 +1,9 @@
-"""`litellm-maas doctor`: what is wrong with a set-up, and the exact mend."""
+"""`litellm-maas doctor`: what is wrong with a set-up, and the exact fix."""
 
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from litellm_maas.cli import tables
+from litellm_maas.cli import options, tables
 from litellm_maas.doctor import programs, versions
 from litellm_maas.doctor.check import Check, Colour, not_checked
 from litellm_maas.errors import MaasError
 
+_LEAST_ROOM = 20
+"""Columns that a text is wrapped in at least."""
 _MARKS: dict[Colour, tuple[str, str]] = {"green": ("✓", "ok"), "yellow": ("!", "look"), "red": ("✗", "RED")}
 
 
 @click.command(name="doctor")
-@click.argument("models", nargs=-1)
+@click.argument("models", nargs=-1, shell_complete=options.model_ids)
 @click.option("--probe", is_flag=True, help="Make the smallest real calls to MODELS; default: those in use.")
 @click.option("--yes", is_flag=True, help="Probe without asking what it may cost.")
 @click.option("--config", "config_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A router's or a proxy's config to check too.")  # fmt: skip  # noqa: E501
@@ -37,7 +40,7 @@ def command(
     timeout: float,
     as_json: bool,
 ) -> None:
-    """Check this set-up: one line per check, and for each that is red the exact mend.
+    """Check this set-up: one line per check, and for each that is red the exact fix.
 
     Nothing is called that costs credits, unless you ask to --probe: that makes three small calls to each model, shows
     what they may cost, asks, and records what they did. The key is sent to the base URL and nowhere else. Events that
@@ -76,7 +79,9 @@ def command(
         checks += probed
         if not as_json:
             _show(to, probed)
-    if as_json:
+    if not as_json:
+        to.print(f"\n{_summary(checks)}")
+    else:
         tables.print_json({"checks": [check.as_dict() for check in checks], "probes": probes})
     if any(check.colour == "red" for check in checks):
         sys.exit(1)
@@ -86,9 +91,29 @@ def _show(to: Console, checks: Sequence[Check]) -> None:
     marks = {colour: mark if tables.can_show(mark) else word for colour, (mark, word) in _MARKS.items()}
     width = max((len(check.name) for check in checks), default=0)
     for check in checks:
-        line = Text.assemble(
-            (marks[check.colour], check.colour), f" {check.name:{width}}  ", tables.printable(check.what)
-        )
-        to.print(line, soft_wrap=True)
-        if check.mend is not None:
+        mark = Text.assemble((marks[check.colour], check.colour), f" {check.name:{width}}  ")
+        lines = _lines(to, tables.printable(check.what), len(mark.plain))
+        to.print(Text.assemble(mark, f"\n{' ' * len(mark.plain)}".join(lines)), soft_wrap=True)
+        if check.mend is not None and not check.is_skipped:
+            # On one line, so that a command can be copied.
             to.print(Text(f"    {tables.printable(check.mend)}", style="cyan"), soft_wrap=True)
+
+
+def _lines(to: Console, text: str, indent: int) -> list[str]:
+    """Return a text in lines for the terminal, cut between words; in one where a program reads it."""
+    room = to.width - indent
+    if not to.is_terminal or room < _LEAST_ROOM:
+        return [text]
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [text]
+
+
+def _summary(checks: Sequence[Check]) -> str:
+    """Return how many checks found what."""
+    skipped = sum(check.is_skipped for check in checks)
+    errors = sum(check.colour == "red" for check in checks)
+    warnings = sum(check.colour == "yellow" for check in checks) - skipped
+    if not errors and not warnings and not skipped:
+        return "Everything is all right."
+    ok = sum(check.colour == "green" for check in checks)
+    parts = [tables.counted(errors, "error"), tables.counted(warnings, "warning"), f"{skipped} skipped", f"{ok} ok"]
+    return ", ".join(parts) + "."

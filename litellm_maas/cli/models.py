@@ -25,9 +25,9 @@ from litellm_maas.wire.errors import GatewayError
 from litellm_maas.wire.requests import Timeouts, WireRequest
 
 _NUMBERS = ("context", "input", "cached", "output")
-_WIDE = ("takes", *_NUMBERS, "basis", "callable")
-_NARROW = (("takes", *_NUMBERS), _NUMBERS, ("input", "cached", "output"), ("input", "output"))
-"""What is shown beside the id, the more the more room there is."""
+_COLUMNS = ("takes", *_NUMBERS, "basis", "callable")
+_DROPPED = ("takes", "context", "basis", "cached", "callable")
+"""What is left out where there is no room, the first first."""
 
 
 @click.command(name="models")
@@ -41,7 +41,8 @@ def command(*, offline: bool, probe: bool, yes: bool, ledger: str | None, as_jso
 
     Prices are credits (1 credit = 1 VND) per 1,000,000 tokens. The gateway lists models that then answer 404 or 403:
     being listed does not mean being callable. That is known of models that were called within 30 days, by what their
-    last calls came to in the ledger; `litellm-maas doctor --probe MODEL` shows more of one model.
+    last calls came to in the ledger, and of those that --probe calls, as slowly as the account's limit asks for (10 a
+    minute, or MAAS_RPM); `litellm-maas doctor --probe MODEL` shows more of one model.
     """
     if offline and probe:
         raise click.UsageError("--offline asks nobody, so it cannot --probe")
@@ -50,9 +51,8 @@ def command(*, offline: bool, probe: bool, yes: bool, ledger: str | None, as_jso
     if probe:
         from litellm_maas.cli import probing  # noqa: PLC0415 - only where it is asked for
 
-        for each in probing.probe(resolve_endpoint(None), resolve_key(None), ids, yes=yes, once=True):
-            answer = each.failure and (each.failure.status or each.failure.reason)
-            known[each.model] = "yes" if each.failure is None else f"no: {answer}"
+        probes = probing.probe(resolve_endpoint(None), resolve_key(None), ids, yes=yes, once=True)
+        known |= {each.model: answer for each in probes if (answer := each.answer) is not None}
     book = price_book.in_force()
     rows = [_row(model_id, book, known.get(model_id, "unknown")) for model_id in ids]
     if as_json:
@@ -62,17 +62,32 @@ def command(*, offline: bool, probe: bool, yes: bool, ledger: str | None, as_jso
 
 
 def _show(to: Console, rows: list[dict[str, Any]]) -> None:
-    layouts = (_WIDE, *_NARROW) if to.width > tables.NARROW else _NARROW
+    # A column that says the same of all models says nothing.
+    seldom = {"basis": ("official", "unpriced"), "callable": ("unknown",)}
+    wanted = [
+        name for name in _COLUMNS if name not in seldom or not {_of(row, name) for row in rows} <= {*seldom[name]}
+    ]
+    columns, dropped = list(wanted), []
+    for name in (each for each in _DROPPED if each in wanted):
+        if tables.width(_table(rows, columns), to) <= to.width:
+            break
+        columns.remove(name)
+        dropped.append(name)
     # Ids fold where even the narrowest is too wide; numbers are never cut off.
-    columns = next((each for each in layouts if tables.width(_table(rows, each), to) <= to.width), _NARROW[-1])
     to.print(_table(rows, columns))
     to.print("Prices: VND per 1,000,000 tokens; - where none is known.")
-    if columns is not _WIDE:
+    if "callable" in dropped:
         refused = [f"{row['id']} ({row['callable']})" for row in rows if row["callable"] not in ("yes", "unknown")]
-        own = [row["id"] for row in rows if row["price_basis"] in ("custom", "estimate")]
-        for text, ids in (("Not callable at the last attempt", refused), ("Priced by your own file", own)):
-            if ids:
-                to.print(f"{text}: {', '.join(ids)}.")
+        if refused:
+            to.print(f"Not callable at the last attempt: {', '.join(refused)}.")
+    if "callable" not in wanted:
+        to.print("Which of them can be called is not known yet: litellm-maas models --probe")
+    if dropped:
+        to.print(f"Not shown at {to.width} columns: {', '.join(dropped)}. Widen the terminal, or use --json.")
+
+
+def _of(row: dict[str, Any], column: str) -> str:
+    return str(row["price_basis" if column == "basis" else column])
 
 
 def _table(rows: list[dict[str, Any]], columns: Sequence[str]) -> Table:

@@ -7,12 +7,18 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
+from click.shell_completion import CompletionItem
 
-from litellm_maas.errors import SettingsError
+from litellm_maas import settings
+from litellm_maas.cli import completion
+from litellm_maas.errors import MaasError, SettingsError
+from litellm_maas.spend import filters as spend_filters
 from litellm_maas.spend import periods
+from litellm_maas.spend.event import Status, host_of, readable
+from litellm_maas.spend.filters import Filters
 from litellm_maas.spend.periods import DEFAULT_ZONE, Period
 from litellm_maas.spend.place import Database, as_typed, place
 
@@ -22,11 +28,53 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def gateways_id(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """A model id as the gateway and the ledger have it; people write it as LiteLLM does."""
-    return value and value.removeprefix("maas/")
+    """Return a model id as the gateway and the ledger have it; people write it as LiteLLM does."""
+    return value and value.strip().removeprefix("maas/")
 
 
-model = click.option("--model", metavar="ID", callback=gateways_id, help="Only this model.")
+def _recorded(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Return a name as it is recorded: very long ones are cut."""
+    return value and readable(value)
+
+
+def host_name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Return a host as it is recorded; people copy base URLs."""
+    return value and (host_of(value if "://" in value else f"//{value}") or value)
+
+
+def model_ids(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a model id."""
+    return completion.model_ids(incomplete)
+
+
+model = click.option(
+    "--model", metavar="ID", callback=gateways_id, shell_complete=model_ids, help="Only calls to this model id."
+)
+host = click.option("--host", metavar="HOST", callback=host_name, help="Only calls to this host.")
+
+
+csv_for = click.option(
+    "--csv-for",
+    type=click.Choice(["excel"]),
+    help="Write CSV that Excel opens as it is meant: VND, local dates, and ; between the cells where the locale "
+    "(LC_ALL, LANG) writes 0,5.",
+)
+
+
+def is_named(ledger: str | None) -> bool:
+    """Return whether a ledger was named, by an option or in the environment."""
+    return ledger is not None or settings.ledger() is not None
+
+
+def refuse_missing(ledger: str | None) -> None:
+    """Refuse a ledger that was named by an option and is not there.
+
+    Raises:
+        MaasError: It is not there.
+    """
+    found = place(ledger)
+    if ledger is not None and isinstance(found, Path) and not found.exists():
+        raise MaasError(f"there is no ledger {found}; check the name after --ledger")
 
 
 def where(command: _Command) -> _Command:
@@ -37,11 +85,36 @@ def where(command: _Command) -> _Command:
 
 
 def period(command: _Command) -> _Command:
-    """`--since`, `--until` and `--timezone`."""
+    """`--since`, `--until`, `--month` and `--timezone`."""
     for option in (
         click.option("--timezone", default=DEFAULT_ZONE, show_default=True, help="The zone that days are meant in."),
-        click.option("--until", metavar="TIME", help="Until then, not included."),
-        click.option("--since", metavar="TIME", help="From then on: 2026-11-01, 2026-11-01T15:30, today, 7d, 2h."),
+        click.option("--month", metavar="MONTH", help="That month alone: 2026-10, this, or last."),
+        click.option("--until", metavar="TIME", help="The end: a day or a month is included, a time is not."),
+        click.option(
+            "--since",
+            metavar="TIME",
+            help="The beginning: 2026-11-01, 2026-11, 2026-11-01T15:30, yesterday, 'last week', 7d, 2h.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def filters(command: _Command) -> _Command:
+    """`--model`, `--user` and the others that say which events are meant; they arrive as `filters`."""
+    named = {
+        "--user": "Only calls of this user; through a proxy, the owner of the key.",
+        "--end-user": "Only calls through a proxy that name this end user.",
+        "--team": "Only calls of the team with this alias or id.",
+        "--key": "Only calls with the proxy key of this alias.",
+        "--session": "Only calls of this session.",
+        "--tag": "Only calls with this tag.",
+    }
+    for option in (
+        host,
+        click.option("--status", type=click.Choice(get_args(Status)), help="Only calls that ended so."),
+        *(click.option(name, metavar="NAME", callback=_recorded, help=text) for name, text in reversed(named.items())),
+        model,
     ):
         command = option(command)
     return command
@@ -53,46 +126,81 @@ class Asked:
 
     Attributes:
         now: The moment of asking, in the zone that was asked for.
+        is_named: Whether the ledger was named, by an option or in the environment.
     """
 
     ledger: Path | Database
     now: dt.datetime
     period: Period
     timezone: str
-    _typed: str
+    filters: Filters = spend_filters.EVERYTHING
+    is_named: bool = False
+    typed: tuple[tuple[str, str], ...] = ()
 
     @property
     def zone(self) -> dt.tzinfo:
         """The zone that days are meant in."""
         return self.now.tzinfo or dt.timezone.utc
 
-    def command(self, *words: str, since: str | None = None) -> str:
-        """A command line that asks for the same ledger and period.
+    @property
+    def is_missing(self) -> bool:
+        """Whether the ledger was named, and is a file that is not there."""
+        return self.is_named and isinstance(self.ledger, Path) and not self.ledger.exists()
+
+    def command(self, *words: str, since: str | None = None, without: str | None = None) -> str:
+        """Return a command line that asks for the same ledger, period and filters.
 
         Args:
             words: What follows `litellm-maas spend`.
             since: The beginning of the period, where none was typed.
+            without: A filter that is left out.
         """
         added = f" --since {since}" if since is not None and self.period == Period(None, None) else ""
-        return f"litellm-maas spend {' '.join(words)}{added}{self._typed}"
+        typed = "".join(f" --{name} {shlex.quote(text)}" for name, text in self.typed if name != without)
+        return f"litellm-maas spend {' '.join(words)}{added}{typed}"
 
 
-def asked(ledger: str | None, since: str | None, until: str | None, timezone: str) -> Asked:
-    """What the options mean.
+def asked(
+    ledger: str | None,
+    since: str | None,
+    until: str | None,
+    month: str | None,
+    timezone: str,
+    **named: str | None,
+) -> Asked:
+    """Return what the options mean.
 
     Raises:
         SettingsError: One of them cannot be understood, or the period ends before it begins, or is yet to come.
     """
     now = periods.now(periods.zone(timezone))
-    meant = Period(*(None if text is None else periods.moment(text, now) for text in (since, until)))
-    if meant.since is not None and meant.until is not None and meant.since >= meant.until:
-        raise SettingsError(f"--until {until} is not after --since {since}; the period would be empty")
-    if meant.since is not None and meant.since > now:
-        raise SettingsError(f"--since {since} is in the future, of which nothing is recorded; name an earlier moment")
-    typed = {"since": since, "until": until, "timezone": timezone if timezone != DEFAULT_ZONE else None}
-    options = "".join(
-        f" --{name} {shlex.quote(text)}"
-        for name, text in {**typed, "ledger": as_typed(ledger)}.items()
-        if text is not None
+    filters_ = Filters(**named)
+    typed: dict[str, str | None] = {"since": since, "until": until, "month": month}
+    typed |= {"timezone": timezone if timezone != DEFAULT_ZONE else None}
+    typed |= {name.replace("_", "-"): value for name, value in filters_.given()}
+    typed |= {"ledger": as_typed(ledger)}
+    return Asked(
+        place(ledger),
+        now,
+        _period(since, until, month, now),
+        timezone,
+        filters_,
+        is_named(ledger),
+        tuple((name, text) for name, text in typed.items() if text is not None),
     )
-    return Asked(place(ledger), now, meant, timezone, options)
+
+
+def _period(since: str | None, until: str | None, month: str | None, now: dt.datetime) -> Period:
+    if month is not None:
+        if since is not None or until is not None:
+            raise click.UsageError("--month is a period of its own, without --since and --until")
+        meant, since = periods.month(month, now), f"the beginning of --month {month}"
+    else:
+        begin = None if since is None else periods.span(since, now).since
+        meant = Period(begin, None if until is None else periods.span(until, now).until)
+        since = f"--since {since}"
+    if meant.since is not None and meant.until is not None and meant.since >= meant.until:
+        raise SettingsError(f"--until {until} is not after {since}; the period would be empty")
+    if meant.since is not None and meant.since > now:
+        raise SettingsError(f"{since} is in the future, of which nothing is recorded; name an earlier one")
+    return meant

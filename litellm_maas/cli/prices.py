@@ -17,6 +17,7 @@ from litellm_maas.errors import MaasError, SettingsError
 from litellm_maas.models import catalogue
 from litellm_maas.pricing import prices
 from litellm_maas.pricing.book import Basis, PriceBook
+from litellm_maas.pricing.comparison import Compared
 from litellm_maas.pricing.prices import VENDOR_ZONE, PriceEntry, PriceFile, PriceList
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.spend import meter, periods
@@ -41,7 +42,7 @@ def command(context: click.Context, /, *, as_json: bool) -> None:
 @command.command(name="list")
 @options.as_json
 def list_command(*, as_json: bool) -> None:
-    """List the prices in force today."""
+    """List today's prices."""
     book = price_book.in_force()
     today = dt.datetime.now(VENDOR_ZONE).date()
     in_force = [(basis, each) for basis, each in book.lists() if each.holds_on(today)]
@@ -58,7 +59,7 @@ def list_command(*, as_json: bool) -> None:
 
 
 @command.command(name="show")
-@click.argument("model_id", metavar="ID")
+@click.argument("model_id", metavar="ID", shell_complete=options.model_ids)
 @options.as_json
 def show_command(*, model_id: str, as_json: bool) -> None:
     """Show the prices of one model over time."""
@@ -84,19 +85,35 @@ def show_command(*, model_id: str, as_json: bool) -> None:
             to.print(Text(f"  {line}"))
 
 
-@command.command(name="check")
+@command.command(name="check", short_help="Check a price file of your own against the official prices.")
 @click.argument("file", type=click.Path(path_type=Path))
-def check_command(*, file: Path) -> None:
-    """Check a price file of your own; a mistake is shown with its file, line and field."""
+@options.as_json
+def check_command(*, file: Path, as_json: bool) -> None:
+    """Check a price file of your own, and show its prices beside the official ones.
+
+    A mistake is shown with its file, line and field, with exit status 1. What is 10 times lower or higher than the
+    official price, and an id that nobody knows, is a warning.
+    """
+    from litellm_maas.doctor import own_prices  # noqa: PLC0415 - the other commands need none of it
+
     content = prices.read(file, PriceFile)
-    models = {model_id for price_list in content.lists for model_id in price_list.models}
+    rows = own_prices.compared(content)
+    warnings = list(own_prices.warnings(rows))
+    if as_json:
+        tables.print_json({"file": str(file), "models": list(map(_compared, rows)), "warnings": warnings})
+        return
+    if rows:
+        _show_compared(rows)
+    for warning in warnings:
+        click.echo(f"{click.style('warning', fg='yellow')}: {tables.printable(warning)}")
     estimate = f", estimates at {content.estimate.vnd_per_usd} VND per dollar" if content.estimate else ""
-    lists = tables.counted(len(content.lists), "list")
-    click.echo(f"OK: {lists} with prices of {tables.counted(len(models), 'model')}{estimate}.")
+    lists, models = tables.counted(len(content.lists), "list"), len({row.model_id for row in rows})
+    ok = "OK" if not warnings else f"OK but for {tables.counted(len(warnings), 'warning')}"
+    click.echo(f"{ok}: {lists} with prices of {tables.counted(models, 'model')}{estimate}.")
 
 
 @command.command(name="cost")
-@click.argument("model_id", metavar="ID")
+@click.argument("model_id", metavar="ID", shell_complete=options.model_ids)
 @click.option("--input", "input_tokens", type=click.IntRange(min=0), default=0, help="Input tokens, cached included.")
 @click.option("--cached", type=click.IntRange(min=0), default=0, help="How many of them come from the cache.")
 @click.option("--output", type=click.IntRange(min=0), default=0, help="Output tokens, reasoning included.")
@@ -142,7 +159,7 @@ def cost_command(*, model_id: str, input_tokens: int, cached: int, at: str | Non
         click.echo(f"Cached tokens cost {tables.money(-saved)} more than the input price.")
 
 
-@command.command(name="schema")
+@command.command(name="schema", short_help="Print the JSON Schema of a price file.")
 def schema_command() -> None:
     """Print the JSON Schema of a price file, for editors that check while you type."""
     tables.print_json(prices.json_schema())
@@ -175,6 +192,49 @@ def _show_list(rows: dict[str, tuple[Basis, PriceList, PriceEntry]], lists: Iter
             to.print(Text(f"Listed with a price, but with no known id: {names}."))
 
 
+def _show_compared(rows: list[Compared]) -> None:
+    table = tables.table(["your price, and the official one"], _KINDS)
+    images: list[str] = []
+    price_list = None
+    for row in rows:
+        if row.price_list is not price_list:
+            price_list = row.price_list
+            table.add_row(Text(f"{tables.printable(price_list.name)} ({_days(price_list)})", style="bold"))
+        model_id = tables.printable(row.model_id)
+        table.add_row(Text(model_id), *_amounts(row.entry))
+        if row.entry.input is not None:
+            official = ("-", "-", "-") if row.official is None else _amounts(row.official)
+            table.add_row(Text("  official", style="dim"), *(Text(amount, style="dim") for amount in official))
+        images += (f"{model_id}: {line}" for line in _images(row.entry))
+        images += (f"  official: {line}" for line in (_images(row.official) if row.official else ()))
+    to = tables.console()
+    to.print(table)
+    to.print(Text("\nVND per 1,000,000 tokens; - where there is no price."))
+    for line in images:
+        to.print(Text(line))
+    to.print()
+
+
+def _days(price_list: PriceList) -> str:
+    first, last = price_list.first_day, price_list.end_day and price_list.end_day - dt.timedelta(days=1)
+    if first and last:
+        return f"{first} … {last}"
+    return f"from {first} on" if first else f"until {last}" if last else "at all times"
+
+
+def _compared(row: Compared) -> dict[str, Any]:
+    official = None if row.official is None else _plain_amounts(row.official)
+    return {"id": row.model_id, "list": row.price_list.name, **_plain_amounts(row.entry), "official": official}
+
+
+def _plain_amounts(entry: PriceEntry) -> dict[str, Any]:
+    amounts: dict[str, Decimal | None] = {kind: getattr(entry, kind) for kind in _KINDS}
+    images = {size: {quality: _json_number(price) for quality, price in qualities.items()}
+              for size, qualities in (entry.images or {}).items()}  # fmt: skip
+    plain = {kind: None if amount is None else _json_number(amount) for kind, amount in amounts.items()}
+    return {**plain, "images": images or None}
+
+
 def _amounts(entry: PriceEntry) -> Iterator[str]:
     for kind in _KINDS:
         amount: Decimal | None = getattr(entry, kind)
@@ -188,13 +248,9 @@ def _images(entry: PriceEntry) -> Iterator[str]:
 
 
 def _plain(basis: Basis, price_list: PriceList, entry: PriceEntry) -> dict[str, Any]:
-    images = {size: {quality: _json_number(price) for quality, price in qualities.items()}
-              for size, qualities in (entry.images or {}).items()}  # fmt: skip
-    amounts: dict[str, Decimal | None] = {kind: getattr(entry, kind) for kind in _KINDS}
     return {
         "name": entry.name,
-        **{kind: None if amount is None else _json_number(amount) for kind, amount in amounts.items()},
-        "images": images or None,
+        **_plain_amounts(entry),
         "basis": basis,
         "ids": price_list.ids,
         "list": price_list.name,

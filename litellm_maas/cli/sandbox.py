@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import threading
 
 import click
 
+from litellm_maas import settings
 from litellm_maas.cli import tables
 from litellm_maas.errors import MaasError
 from litellm_maas.sandbox import Sandbox
@@ -22,8 +24,8 @@ from litellm_maas.sandbox import Sandbox
 def command(port: int, rpm: int, balance: int | None) -> None:
     """Run an offline MaaS on this machine.
 
-    It follows what is publicly known of the gateway and is not the gateway. Point a program at it with the two
-    variables that it prints.
+    It follows what is publicly known of the gateway and is not the gateway. Point a program at it with the variables
+    that it prints: base URL, key, and a ledger of its own, so that play money is not taken for spend.
     """
     sandbox = Sandbox(port=port, rpm=rpm)
     if balance is not None:
@@ -32,7 +34,8 @@ def command(port: int, rpm: int, balance: int | None) -> None:
         sandbox.start()
     except OSError as error:
         raise MaasError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from None
-    for name, value in sandbox.environment().items():
+    ledger = settings.data_folder() / "sandbox.db"
+    for name, value in {**sandbox.environment(), "MAAS_LEDGER": shlex.quote(str(ledger))}.items():
         click.echo(f"export {name}={value}")
     click.echo("Serving until Ctrl-C.", err=True)
     stopped = threading.Event()

@@ -21,7 +21,7 @@ _WAIT = 60.0
 _file = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command(name="backup")
+@click.command(name="backup", short_help="Copy the ledger, also while programs record.")
 @click.argument("file", type=_file)
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there already.")
 @options.where
@@ -36,7 +36,7 @@ def backup_command(*, file: Path, force: bool, ledger: str | None) -> None:
     _say(waiting)
 
 
-@click.command(name="restore")
+@click.command(name="restore", short_help="Put a copy in the place of the ledger.")
 @click.argument("file", type=_file)
 @options.where
 def restore_command(*, file: Path, ledger: str | None) -> None:
@@ -54,7 +54,7 @@ def restore_command(*, file: Path, ledger: str | None) -> None:
         click.echo(f"What the ledger held until now ({held}) is kept in {done.kept}.", err=True)
 
 
-@click.command(name="resend")
+@click.command(name="resend", short_help="Send everything to the PostgreSQL ledger again.")
 @click.option("--from", "other", type=_file, help="Another spool, of an older address, to be sent too.")
 @options.where
 def resend_command(*, other: Path | None, ledger: str | None) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from litellm_maas.cli import tables
 from litellm_maas.cli.options import Asked
 from litellm_maas.routing.model_ids import nearest
@@ -14,6 +16,7 @@ from litellm_maas.spend.place import Database
 from litellm_maas.spend.reports import Total
 
 _MOST_MODELS = 5
+_MOST_NAMES = 8
 
 _HOW_TO_RECORD = (
     "litellm_maas.track_spend()                       in a program, once",
@@ -41,15 +44,15 @@ def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | Non
     """
     if total.unpriced_calls:
         yield Note(
-            f"{tables.counted(total.unpriced_calls, 'call')} without a price {_are(total.unpriced_calls)} in no sum: "
-            f"{_models(unpriced)}. Put the price into a file of your own (begin with: litellm-maas config init), "
-            "name the file in MAAS_PRICES, and price what is recorded:",
-            (asked.command("reprice", since=since), asked.command("reprice", "--apply", since=since)),
+            f"{tables.counted(total.unpriced_calls, 'call')} without a price {_are(total.unpriced_calls)} not in the "
+            f"sums: {_models(unpriced)}. Put their price into your own file (MAAS_PRICES; an example comes with "
+            "litellm-maas config init), then:",
+            (asked.command("reprice", since=since),),
         )
     if total.estimated_calls:
         yield Note(
             f"{tables.counted(total.estimated_calls, 'call')} with estimated tokens: the gateway's own count never "
-            "came, mostly because a stream was given up. They are in the sums, as estimates. To see them:",
+            "came, mostly because a stream was abandoned. They are in the sums, as estimates. To see them:",
             (asked.command("export", "--only estimated", since=since),),
         )
     if total.anomalies:
@@ -74,26 +77,53 @@ def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | Non
 
 
 def nothing_recorded(ledger: Path | Database) -> Note:
-    """The remark on a ledger that is not there, or empty."""
+    """The remark on a ledger that is empty, or that nobody has named."""
     return Note(f"No spend is recorded in {ledger} yet. Recording is switched on by one of:", _HOW_TO_RECORD)
+
+
+def missing_note(ledger: Path | Database) -> Note:
+    """The remark on a ledger that was named, by --ledger or MAAS_LEDGER, and is not there."""
+    return Note(
+        f"There is no ledger {ledger}. Check its name; if nothing is recorded yet, recording is switched on by one of:",
+        _HOW_TO_RECORD,
+    )
 
 
 def unknown_note(what: str, written: str, known: Iterable[str], asked: Asked) -> Note | None:
     """The remark on a filter that no call in the ledger matches, whatever the period.
 
     Args:
-        what: ``model`` or ``tag``.
+        what: The filter.
         written: What was asked for.
         known: What the ledger has.
         asked: What was asked for beside it.
     """
-    known = list(known)
+    known = list(dict.fromkeys(filter(None, known)))
     if written in known:
         return None
-    calls = "of" if what == "model" else "with the tag"
-    near = nearest(written, known)
-    mend = f"did you mean {tables.printable(near)}?" if near else "to see what is recorded:"
-    return Note(f"No call {calls} {written} is recorded; {mend}", () if near else (asked.command(f"--by {what}"),))
+    nothing = f"No call {_with(what)} {tables.printable(written) or '(none)'} is recorded"
+    if (near := nearest(written, known)) is not None:
+        return Note(f"{nothing}; did you mean {tables.printable(near)}?")
+    option = what.replace("_", "-")
+    if not known:
+        return Note(f"{nothing}, nor any other {option}.")
+    if len(known) <= _MOST_NAMES:
+        return Note(f"{nothing}; there are: {', '.join(map(tables.printable, sorted(known)))}.")
+    return Note(f"{nothing}; to see what is recorded:", (asked.command(f"--by {what}", without=option),))
+
+
+def hosts_note(hosts: Iterable[str], asked: Asked, since: str | None) -> Note | None:
+    """The remark on a total with calls of more than one host: of two accounts, or of a sandbox and an account."""
+    named = sorted(filter(None, hosts))
+    if len(named) < 2 or asked.filters.host is not None:
+        return None
+    shown = ", ".join(map(tables.printable, named[:_MOST_MODELS])) + f" and {len(named) - _MOST_MODELS} more" * (
+        len(named) > _MOST_MODELS
+    )
+    return Note(
+        f"Calls of {len(named)} hosts are in these sums ({shown}). To see each:",
+        (asked.command("--by host", since=since),),
+    )
 
 
 def waiting_note(waiting: Waiting) -> Note | None:
@@ -102,11 +132,24 @@ def waiting_note(waiting: Waiting) -> Note | None:
     if not waiting.events and waiting.problem is None:
         return Note(" ".join(texts), commands) if texts else None
     events = tables.counted(waiting.events, "event")
-    why = f" ({waiting.problem})" if waiting.problem else ", because their files hold no event"
+    why = f" ({waiting.problem})" if waiting.problem else " (unreadable files)"
     return Note(
-        f"{events} beside the ledger {_are(waiting.events)} in no sum{why}. They are recorded by the next call or "
-        "command that can write to the ledger." + "".join(f" {text}" for text in texts),
+        f"{events} queued beside the ledger {_are(waiting.events)} not in the sums{why}. They are recorded by the next "
+        "call or command that can write to the ledger." + "".join(f" {text}" for text in texts),
         commands,
+    )
+
+
+def say_beside(*remarks: Note | None) -> None:
+    """Say remarks on standard error, beside data."""
+    for note in remarks:
+        if note is not None:
+            click.echo("\n  ".join((note.text, *note.commands)), err=True)
+
+
+def _with(what: str) -> str:
+    return {"model": "of", "tag": "with the tag", "status": "with the status", "host": "to"}.get(
+        what, f"of the {what.replace('_', ' ')}"
     )
 
 

@@ -6,13 +6,12 @@ Colours are rich's business: only on a terminal, and never with NO_COLOR.
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, Any, TypeVar
 
 import click
 from rich.console import Console
@@ -20,10 +19,16 @@ from rich.table import Table
 from rich.text import Text
 
 from litellm_maas.pricing.credits import shown
+from litellm_maas.spend import plain_text, spreadsheets
+from litellm_maas.spend.spreadsheets import PLAIN, Dialect
 
 NARROW = 80
 """Columns up to which a table takes its narrow form."""
 
+_Item = TypeVar("_Item")
+_SPINNER = "line"
+"""One that every terminal has the characters for."""
+_COUNTED_AT_ONCE = 1000
 _VIETNAMESE = str.maketrans(",.", ".,")
 _STEPS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
@@ -33,10 +38,20 @@ def console(*, stderr: bool = False) -> Console:
     return Console(highlight=False, markup=False, emoji=False, stderr=stderr)
 
 
-def vietnamese() -> bool:
-    """Whether the locale writes amounts as Vietnamese does. The first of these variables that is set decides."""
+def language() -> str:
+    """Return the language in which amounts are written, such as ``vi``; the first of these variables that is set."""
     names = (os.environ.get(name) for name in ("LC_ALL", "LC_MONETARY", "LANG"))
-    return next((name for name in names if name), "").lower().startswith("vi")
+    return next((name for name in names if name), "").replace(".", "_").partition("_")[0].lower()
+
+
+def vietnamese() -> bool:
+    """Return whether the locale writes amounts as Vietnamese does."""
+    return language() == "vi"
+
+
+def excel_dialect() -> Dialect:
+    """Return the CSV that Excel opens by a double click where it speaks the language of the locale."""
+    return spreadsheets.excel(language())
 
 
 def can_show(characters: str) -> bool:
@@ -48,9 +63,14 @@ def can_show(characters: str) -> bool:
     return True
 
 
-def money(micro_credits: int | None) -> str:
-    """An amount in the user's locale: ``1,234,567 VND`` or ``1.234.567 ₫``; a dash where it is not known."""
-    text = shown(micro_credits, vietnamese=vietnamese())
+def money(micro_credits: int | None, *, exact: bool = False) -> str:
+    """Write an amount in the user's locale: ``1,234,567 VND`` or ``1.234.567 ₫``; a dash where it is not known.
+
+    Args:
+        micro_credits: The amount.
+        exact: Whether to show every decimal.
+    """
+    text = shown(micro_credits, vietnamese=vietnamese(), exact=exact)
     return text if can_show(text) else text.replace("₫", "VND")
 
 
@@ -105,17 +125,46 @@ def say(to: Console, text: str, *commands: str) -> None:
 
 
 def print_json(data: Any) -> None:
-    """Data as JSON, readable where the output has the characters."""
-    text = json.dumps(data, ensure_ascii=False, indent=2)
+    """Print data as JSON, readable where the output has the characters."""
+    text = plain_text.json_line(json.dumps(data, ensure_ascii=False, indent=2))
     click.echo(text if can_show(text) else json.dumps(data, indent=2))
 
 
-def print_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Rows as CSV with a header; what is not there is an empty cell."""
+def print_csv(header: Sequence[str], rows: Iterable[Sequence[Any]], dialect: Dialect = PLAIN) -> None:
+    """Print rows as CSV with a header; what is not there is an empty cell."""
     with utf8_output() as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        spreadsheets.write_csv(out, dialect, header, rows)
+
+
+@contextlib.contextmanager
+def progress(what: str, *, on: bool = True) -> Iterator[Callable[[Iterable[_Item]], Iterable[_Item]]]:
+    """Give what counts the items of an iteration, for people who wait at a terminal.
+
+    Args:
+        what: What the items are.
+        on: Whether to show it.
+    """
+    to = console(stderr=True)
+    if not on or not to.is_terminal:
+        yield lambda items: items
+        return
+    with to.status(what, spinner=_SPINNER) as status:
+
+        def counting(items: Iterable[_Item]) -> Iterator[_Item]:
+            for number_, item in enumerate(items, 1):
+                if number_ % _COUNTED_AT_ONCE == 0:
+                    status.update(f"{number(number_)} {what}")
+                yield item
+
+        yield counting
+
+
+@contextlib.contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Say what takes its time, for people who wait at a terminal."""
+    to = console(stderr=True)
+    with to.status(f"{what} …", spinner=_SPINNER) if to.is_terminal else contextlib.nullcontext():
+        yield
 
 
 @contextlib.contextmanager

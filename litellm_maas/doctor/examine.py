@@ -56,6 +56,7 @@ def surroundings(asked: Asked) -> tuple[list[Check], Access]:
     with ThreadPoolExecutor(1) as pool:
         way = None if endpoint is None else pool.submit(gateway.look, endpoint, key, asked.timeout)
         rest = [
+            *_made("recording", lambda: [variables.recording(asked.config)]),
             *_made("settings", variables.others),
             *_made("files", variables.files),
             *_made("ledger", ledgers.ledger),
@@ -74,7 +75,8 @@ def surroundings(asked: Asked) -> tuple[list[Check], Access]:
             found = gateway.Way([_failed("gateway", error)])
         checks += found.checks
         listed = found.listed
-    checks += _made("models", lambda: models.check(listed, used, attempts, asked.book, by=asked.config))
+    because = next((check.name for check in checks if check.colour == "red"), "gateway")
+    checks += _made("models", lambda: models.check(listed, used, attempts, asked.book, asked.config, because))
     return [*checks, *rest], Access(endpoint, key, tuple(used) or _TRIO)
 
 
@@ -102,9 +104,9 @@ def _attempts() -> Mapping[str, str]:
 
 
 def _used(config: Path | None, attempts: Mapping[str, str]) -> Mapping[str, bool]:
-    """The models in use: those of a config, or those that answered programs lately."""
+    """Return the models in use, of a config or of programs that had answers, and whether each may be unpriced."""
     if config is None:
-        return {model: True for model, answer in attempts.items() if answer == "yes"}
+        return {model: False for model, answer in attempts.items() if answer == "yes"}
     try:
         return models.configured(config)
     except MaasError:

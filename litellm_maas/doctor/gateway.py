@@ -83,10 +83,12 @@ def _dns(host: str, port: int, timeout: float) -> Check:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
+        spelling = "check the spelling in MAAS_API_BASE (unset it for the vendor's own host), and "
+        is_default = settings.api_base() == settings.PAYG_BASE_URL
         return red(
             "dns",
             f"{host} has no address",
-            "check the spelling in MAAS_API_BASE (unset it for the vendor's own host), and that this machine has DNS",
+            f"{'' if is_default else spelling}check that this machine has DNS and a way to the internet",
         )
     took = time.perf_counter() - began
     if took > timeout / 2:

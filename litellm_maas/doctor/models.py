@@ -44,6 +44,7 @@ def check(
     attempts: Mapping[str, str],
     book: PriceBook | None,
     by: Path | None,
+    because: str,
 ) -> Iterator[Check]:
     """Whether the models in use are listed, priced, and were called with success.
 
@@ -53,9 +54,10 @@ def check(
         attempts: What the ledger's last attempts tell, by model.
         book: The prices in force; None where they cannot be read.
         by: The config that names the models in use; None where the ledger does.
+        because: What has to be fixed first where nobody knows what is listed.
     """
     if listed is None:
-        yield not_checked("models", "gateway")
+        yield not_checked("models", because)
     else:
         yield _listed(listed, used, by)
     now = dt.datetime.now(dt.timezone.utc)
@@ -66,14 +68,21 @@ def check(
             f"no price is known for {', '.join(unpriced)}: calls are recorded as unpriced",
             "put the price into the file that MAAS_PRICES names (begin with: litellm-maas config init)",
         )
+    elif not used:
+        yield green("model prices", "no models in use yet")
     else:
-        yield green("model prices", f"known or acknowledged for all {len(used)} models in use")
+        acknowledged = [each for each, said in used.items() if said and book and not book.price(each, now)]
+        but = f"; the config says of {', '.join(acknowledged)} that there is none" if acknowledged else ""
+        known = len(used) - len(acknowledged)
+        yield green("model prices", f"known for {known} of {len(used)} models in use{but}")
     refused = [each for each, answer in attempts.items() if answer != "yes" and (by is None or each in used)]
     if refused:
         shown = ", ".join(f"{each} ({attempts[each]})" for each in refused)
         yield yellow(
             "last attempts", f"refused at the last attempt in the ledger: {shown}", "; ".join(_mends(refused, listed))
         )
+    elif not used:
+        yield green("last attempts", "no models in use yet")
     else:
         yield green("last attempts", f"{sum(each in attempts for each in used)} of {len(used)} models known to answer")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from litellm_maas import settings
 from litellm_maas.doctor.check import Check, green, red, yellow
 from litellm_maas.models import catalogue
 from litellm_maas.pricing.book import PriceBook
@@ -22,7 +23,7 @@ from litellm_maas.spend.identity import Identity
 from litellm_maas.spend.meter import Attempt
 from litellm_maas.spend.recorder import Recorder
 from litellm_maas.spend.worst_case import worst_case
-from litellm_maas.wire import gateway
+from litellm_maas.wire import gateway, pacing
 from litellm_maas.wire.endpoints import Endpoint
 from litellm_maas.wire.errors import Failure, GatewayError
 from litellm_maas.wire.events import EventDecoder
@@ -39,6 +40,11 @@ _TOOL = {
 _CHAT = "/chat/completions"
 _SHORT, _LONG = 16, 64
 """Tokens that an answer may have."""
+_sleep = time.sleep
+_PATIENCE = 2
+"""How often a call that the account's limit refused is made again."""
+_WINDOW = 60.0
+"""Seconds after which the account's limit has room again (vendor documentation, read 2026-10)."""
 
 
 @dataclass(slots=True)
@@ -68,6 +74,13 @@ class Probe:
     micro_credits: int | None = 0
     failure: Failure | None = None
 
+    @property
+    def answer(self) -> str | None:
+        """Whether the model answers, ``yes`` or ``no: 404``; None where an account's limit kept it from being asked."""
+        if self.failure is None:
+            return "yes"
+        return None if self.failure.kind == "rate_limit" else f"no: {self.failure.status or self.failure.reason}"
+
     def as_dict(self) -> dict[str, Any]:
         """What was shown, as plain JSON values."""
         plain = {name: getattr(self, name) for name in self.__slots__ if name != "failure"}
@@ -79,6 +92,9 @@ class Probe:
         name = f"probe {self.model}"
         if self.failure is not None:
             status = "" if self.failure.status is None else f"{self.failure.status}: "
+            if self.answer is None:
+                what = f"{status}{self.failure.reason}; whether it answers is not known"
+                return yellow(name, what, self.failure.hint.rstrip("."))
             return red(name, f"{status}{self.failure.reason}", self.failure.hint.rstrip("."))
         told = [f"{(self.latency or 0) * 1000:.0f} ms"]
         told += [f"first token {self.first_token * 1000:.0f} ms"] if self.first_token is not None else []
@@ -133,8 +149,13 @@ class Prober:
                 if number == 0:
                     found.failure = error.failure
                     break
-                refused = f"no: {error.failure.status or error.failure.reason}"
-                once = once or error.failure.kind == "rate_limit"
+                is_limited = error.failure.kind == "rate_limit"
+                refused = (
+                    "not known: the account's limit"
+                    if is_limited
+                    else f"no: {error.failure.status or error.failure.reason}"
+                )
+                once = once or is_limited
             if "tools" in body:
                 found.tools = refused or ("yes" if _message(reply).get("tool_calls") else "offered, not called")
             elif "response_format" in body:
@@ -175,6 +196,20 @@ class Prober:
         request = WireRequest(
             self.endpoint, self.key, operation, found.model, body, Timeouts(10.0, self.timeout, self.timeout)
         )
+        patience = _PATIENCE
+        while True:
+            try:
+                return self._call_once(found, request, kind, body)
+            except GatewayError as error:
+                failure = error.failure
+                # A wait that nobody would wait for, such as that of the limit of a day, was not sent and has no status.
+                if not patience or failure.kind != "rate_limit" or failure.status is None:
+                    raise
+            patience -= 1
+            if failure.retry_after is None or settings.pacing(pacing.configured) is None:
+                _sleep(min(failure.retry_after or _WINDOW, _WINDOW))  # else pacing waits by itself
+
+    def _call_once(self, found: Probe, request: WireRequest, kind: Kind, body: dict[str, Any]) -> Mapping[str, Any]:
         with Paced(request):
             attempt = Attempt(
                 kind=kind,

@@ -49,7 +49,8 @@ def config(process: subprocess.Popen[str], file: Path) -> Iterator[Check]:
     for each in findings:
         where = f"{each['file']}:{each['line']}" if each["line"] else each["file"]
         make = red if each["level"] == "error" else yellow
-        yield make("config", f"{where}: {each['field']}: {each['problem']}", _last_clause(each["problem"]))
+        message, fix = _parts(each["problem"])
+        yield make("config", f"{where}: {each['field']}: {message}", fix)
     if not findings:
         yield green("config", f"{file}: nothing is wrong")
 
@@ -84,12 +85,13 @@ def _last_line(process: subprocess.Popen[str]) -> tuple[Any, str]:
         return None, (said.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
 
 
-def _last_clause(problem: str) -> str:
-    """What a finding says is to be done: its texts end with that."""
+def _parts(problem: str) -> tuple[str, str]:
+    """Return what a finding says is wrong, and what is to be done: its texts end with that."""
     for mark in ("; ", ". "):
-        if mark in problem:
-            return problem.rpartition(mark)[2]
-    return problem.partition(": ")[2] or problem
+        message, found, fix = problem.rpartition(mark)
+        if found:
+            return message, fix
+    return problem, problem.partition(": ")[2] or problem
 
 
 def _mend(problem: str) -> str:

@@ -8,10 +8,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from litellm_maas import settings
+from litellm_maas.doctor import own_prices
 from litellm_maas.doctor.check import Check, from_error, green, red, yellow
 from litellm_maas.errors import MaasError, SettingsError
-from litellm_maas.pricing import book
+from litellm_maas.pricing import prices
+from litellm_maas.pricing.prices import PriceFile
 from litellm_maas.routing.findings import did_you_mean
+from litellm_maas.routing.includes import Config
 from litellm_maas.spend import budget
 from litellm_maas.wire.endpoints import Endpoint, parse_base_url, resolve_key
 
@@ -30,6 +33,7 @@ _OTHERS: tuple[Callable[[], object], ...] = (
     settings.credits_warn_hours,
     settings.credits_warn_below,
 )
+_LOGGER = "litellm_maas.spend_logger"
 _MAAS_HOSTS = (".vngcloud.vn", ".greennode.ai")
 
 
@@ -112,6 +116,32 @@ def _base_of_others(endpoint: Endpoint) -> Check | None:
     return None
 
 
+def recording(config: Path | None) -> Check:
+    """Whether the spend of the programs that run in this environment is recorded."""
+    name = "recording"
+    if settings.track_spend():
+        return green(name, "MAAS_TRACK_SPEND is set: every program that imports litellm_maas records its spend")
+    if config is not None and _has_callback(config):
+        return green(name, f"{config} has the callback litellm_maas.spend_logger")
+    nor = f", and {config} has no callback {_LOGGER}" if config is not None else ""
+    return yellow(
+        name,
+        f"MAAS_TRACK_SPEND is not set{nor}: only programs that call litellm_maas.track_spend() or have the callback "
+        f"{_LOGGER} record their spend",
+        "export MAAS_TRACK_SPEND=1",
+    )
+
+
+def _has_callback(config: Path) -> bool:
+    try:
+        documents = Config(config).documents
+    except MaasError:
+        return False  # the config has lines of its own
+    sections = (document.data.get("litellm_settings") for document in documents)
+    callbacks = (section.get("callbacks") for section in sections if isinstance(section, Mapping))
+    return any(_LOGGER in (each if isinstance(each, list) else [each]) for each in callbacks)
+
+
 def others(environment: Mapping[str, str] = os.environ) -> list[Check]:
     """Whether every other setting can be used, and no variable is misspelt: a line for each that is wrong."""
     wrong = [found for read in _OTHERS if (found := _unusable(read)) is not None]
@@ -140,16 +170,29 @@ def _is_a_base(name: str) -> bool:
 def files() -> Iterator[Check]:
     """Whether the files that variables name can be read: prices and budgets."""
     for variable, named, read in (
-        ("MAAS_PRICES", settings.prices(), book.with_own),
-        ("MAAS_BUDGETS", settings.budgets(), budget.read),
+        ("MAAS_PRICES", settings.prices(), _odd_prices),
+        ("MAAS_BUDGETS", settings.budgets(), _odd_budgets),
     ):
         name = variable.removeprefix("MAAS_").lower()
         if named is None:
             yield green(name, f"{variable} is not set")
             continue
         try:
-            read(Path(named))
+            odd = read(Path(named))
         except MaasError as error:
-            yield red(name, f"{variable}: {error}", f"mend the file, or unset {variable}")
+            yield red(name, f"{variable}: {error}", f"correct the file, or unset {variable}")
+            continue
+        if odd:
+            more = f", and {len(odd) - 1} more" if len(odd) > 1 else ""
+            yield yellow(name, f"{named}: {odd[0]}{more}", f"litellm-maas prices check {named}")
         else:
             yield green(name, named)
+
+
+def _odd_prices(file: Path) -> list[str]:
+    return list(own_prices.warnings(own_prices.compared(prices.read(file, PriceFile))))
+
+
+def _odd_budgets(file: Path) -> list[str]:
+    budget.read(file)
+    return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from litellm_maas import odd_numbers
 from litellm_maas.errors import SettingsError
 from litellm_maas.pricing.credits import MICRO_CREDITS
 
@@ -13,18 +14,14 @@ _LARGEST = 10**12
 
 
 def parsed(text: str) -> int:
-    """The micro-credits of an amount such as ``1530000``, ``1,530,000``, ``1.530.000 ₫`` or ``1530000.50``.
+    """Return the micro-credits of an amount such as ``1530000``, ``1,530,000``, ``1.530.000 ₫`` or ``1530000.50``.
 
     Raises:
-        SettingsError: It is no amount, or could mean two: ``1.530`` is 1530 in Vietnamese and 1.53 in English.
+        SettingsError: It is not an amount, or could mean two: ``1.530`` is 1530 in Vietnamese and 1.53 in English.
     """
     plain = re.sub(r"\s*(VND|₫|đ|credits?)$", "", text.strip(), flags=re.IGNORECASE)
-    if re.fullmatch(r"\d{1,3}[.,]\d{3}", plain) and not plain.startswith("0"):
-        whole, part = re.split(r"[.,]", plain)
-        raise SettingsError(
-            f"{text!r} could be {whole}{part} or {whole} and {part} thousandths; write {whole}{part} for the first, "
-            f"{f'{whole}.{part}0' if int(part) else whole} for the second"
-        )
+    if (two := odd_numbers.ambiguity(plain)) is not None:
+        raise SettingsError(f"{text!r} {two}")
     for thousands, decimal in ((",", "."), (".", ",")):
         grouped = rf"[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+|\d+"
         if found := re.fullmatch(rf"({grouped})(?:{re.escape(decimal)}(\d{{1,6}}))?", plain):
@@ -35,6 +32,6 @@ def parsed(text: str) -> int:
                 )
             amount = Decimal(f"{whole}.{part or 0}")
             if amount > _LARGEST:
-                raise SettingsError(f"{text!r} is more credits than there are; write whole credits, 1 credit is 1 VND")
+                raise SettingsError(f"{text!r} is too large an amount; write credits, 1 credit is 1 VND")
             return int(amount * MICRO_CREDITS)
-    raise SettingsError(f"{text!r} is no amount; write it like 1530000, 1,530,000 or 1.530.000")
+    raise SettingsError(f"{text!r} is not an amount; write it like 1530000, 1,530,000 or 1.530.000")

@@ -6,7 +6,7 @@ times a number of tokens is a number of micro-credits, so nothing is rounded bef
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, localcontext
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, DivisionByZero, InvalidOperation, localcontext
 
 MICRO_CREDITS = 1_000_000
 """Micro-credits in a credit."""
@@ -25,18 +25,27 @@ def in_credits(micro_credits: int) -> Decimal:
     return EXACT.divide(Decimal(micro_credits), MICRO_CREDITS)
 
 
-def shown(micro_credits: int | None, *, vietnamese: bool = False) -> str:
-    """An amount as people write it: ``1,234,567 VND``, or ``1.234.567 ₫`` in Vietnamese.
+def shown(micro_credits: int | None, *, vietnamese: bool = False, exact: bool = False) -> str:
+    """Write an amount as people do: ``1,234,567 VND``, or ``1.234.567 ₫`` in Vietnamese.
 
-    Amounts under 100 credits show two decimals, and under one credit as many as they need: a small call is not 0.
-    An unknown amount is a dash.
+    Amounts under 100 credits show two decimals, and under one credit as many as they need: a small call is not 0. Half
+    is rounded up, as people do. An unknown amount is a dash.
+
+    Args:
+        micro_credits: The amount.
+        vietnamese: Whether to write it as in Vietnam.
+        exact: Whether to show every decimal, two at least where there are any.
     """
     if micro_credits is None:
         return "-"
     amount = in_credits(micro_credits)
-    with localcontext(EXACT):
-        if micro_credits % MICRO_CREDITS == 0 or abs(amount) >= 100:
+    with localcontext(EXACT) as context:
+        context.rounding = ROUND_HALF_UP
+        if micro_credits % MICRO_CREDITS == 0 or (abs(amount) >= 100 and not exact):
             text = f"{amount:,.0f}"
+        elif exact:
+            whole_part, _, fraction = f"{amount:,.6f}".partition(".")
+            text = f"{whole_part}.{fraction.rstrip('0'):0<2}"
         elif abs(amount) >= 1:
             text = f"{amount:,.2f}"
         else:

@@ -12,9 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from litellm_maas import data_files
+from litellm_maas import data_files, odd_numbers
 
 OFFICIAL_FILE = Path(__file__).with_name("prices.yaml")
 SCHEMA_FILE = Path(__file__).with_name("prices.schema.json")
@@ -30,8 +30,18 @@ def _number(value: object) -> object:
         raise ValueError(  # noqa: TRY004
             f"{value!r} is not a number; write credits per 1,000,000 tokens, such as 70888"
         )
+    odd_numbers.refuse(value)
     return Decimal(repr(value))
 
+
+def _day(value: object) -> object:
+    # Pydantic would take a number for seconds since 1970.
+    if isinstance(value, (int, float)):
+        raise ValueError(f"{value!r} is not a day; write one such as 2026-08-03")  # noqa: TRY004 - as above
+    return value
+
+
+_Day = Annotated[dt.date, BeforeValidator(_day)]
 
 _HIGHEST = 10**9
 """Of a price or a rate. A call of as many tokens as are believed then still costs what a ledger can hold."""
@@ -68,17 +78,34 @@ class PriceEntry(_Strict):
     note: str | None = None
 
 
+def _gateways_id(written: str) -> str:
+    """Return a model id as the gateway knows it; people write ids as LiteLLM does, with `maas/` in front."""
+    return written.strip().removeprefix("maas/").strip()
+
+
+def _with_gateways_ids(models: Mapping[str, PriceEntry]) -> Mapping[str, PriceEntry]:
+    written: dict[str, str] = {}
+    for name in models:
+        model_id = _gateways_id(name)
+        if not model_id:
+            raise ValueError(f"{name!r} is not a model id; write one such as openai/gpt-4o")
+        if model_id in written:
+            raise ValueError(f"{written[model_id]!r} and {name!r} are one model; keep one of the two")
+        written[model_id] = name
+    return {model_id: models[name] for model_id, name in written.items()}
+
+
 class PriceList(_Strict):
     """Prices and the days on which they hold, in the vendor's time zone."""
 
     name: str
-    first_day: dt.date | None = Field(alias="from", description="The first day on which it holds; null if not known.")
-    end_day: dt.date | None = Field(alias="to", description="The first day on which it no longer holds; null if open.")
+    first_day: _Day | None = Field(alias="from", description="The first day on which it holds; null if not known.")
+    end_day: _Day | None = Field(alias="to", description="The first day on which it no longer holds; null if open.")
     source: str = Field(description="The document that the prices were read from.")
-    read: dt.date | str | None = Field(default=None, description="When it was read.")
+    read: _Day | str | None = Field(default=None, description="When it was read.")
     ids: Literal["official", "inferred"] = Field(default="official", description="Whether the source itself has ids.")
     note: str | None = None
-    models: Mapping[str, PriceEntry]
+    models: Annotated[Mapping[str, PriceEntry], AfterValidator(_with_gateways_ids)]
     unidentified: tuple[PriceEntry, ...] = Field(default=(), description="Prices whose model id is not known.")
 
     def holds_on(self, day: dt.date) -> bool:
@@ -139,8 +166,9 @@ def read(file: Path, kind: type[_File]) -> _File:
             raise document.error(
                 (*at, "to"), f"{price_list.end_day} is not after `from`; a list holds for a day at least"
             )
+        written = {_gateways_id(name): name for name in document.part(*at, "models").data}
         for model_id, entry in price_list.models.items():
-            where = (*at, "models", model_id)
+            where = (*at, "models", written[model_id])
             if entry.input is None and entry.images is None:
                 raise document.error(where, "has neither `input` nor `images`; a price needs one of them")
             for earlier in content.lists[:position]:

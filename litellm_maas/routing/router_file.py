@@ -120,7 +120,7 @@ def settings_model() -> type[BaseModel]:
 def shape(document: Document, model: type[BaseModel]) -> Iterator[Finding]:
     """The mistakes that a model finds in a document; an unknown key with what it may have been meant to be."""
     try:
-        model.model_validate(document.data)
+        model.model_validate(document.marked)
     except ValidationError as invalid:
         known = {*model.model_fields, *_Deployment.model_fields}
         for found in document.mistakes(invalid):

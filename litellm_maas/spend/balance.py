@@ -1,4 +1,4 @@
-"""How many credits are left, how fast they go, when they are gone, and what the console took that nobody recorded.
+"""How many credits are left, how fast they go, when they run out, and what the console took that nobody recorded.
 
 Everything follows from the notes of what the console showed and from the ledger's own sums. What stays open is said:
 the console collects spend in cycles of five minutes (vendor documentation, read 2026-10). Where these begin is not
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from litellm_maas.spend import reports
 from litellm_maas.spend.console import ConsoleNote
+from litellm_maas.spend.filters import Filters
 from litellm_maas.spend.ledger import Ledger, moment
 from litellm_maas.spend.periods import Period
 
@@ -48,7 +49,7 @@ class Burn:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """When the credits are gone; None is never, at that rate.
+    """When the credits run out, at the latest when they expire; None is never, at that rate.
 
     Attributes:
         at: If they go as in the mean of the last days.
@@ -109,9 +110,13 @@ class Balance:
             is that much lower.
         unpriced_calls: Calls since whose cost the ledger does not know.
         burn: How fast they go.
-        forecast: When they are gone.
-        expires_at: A year after the last top-up (vendor documentation); None where none is noted.
+        forecast: When they run out.
+        expires_at: A year after the last top-up (vendor documentation, read 2026-10); None where none is noted, or
+            where the console showed credits later than that, so that a later top-up is not noted.
+        expired: What was not spent when it expired, since the reading.
         drifts: Between each two readings, the oldest first.
+        host: The host whose account it is; empty for all hosts together.
+        hosts: The hosts that the spend is of.
     """
 
     reading: ConsoleNote
@@ -123,64 +128,101 @@ class Balance:
     burn: Burn
     forecast: Forecast
     expires_at: dt.datetime | None
+    expired: int
     drifts: tuple[Drift, ...]
+    host: str
+    hosts: tuple[str, ...]
 
     @property
     def micro_credits(self) -> int:
         """The estimate of what is left."""
-        return self.reading.micro_credits + self.topups - self.spent
+        return self.reading.micro_credits + self.topups - self.spent - self.expired
 
 
-def balance(notes: Sequence[ConsoleNote], ledger: Ledger, now: dt.datetime) -> Balance | None:
-    """How the credits stand; None without a reading.
+def balance(notes: Sequence[ConsoleNote], ledger: Ledger, now: dt.datetime, host: str = "") -> Balance | None:
+    """Return how the credits stand; None without a reading.
 
     Args:
         notes: The notes, in the order of their times; those of the future do not count yet.
         ledger: The ledger that has the spend.
         now: The moment of asking.
+        host: The host whose account it is; empty for all hosts together.
 
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    notes = [each for each in notes if each.at <= now]
+    notes = [each for each in notes if each.at <= now and each.host == host]
+    account = _Account(ledger, host)
     positions = [position for position, each in enumerate(notes) if each.kind == "reading"]
     if not positions:
         return None
     last = positions[-1]
     reading, topups = notes[last], sum(each.micro_credits for each in notes[last + 1 :])
-    since = _spent(ledger, reading.at, now)
-    burned = burn(ledger, now)
-    topped_up = [each.at for each in notes if each.kind == "topup"]
+    since = account.spent(reading.at, now)
+    burned = burn(account, now)
+    expires_at, expired = _expiry(notes[:last], notes[last:], account, now)
+    left = reading.micro_credits + topups - since.micro_credits - expired
     return Balance(
         reading=reading,
         topups=topups,
         spent=since.micro_credits,
-        uncollected=_spent(ledger, max(now - CYCLE, reading.at), now).micro_credits,
-        unsure=_before(ledger, reading),
+        uncollected=account.spent(max(now - CYCLE, reading.at), now).micro_credits,
+        unsure=account.before(reading),
         unpriced_calls=since.unpriced_calls,
         burn=burned,
-        forecast=forecast(reading.micro_credits + topups - since.micro_credits, burned, now),
-        expires_at=_a_year_after(topped_up[-1]) if topped_up else None,
-        drifts=tuple(_drift(notes[a : b + 1], ledger) for a, b in itertools.pairwise(positions)),
+        forecast=forecast(left, burned, now, expires_at),
+        expires_at=expires_at,
+        expired=expired,
+        drifts=tuple(_drift(notes[a : b + 1], account) for a, b in itertools.pairwise(positions)),
+        host=host,
+        hosts=account.hosts(reading.at, now),
     )
 
 
-def burn(ledger: Ledger, now: dt.datetime) -> Burn:
-    """How fast credits go.
+class _Account:
+    """What a ledger has of one host, or of all."""
+
+    def __init__(self, ledger: Ledger, host: str) -> None:
+        self._ledger = ledger
+        self._filters = Filters(host=host or None)
+
+    def spent(self, since: dt.datetime, until: dt.datetime) -> reports.Total:
+        return self._report(since, until).total
+
+    def before(self, reading: ConsoleNote) -> int:
+        """Return what was spent before a reading and may not have been collected when it was made."""
+        return self.spent(reading.at - CYCLE, reading.at).micro_credits
+
+    def hosts(self, since: dt.datetime, until: dt.datetime) -> tuple[str, ...]:
+        return tuple(sorted(host for (host,) in self._report(since, until, "host").groups if host))
+
+    def first(self) -> dt.datetime | None:
+        """Return when the first call began."""
+        conditions, parameters = self._filters.conditions()
+        sql = f"SELECT min(started_at) FROM events WHERE {' AND '.join(['1 = 1', *conditions])}"
+        ((found,),) = self._ledger.query(sql, parameters)
+        return None if found is None else moment(found)
+
+    def _report(self, since: dt.datetime, until: dt.datetime, *by: str) -> reports.Report:
+        return reports.report(self._ledger, Period(since, until), dt.timezone.utc, by, self._filters)
+
+
+def burn(account: _Account, now: dt.datetime) -> Burn:
+    """Return how fast credits go.
 
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    ((first,),) = ledger.query("SELECT min(started_at) FROM events")
+    first = account.first()
     # Of a history of minutes nobody can tell what an hour costs.
-    age = max(_HOUR, now - moment(first)) if first is not None else _HOUR
+    age = max(_HOUR, now - first) if first is not None else _HOUR
     days = max(1, min(_MOST_DAYS, age // _DAY))
-    spent = [_spent(ledger, now - (back + 1) * _DAY, now - back * _DAY).micro_credits for back in range(days)]
+    spent = [account.spent(now - (back + 1) * _DAY, now - back * _DAY).micro_credits for back in range(days)]
     if age < _DAY:
         # In numbers: Python's stretches of time end at a billion days.
         spent = [spent[0] * (_DAY // _MICROSECOND) // (age // _MICROSECOND)]
     return Burn(
-        last_hour=_spent(ledger, now - _HOUR, now).micro_credits,
+        last_hour=account.spent(now - _HOUR, now).micro_credits,
         per_hour=spent[0] // 24,
         per_day=sum(spent) // days,
         dearest_day=max(spent),
@@ -189,24 +231,52 @@ def burn(ledger: Ledger, now: dt.datetime) -> Burn:
     )
 
 
-def forecast(micro_credits: int, burn: Burn, now: dt.datetime) -> Forecast:
-    """When so many micro-credits are gone."""
+def forecast(micro_credits: int, burn: Burn, now: dt.datetime, expires_at: dt.datetime | None = None) -> Forecast:
+    """Return when so many micro-credits run out, at the latest when they expire."""
 
-    def gone(per_day: int) -> dt.datetime | None:
+    def end(per_day: int) -> dt.datetime | None:
         if micro_credits <= 0:
-            return now
+            return now if expires_at is None else min(now, expires_at)
         wait = micro_credits * (_DAY // _MICROSECOND) // per_day if per_day > 0 else None
         # Beyond a century nobody plans, and Python's calendar ends.
-        return None if wait is None or wait > 36_525 * (_DAY // _MICROSECOND) else now + wait * _MICROSECOND
+        spent = None if wait is None or wait > 36_525 * (_DAY // _MICROSECOND) else now + wait * _MICROSECOND
+        return min((at for at in (spent, expires_at) if at is not None), default=None)
 
-    return Forecast(gone(burn.per_day), gone(max(burn.dearest_day, 24 * burn.last_hour)), gone(burn.cheapest_day))
+    return Forecast(end(burn.per_day), end(max(burn.dearest_day, 24 * burn.last_hour)), end(burn.cheapest_day))
 
 
-def _drift(notes: Sequence[ConsoleNote], ledger: Ledger) -> Drift:
-    """The drift from a reading to the next, with the top-ups between them."""
+def _expiry(
+    before: Sequence[ConsoleNote], since: Sequence[ConsoleNote], account: _Account, now: dt.datetime
+) -> tuple[dt.datetime | None, int]:
+    """Return when the credits expire, as far as the notes tell, and how many have expired since the reading.
+
+    Args:
+        before: The notes before the reading.
+        since: The reading, and the top-ups after it.
+        account: What was spent.
+        now: The moment of asking.
+    """
+    reading, *topups = since
+    topped_up = [each.at for each in before if each.kind == "topup"]
+    expires_at = _a_year_after(topped_up[-1]) if topped_up else None
+    if expires_at is not None and expires_at <= reading.at and reading.micro_credits > 0:
+        expires_at = None  # the console showed credits after that: a later top-up is not noted
+    held, expired = reading.micro_credits, 0
+    for at, added in (*((each.at, each.micro_credits) for each in topups), (now, None)):
+        if expires_at is not None and expires_at <= at:
+            end = max(expires_at, reading.at)
+            expired += max(held - expired - account.spent(reading.at, end).micro_credits, 0)
+        if added is not None:
+            held += added
+            expires_at = _a_year_after(at)
+    return expires_at, expired
+
+
+def _drift(notes: Sequence[ConsoleNote], account: _Account) -> Drift:
+    """Return the drift from a reading to the next, with the top-ups between them."""
     first, *between, last = notes
     topups = sum(each.micro_credits for each in between)
-    recorded = _spent(ledger, first.at, last.at)
+    recorded = account.spent(first.at, last.at)
     taken = first.micro_credits + topups - last.micro_credits
     drift = taken - recorded.micro_credits
     return Drift(
@@ -216,19 +286,10 @@ def _drift(notes: Sequence[ConsoleNote], ledger: Ledger) -> Drift:
         recorded=recorded.micro_credits,
         taken=taken,
         # What the first reading did not have yet was taken after it, what the last one did not have yet was not.
-        at_least=drift - _before(ledger, first),
-        at_most=drift + _before(ledger, last),
+        at_least=drift - account.before(first),
+        at_most=drift + account.before(last),
         unpriced_calls=recorded.unpriced_calls,
     )
-
-
-def _before(ledger: Ledger, reading: ConsoleNote) -> int:
-    """What was spent before a reading and may not have been collected when it was made."""
-    return _spent(ledger, reading.at - CYCLE, reading.at).micro_credits
-
-
-def _spent(ledger: Ledger, since: dt.datetime, until: dt.datetime) -> reports.Total:
-    return reports.report(ledger, Period(since, until), dt.timezone.utc).total
 
 
 def _a_year_after(at: dt.datetime) -> dt.datetime:

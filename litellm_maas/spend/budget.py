@@ -21,7 +21,7 @@ from pydantic import (
     field_validator,
 )
 
-from litellm_maas import data_files
+from litellm_maas import data_files, odd_numbers
 from litellm_maas.pricing import amounts
 from litellm_maas.pricing.credits import MICRO_CREDITS, in_credits
 from litellm_maas.spend import periods
@@ -38,6 +38,7 @@ _KEPT = {"kept": True}
 
 
 def _credits(value: object, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    odd_numbers.refuse(value)
     amount = value
     if isinstance(value, str) and info.context is not _KEPT:
         amount = in_credits(amounts.parsed(value))
@@ -51,6 +52,8 @@ def _credits(value: object, check: ValidatorFunctionWrapHandler, info: Validatio
 
 
 def _percentages(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    for each in value if isinstance(value, list) else ():
+        odd_numbers.refuse(each)
     try:
         return check(value)
     except ValidationError:
@@ -59,7 +62,7 @@ def _percentages(value: object, check: ValidatorFunctionWrapHandler) -> object:
 
 def _gateways_id(value: str) -> str:
     # People write ids as LiteLLM does; calls are counted by the id that the gateway knows.
-    if not (model := value.removeprefix("maas/")):
+    if not (model := value.strip().removeprefix("maas/").strip()):
         raise ValueError(f"{value!r} is no model id; write one such as openai/gpt-4o")
     return model
 

@@ -26,12 +26,14 @@ class ConsoleNote:
         kind: A reading of the balance, or a top-up.
         at: When the console showed it, or when the top-up was made (UTC).
         micro_credits: The balance, or what was added.
+        host: The host whose account it is; empty for all hosts together.
     """
 
     number: int
     kind: NoteKind
     at: dt.datetime
     micro_credits: int
+    host: str = ""
 
 
 def notes(ledger: Ledger) -> list[ConsoleNote]:
@@ -40,19 +42,19 @@ def notes(ledger: Ledger) -> list[ConsoleNote]:
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    rows = ledger.query("SELECT seq, kind, at, micro_credits FROM console ORDER BY at, seq")
-    return [ConsoleNote(number, kind, moment(at), amount) for number, kind, at, amount in rows]
+    rows = ledger.query("SELECT seq, kind, at, micro_credits, host FROM console ORDER BY at, seq")
+    return [ConsoleNote(number, kind, moment(at), amount, host) for number, kind, at, amount, host in rows]
 
 
-def note(ledger: SqliteLedger, kind: NoteKind, at: dt.datetime, micro_credits: int) -> int:
-    """Make a note; its number.
+def note(ledger: SqliteLedger, kind: NoteKind, at: dt.datetime, micro_credits: int, host: str = "") -> int:
+    """Make a note, for one host or for all together; return its number.
 
     Raises:
         LedgerError: The ledger cannot be written.
     """
     now = microseconds(dt.datetime.now(dt.timezone.utc))
-    row = (kind, microseconds(at), micro_credits, now)
-    return write(ledger, "INSERT INTO console (kind, at, micro_credits, noted_at) VALUES (?, ?, ?, ?)", row)[0]
+    row = (kind, microseconds(at), micro_credits, now, host)
+    return write(ledger, "INSERT INTO console (kind, at, micro_credits, noted_at, host) VALUES (?, ?, ?, ?, ?)", row)[0]
 
 
 def remove(ledger: SqliteLedger, number: int) -> None:

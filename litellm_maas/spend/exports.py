@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import csv
+import datetime as dt
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import IO, Any
 
 from litellm_maas.errors import MaasError
+from litellm_maas.pricing.credits import EXACT, in_credits
+from litellm_maas.spend import plain_text, spreadsheets
 from litellm_maas.spend.event import FIELDS, Event
+from litellm_maas.spend.spreadsheets import PLAIN, Dialect
 
 _BATCH = 10_000
 """Events in a row group of a Parquet file."""
@@ -18,32 +22,74 @@ _COUNTS = (
     *("micro_credits", "saved_micro_credits", "attempt", "http_status"),
 )
 _LISTS = ("tags", "anomalies")
+_SIX_DECIMALS = Decimal("0.000001")
+_IDS = ("event_id", "response_id", "call_id", "trace_id")
+_AMOUNTS = {"micro_credits": "cost_vnd", "saved_micro_credits": "saved_vnd"}
+_FIRST = (
+    *("team", "user", "end_user", "key_alias", "session_id", "tags", "model_served", "status"),
+    *("input_tokens", "cached_tokens", "output_tokens", "micro_credits", "saved_micro_credits", "basis"),
+)
+_IN_A_SPREADSHEET = (*_FIRST, *(name for name in FIELDS if name not in (*_FIRST, *_IDS, "started_at", "ended_at")))
+SPREADSHEET = ("date", "time", *(_AMOUNTS.get(name, name) for name in _IN_A_SPREADSHEET), "seconds", *_IDS)
+"""The columns for people: who and how much first, ids last; amounts in credits (VND), the time as a clock shows it."""
 
 
 def write_jsonl(events: Iterable[Event], to: IO[str]) -> int:
-    """Write events as JSON lines; how many there were."""
+    """Write events as JSON lines, exactly; return how many there were."""
     written = 0
     for event in events:
-        to.write(event.as_json() + "\n")
+        to.write(plain_text.json_line(event.as_json()) + "\n")
         written += 1
     return written
 
 
 def write_csv(events: Iterable[Event], to: IO[str]) -> int:
-    """Write events as CSV with a header; how many there were. Lists are JSON, what is not there is an empty cell."""
-    writer = csv.writer(to, lineterminator="\n")
-    writer.writerow(FIELDS)
-    written = 0
-    for event in events:
-        record = event.as_dict()
-        record |= {name: json.dumps(record[name], ensure_ascii=False) for name in _LISTS}
-        writer.writerow(record.values())
-        written += 1
-    return written
+    """Write events as CSV for programs; return how many there were. Lists are JSON."""
+    return spreadsheets.write_csv(to, PLAIN, FIELDS, map(_plain, events))
+
+
+def write_csv_for_people(events: Iterable[Event], to: IO[str], dialect: Dialect, zone: dt.tzinfo) -> int:
+    """Write events as CSV for a spreadsheet, with days and times of a zone; return how many there were."""
+    return spreadsheets.write_csv(to, dialect, SPREADSHEET, (_for_people(event, zone) for event in events))
+
+
+def write_xlsx(events: Iterable[Event], to: IO[bytes], zone: dt.tzinfo) -> int:
+    """Write events as a workbook, with days and times of a zone; return how many there were.
+
+    Raises:
+        MaasError: XlsxWriter is not installed.
+    """
+    return spreadsheets.write_xlsx(to, SPREADSHEET, (_for_people(event, zone) for event in events))
+
+
+def credits_of(micro_credits: int | None) -> Decimal | None:
+    """Return an amount in credits (VND) with its six decimals, so that a column of them can be read; None is none."""
+    return None if micro_credits is None else in_credits(micro_credits).quantize(_SIX_DECIMALS, context=EXACT)
+
+
+def _plain(event: Event) -> Sequence[Any]:
+    record = event.as_dict()
+    record |= {name: json.dumps(record[name], ensure_ascii=False) for name in _LISTS}
+    return list(record.values())
+
+
+def _for_people(event: Event, zone: dt.tzinfo) -> Sequence[Any]:
+    at = event.started_at.astimezone(zone)
+    seconds = Decimal((event.ended_at - event.started_at) // dt.timedelta(milliseconds=1)) / 1000
+    values = (_value(event, name) for name in _IN_A_SPREADSHEET)
+    ids = (getattr(event, name) for name in _IDS)
+    return [at.date(), at.time().replace(microsecond=0), *values, seconds, *ids]
+
+
+def _value(event: Event, name: str) -> Any:
+    value = getattr(event, name)
+    if name in _AMOUNTS:
+        return credits_of(value)
+    return ", ".join(value) if name in _LISTS else value
 
 
 def write_parquet(events: Iterable[Event], to: IO[bytes]) -> int:
-    """Write events as a Parquet file; how many there were.
+    """Write events as a Parquet file; return how many there were.
 
     Raises:
         MaasError: pyarrow is not installed.
@@ -65,6 +111,3 @@ def write_parquet(events: Iterable[Event], to: IO[bytes]) -> int:
             writer.write_table(pa.table(columns, schema))
             written += len(batch)
     return written
-
-
-TEXT_FORMATS: Mapping[str, Callable[[Iterable[Event], IO[str]], int]] = {"jsonl": write_jsonl, "csv": write_csv}

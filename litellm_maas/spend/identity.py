@@ -104,6 +104,8 @@ def _previous(known: Mapping[str, Any]) -> list[Any]:
 
 
 def _last(tags: object) -> object:
+    if isinstance(tags, str):
+        return [tags]
     # The proxy and the router add theirs behind those of the client.
     return tags[-_MOST_TAGS:] if isinstance(tags, (list, tuple)) else tags
 

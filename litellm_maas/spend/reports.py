@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,6 +15,7 @@ from typing import Any
 
 from litellm_maas.errors import SettingsError
 from litellm_maas.pricing.credits import in_credits
+from litellm_maas.spend.filters import EVERYTHING, Filters, tags_of
 from litellm_maas.spend.ledger import Ledger, microseconds, moment, within
 from litellm_maas.spend.periods import Period
 from litellm_maas.spend.schema import HOURLY, MICROSECONDS_PER_HOUR, SUM_OF_EVENT, SUMS
@@ -23,6 +23,7 @@ from litellm_maas.spend.schema import HOURLY, MICROSECONDS_PER_HOUR, SUM_OF_EVEN
 _HOUR = dt.timedelta(hours=1)
 _CYCLE = 300_000_000
 """Microseconds of a collection cycle (vendor documentation, read 2026-10)."""
+_QUARTER = MICROSECONDS_PER_HOUR // 4
 
 # How a group is called by people, where it stands in hourly sums, and how it is found in an event.
 _IN_HOURLY = {
@@ -36,8 +37,7 @@ _IN_HOURLY = {
     "host": "host",
     "status": "status",
     "basis": "basis",
-    "hour": f"hour * {MICROSECONDS_PER_HOUR}",
-    "day": f"hour * {MICROSECONDS_PER_HOUR}",
+    **dict.fromkeys(("hour", "day", "week", "month"), f"hour * {MICROSECONDS_PER_HOUR}"),
 }
 _IN_EVENTS = {
     "model": "model_served",
@@ -55,13 +55,25 @@ _IN_EVENTS = {
     "tag": "tags",
     "cycle": f"started_at / {_CYCLE} * {_CYCLE}",
     # Quarters of an hour: no time zone's day begins at anything finer.
-    "hour": f"started_at / {MICROSECONDS_PER_HOUR // 4} * {MICROSECONDS_PER_HOUR // 4}",
-    "day": f"started_at / {MICROSECONDS_PER_HOUR // 4} * {MICROSECONDS_PER_HOUR // 4}",
+    **dict.fromkeys(("hour", "day", "week", "month"), f"started_at / {_QUARTER} * {_QUARTER}"),
 }
 GROUPS = tuple(_IN_EVENTS)
 _Sums = tuple[tuple[Any, ...], str, Sequence[int]]
-_TIMES = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d %H:00", "cycle": "%Y-%m-%d %H:%M"}
-_STEPS = {"day": dt.timedelta(days=1), "hour": _HOUR, "cycle": dt.timedelta(minutes=5)}
+_TIMES = {
+    "month": "%Y-%m",
+    "week": "%Y-%m-%d",  # of its Monday
+    "day": "%Y-%m-%d",
+    "hour": "%Y-%m-%d %H:00",
+    "cycle": "%Y-%m-%d %H:%M",
+}
+_STEPS = {
+    # To somewhere within the next one.
+    "month": dt.timedelta(days=31),
+    "week": dt.timedelta(days=7),
+    "day": dt.timedelta(days=1),
+    "hour": _HOUR,
+    "cycle": dt.timedelta(minutes=5),
+}
 
 
 @dataclass
@@ -70,6 +82,7 @@ class Total:
 
     Attributes:
         calls: Events.
+        failed_calls: Those that failed, or that a budget refused.
         micro_credits: The sum of all known costs.
         by_basis: The same by where the prices come from; only bases that occur.
         saved_micro_credits: What cached tokens saved against the input price.
@@ -79,6 +92,7 @@ class Total:
     """
 
     calls: int = 0
+    failed_calls: int = 0
     micro_credits: int = 0
     by_basis: dict[str, int] = field(default_factory=dict)
     saved_micro_credits: int = 0
@@ -100,7 +114,7 @@ class Total:
         """Add sums of one basis, in the order of `schema.SUMS`."""
         for name, value in zip(SUMS, sums, strict=True):
             setattr(self, name, getattr(self, name) + value)
-        if sums[0] or sums[1]:
+        if sums[0] or sums[SUMS.index("micro_credits")]:
             self.by_basis[basis] = self.by_basis.get(basis, 0) + sums[SUMS.index("micro_credits")]
 
     def as_dict(self) -> dict[str, Any]:
@@ -125,19 +139,16 @@ def report(
     period: Period,
     zone: dt.tzinfo,
     by: Sequence[str] = (),
-    *,
-    model: str | None = None,
-    tag: str | None = None,
+    filters: Filters = EVERYTHING,
 ) -> Report:
-    """What was spent in a period.
+    """Return what was spent in a period.
 
     Args:
         ledger: The ledger.
         period: The period.
         zone: The zone in which days and hours are meant.
         by: What to group by, of `GROUPS`.
-        model: Only this model id.
-        tag: Only events with this tag.
+        filters: Which events.
 
     Raises:
         LedgerError: The ledger cannot be read.
@@ -146,7 +157,7 @@ def report(
     check_groups(by)
     total = Total()
     groups: dict[tuple[Any, ...], Total] = {}
-    for values, basis, sums in _sums(ledger, period, zone, by, model, tag):
+    for values, basis, sums in _sums(ledger, period, zone, by, filters):
         total.add(basis, sums)
         for key in _keys(by, values, zone) if by else ():
             groups.setdefault(key, Total()).add(basis, sums)
@@ -175,43 +186,48 @@ def is_time(name: str) -> bool:
 
 
 def timeline(name: str, first: str, last: str, zone: dt.tzinfo) -> list[str]:
-    """All groups of time from one to another, those without an event included.
+    """Return all groups of time from one to another, those without an event included.
 
     Args:
-        name: `day`, `hour` or `cycle`.
+        name: `month`, `week`, `day`, `hour` or `cycle`.
         first: The first group, as a report calls it.
         last: The last one.
         zone: The report's zone.
     """
-    text, step = _TIMES[name], _STEPS[name]
-    at = dt.datetime.strptime(first, text).replace(tzinfo=zone)
+    at = dt.datetime.strptime(first, _TIMES[name]).replace(tzinfo=zone)
     found = {first: None}
-    while at.strftime(text) < last:
+    while (group := _group(name, at)) < last:
+        found[group] = None
         # Days are stepped by the calendar; what is shorter by the time that goes by, whatever clocks do.
-        at = at + step if name == "day" else (at.astimezone(dt.timezone.utc) + step).astimezone(zone)
-        found[at.strftime(text)] = None
+        in_time = name in ("hour", "cycle")
+        at = (at.astimezone(dt.timezone.utc) + _STEPS[name]).astimezone(zone) if in_time else at + _STEPS[name]
+        at = at.replace(day=1) if name == "month" else at
+    found[last] = None
     return list(found)
 
 
-def _sums(
-    ledger: Ledger, period: Period, zone: dt.tzinfo, by: Sequence[str], model: str | None, tag: str | None
-) -> Iterator[_Sums]:
-    table = None if tag is not None else _table_for({*by, *(["model"] if model is not None else [])})
+def _group(name: str, at: dt.datetime) -> str:
+    """Return what the group of time that a moment is in is called."""
+    return (at - dt.timedelta(days=at.weekday()) if name == "week" else at).strftime(_TIMES[name])
+
+
+def _sums(ledger: Ledger, period: Period, zone: dt.tzinfo, by: Sequence[str], filters: Filters) -> Iterator[_Sums]:
+    table = _table_for(by, filters)
     if table and any(name in _TIMES for name in by) and not _has_whole_hours(ledger, zone):
         table = None
     hours, rest = _whole_hours(period) if table else (None, [period])
     if hours is not None and table is not None:
-        yield from _of_hours(ledger, table, hours, by, model)
+        yield from _of_hours(ledger, table, hours, by, filters)
     for part in rest:
-        yield from _of_events(ledger, part, by, model, tag)
+        yield from _of_events(ledger, part, by, filters)
 
 
-def _table_for(names: set[str]) -> str | None:
-    """The hourly sums that keep these groups apart, if there are any."""
-    if not names <= _IN_HOURLY.keys():
+def _table_for(by: Sequence[str], filters: Filters) -> str | None:
+    """Return the hourly sums that keep these groups and filters apart, if there are any."""
+    if filters.tag is not None or not set(by) <= _IN_HOURLY.keys():
         return None
-    columns = {_IN_HOURLY[name].strip('"') for name in names - _TIMES.keys()}
-    return next((table for table, kept_apart in HOURLY.items() if columns <= set(kept_apart)), None)
+    wanted = filters.columns() | {_IN_HOURLY[name].strip('"') for name in by if name not in _TIMES}
+    return next((table for table, kept_apart in HOURLY.items() if wanted <= set(kept_apart)), None)
 
 
 def _whole_hours(period: Period) -> tuple[Period | None, list[Period]]:
@@ -228,7 +244,7 @@ def _whole_hours(period: Period) -> tuple[Period | None, list[Period]]:
     return Period(since, until), rest
 
 
-def _of_hours(ledger: Ledger, table: str, period: Period, by: Sequence[str], model: str | None) -> Iterator[_Sums]:
+def _of_hours(ledger: Ledger, table: str, period: Period, by: Sequence[str], filters: Filters) -> Iterator[_Sums]:
     columns = [_IN_HOURLY[name] for name in by]
     conditions, parameters = ["1 = 1"], []
     for moment_, sign in ((period.since, ">="), (period.until, "<")):
@@ -236,18 +252,16 @@ def _of_hours(ledger: Ledger, table: str, period: Period, by: Sequence[str], mod
             conditions.append(f"hour {sign} ?")
             parameters.append(microseconds(moment_) // MICROSECONDS_PER_HOUR)
     sums = [f"sum({name})" for name in SUMS]
-    yield from _rows(ledger, table, columns, sums, conditions, parameters, model)
+    yield from _rows(ledger, table, columns, sums, conditions, parameters, filters)
 
 
-def _of_events(
-    ledger: Ledger, period: Period, by: Sequence[str], model: str | None, tag: str | None
-) -> Iterator[_Sums]:
+def _of_events(ledger: Ledger, period: Period, by: Sequence[str], filters: Filters) -> Iterator[_Sums]:
     # Lists of tags are few, events are many: what is in a list is looked at once, not for each event.
-    columns = [*(_IN_EVENTS[name] for name in by), *(["tags"] if tag is not None else [])]
+    columns = [*(_IN_EVENTS[name] for name in by), *(["tags"] if filters.tag is not None else [])]
     condition, parameters = within(period.since, period.until)
     sums = [f"sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS]
-    for values, basis, added in _rows(ledger, "current_events", columns, sums, [condition], parameters, model):
-        if tag is None or tag in _tags(values[-1]):
+    for values, basis, added in _rows(ledger, "current_events", columns, sums, [condition], parameters, filters):
+        if filters.tag is None or filters.has_tag(values[-1]):
             yield values[: len(by)], basis, added
 
 
@@ -258,14 +272,13 @@ def _rows(
     sums: Sequence[str],
     conditions: list[str],
     parameters: list[Any],
-    model: str | None,
+    filters: Filters,
 ) -> Iterator[_Sums]:
-    if model is not None:
-        conditions, parameters = [*conditions, "model_served = ?"], [*parameters, model]
+    more, values = filters.conditions()
     keys = [*columns, "basis"]
-    sql = f"SELECT {', '.join((*keys, *sums))} FROM {source} WHERE {' AND '.join(conditions)} GROUP BY "
+    sql = f"SELECT {', '.join((*keys, *sums))} FROM {source} WHERE {' AND '.join((*conditions, *more))} GROUP BY "
     sql += ", ".join(map(str, range(1, len(keys) + 1)))
-    for row in ledger.query(sql, parameters):
+    for row in ledger.query(sql, [*parameters, *values]):
         yield row[: len(columns)], row[len(columns)], [int(value) for value in row[len(keys) :]]
 
 
@@ -274,17 +287,12 @@ def _keys(by: Sequence[str], values: Sequence[Any], zone: dt.tzinfo) -> Iterator
     choices = []
     for name, value in zip(by, values, strict=True):
         if name in _TIMES:
-            choices.append([moment(value).astimezone(zone).strftime(_TIMES[name])])
+            choices.append([_group(name, moment(value).astimezone(zone))])
         elif name == "tag":
-            choices.append(_tags(value) or [""])
+            choices.append(tags_of(value))
         else:
             choices.append([value])
     return itertools.product(*choices)
-
-
-def _tags(column: str | None) -> list[Any]:
-    tags: list[Any] = json.loads(column) if column else []
-    return tags
 
 
 def _has_whole_hours(ledger: Ledger, zone: dt.tzinfo) -> bool:

@@ -1,10 +1,11 @@
-"""Repricing: what a period costs by the prices in force now, as corrections of its events."""
+"""Repricing: what a period costs by the current prices, as corrections of its events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from litellm_maas.pricing.book import PriceBook
+from litellm_maas.spend.filters import EVERYTHING, Filters
 from litellm_maas.spend.ledger import Correction, Ledger
 from litellm_maas.spend.meter import cost
 from litellm_maas.spend.periods import Period
@@ -38,7 +39,7 @@ class Repricing:
     corrections: tuple[Correction, ...]
 
 
-def reprice(ledger: Ledger, book: PriceBook, period: Period, reason: str, model: str | None = None) -> Repricing:
+def reprice(ledger: Ledger, book: PriceBook, period: Period, reason: str, filters: Filters = EVERYTHING) -> Repricing:
     """Compare the costs of a period with a price book. Nothing is written.
 
     Cache hits, refused calls and Token Plan calls cost nothing by any price and stay as they are.
@@ -46,19 +47,17 @@ def reprice(ledger: Ledger, book: PriceBook, period: Period, reason: str, model:
     Args:
         ledger: The ledger.
         book: The prices to apply.
-        period: Which events.
+        period: The events of which time.
         reason: Why; it stands in the corrections.
-        model: Only this model id.
+        filters: Which of them.
 
     Raises:
         LedgerError: The ledger cannot be read.
     """
     changes: dict[str, Change] = {}
     corrections = []
-    for event in ledger.events(period.since, period.until):
+    for event in filters.chosen(ledger.events(period.since, period.until)):
         if event.basis == "plan" or event.status in ("cache_hit", "refused"):
-            continue
-        if model is not None and event.model_served != model:
             continue
         new = cost(event.model_served, event.usage, event.started_at, "payg", book)
         money = (new.micro_credits, new.saved_micro_credits, new.basis, new.price_source)

@@ -17,6 +17,7 @@ APPLICATION_ID = 0x4D616153
 
 SUM_OF_EVENT = {
     "calls": "1",
+    "failed_calls": "CASE WHEN {row}status IN ('failed', 'refused') THEN 1 ELSE 0 END",
     "micro_credits": "coalesce({row}micro_credits, 0)",
     "saved_micro_credits": "{row}saved_micro_credits",
     "input_tokens": "{row}input_tokens",
@@ -240,7 +241,8 @@ _SQLITE_TABLES = (
         kind TEXT NOT NULL,  -- reading or topup
         at BIGINT NOT NULL,
         micro_credits BIGINT NOT NULL,
-        noted_at BIGINT NOT NULL
+        noted_at BIGINT NOT NULL,
+        host TEXT NOT NULL DEFAULT ''  -- whose account it is; empty for all hosts together
     )""",
 )
 
@@ -249,26 +251,16 @@ def _later_columns() -> tuple[str, ...]:
     return tuple(f"ALTER TABLE events ADD COLUMN {name} TEXT" for name in _LATER)
 
 
-def _hourly_anew(table: str) -> tuple[str, ...]:
-    """Statements that make a table of hourly sums with another key out of the one so far: SQLite cannot change keys."""
-    kept = columns(tuple(name for name in (*HOURLY[table], *SUMS) if name not in _LATER))
-    unknown = ", ".join("''" for name in HOURLY[table] if name in _LATER)
-    new = columns(tuple(name for name in HOURLY[table] if name in _LATER))
-    return (
-        f"ALTER TABLE {table} RENAME TO {table}_before",
-        _hourly(table, SQLITE),
-        f"INSERT INTO {table} (hour, {kept}, {new}) SELECT hour, {kept}, {unknown} FROM {table}_before",
-        f"DROP TABLE {table}_before",
-    )
-
-
 def _hourly_changed(table: str) -> tuple[str, ...]:
     new = tuple(name for name in HOURLY[table] if name in _LATER)
     return (
         *(f"ALTER TABLE {table} ADD COLUMN {name} TEXT NOT NULL DEFAULT ''" for name in new),
         *(f"ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT" for name in new),
+        f"ALTER TABLE {table} ADD COLUMN failed_calls BIGINT NOT NULL DEFAULT 0",
+        f"ALTER TABLE {table} ALTER COLUMN failed_calls DROP DEFAULT",
         f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey",
         f"ALTER TABLE {table} ADD PRIMARY KEY (hour, {columns(HOURLY[table])})",
+        f"DELETE FROM {table}",
     )
 
 
@@ -278,8 +270,11 @@ _SQLITE_UPGRADES = {
         "DROP VIEW current_events",
         *_later_columns(),
         f"CREATE VIEW {_CURRENT_EVENTS}",
-        *(statement for table in HOURLY for statement in _hourly_anew(table)),
+        # SQLite cannot change keys.
+        *(statement for table in HOURLY for statement in (f"DROP TABLE {table}", _hourly(table, SQLITE))),
+        *add_to_hourly("FROM current_events"),
         _add_up(),
+        "ALTER TABLE console ADD COLUMN host TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE forwarded ADD COLUMN database_id TEXT",
         _UNFIT,
     ),
@@ -290,6 +285,7 @@ POSTGRES_UPGRADES = {
         *_later_columns(),
         f"CREATE OR REPLACE VIEW {_CURRENT_EVENTS}",
         *(statement for table in HOURLY for statement in _hourly_changed(table)),
+        *add_to_hourly("FROM current_events"),
     ),
 }
 """By version, what makes it the next one. What a version did not know stays empty in its rows."""

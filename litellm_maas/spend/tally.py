@@ -13,6 +13,7 @@ from typing import Any
 from litellm_maas.spend import reports
 from litellm_maas.spend.budget import Budget
 from litellm_maas.spend.copies import RESTORED
+from litellm_maas.spend.filters import Filters
 from litellm_maas.spend.identity import Identity
 from litellm_maas.spend.ledger import microseconds
 from litellm_maas.spend.periods import Period
@@ -115,7 +116,9 @@ class Tally:
             return found
         by = [name for name in _GROUPS if getattr(budget, name) is not None]
         groups = [group for name in by for group in _GROUPS[name]]
-        report = reports.report(self.ledger, period, dt.timezone.utc, groups, model=budget.model, tag=budget.tag)
+        report = reports.report(
+            self.ledger, period, dt.timezone.utc, groups, Filters(model=budget.model, tag=budget.tag)
+        )
         if not by:
             return _Spent(period, report.total.micro_credits)
         counted = (

@@ -1,0 +1,7 @@
+"""`python -m litellm_maas`: the command `litellm-maas`, where its script is not on the path."""
+
+from __future__ import annotations
+
+from litellm_maas.cli.app import main
+
+main()

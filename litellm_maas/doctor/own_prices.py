@@ -1,0 +1,28 @@
+"""What is worth a look in a user's own price file, which is sound as a file."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from litellm_maas.models import catalogue
+from litellm_maas.pricing import book, comparison
+from litellm_maas.pricing.comparison import Compared
+from litellm_maas.pricing.prices import VENDOR_ZONE, PriceFile
+from litellm_maas.routing.model_ids import nearest
+
+
+def compared(own: PriceFile) -> list[Compared]:
+    """Return each price of the file with the official one of today, or of the days on which it holds."""
+    return list(comparison.compared(own, book.official(), dt.datetime.now(VENDOR_ZONE).date()))
+
+
+def warnings(rows: list[Compared]) -> Iterator[str]:
+    """Say what is unlike the official prices, and which ids neither the official list nor the catalogue has."""
+    official = book.official()
+    yield from comparison.unlike(rows, official)
+    known = {*catalogue().ids(), *(model_id for _, each in official.lists() for model_id in each.models)}
+    for model_id in dict.fromkeys(row.model_id for row in rows if row.model_id not in known):
+        near = nearest(model_id, known)
+        hint = f"did you mean {near}?" if near else "check its spelling: litellm-maas models"
+        yield f"{model_id}: no list and no catalogue knows this id; {hint}"
