@@ -87,8 +87,8 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
 def init(folder: Path, *, as_json: bool) -> None:
     """Write the shipped configs into FOLDER, to be changed at will; never over a file.
 
-    `litellm --config proxy.yaml` starts a proxy with them; `litellm_maas.load_router("router.yaml")` makes a router;
-    prices.example.yaml is the beginning of a price file of your own (MAAS_PRICES).
+    `litellm --config proxy.current.yaml` starts a proxy with them; `litellm_maas.load_router("router.current.yaml")`
+    makes a router. The `.current` files hold ids that are live and priced, the others the vendor's example trio.
     """
     from litellm_maas.routing import shipped  # noqa: PLC0415 - the group's help needs none of it
 
@@ -100,7 +100,12 @@ def init(folder: Path, *, as_json: bool) -> None:
     for target, source in targets.items():
         target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     written = [str(target) for target in targets]
-    click.echo(json.dumps({"written": written}) if as_json else "\n".join(written))
+    if as_json:
+        click.echo(json.dumps({"written": written}))
+        return
+    width = max(map(len, written))
+    for target in targets:
+        click.echo(f"{target!s:{width}}  {shipped.ABOUT[target.name]}")
 
 
 def _prices() -> Any:
