@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 from pathlib import Path
@@ -19,6 +20,7 @@ from litellm_maas.pricing import book, prices
 from litellm_maas.routing import shipped
 from litellm_maas.routing.model_ids import meant
 from litellm_maas.routing.proxy_config import check_file
+from litellm_maas.settings import PAYG_BASE_URL, PLAN_BASE_URL
 from tests.broken_configs import BROKEN, PROXY, ROUTER, Broken
 from tests.support import KEY
 
@@ -113,25 +115,93 @@ def test_the_trio_is_shipped_as_it_was_asked_for() -> None:
                 assert " # " in line, f"{name}: {line}"
 
 
-def test_what_an_include_may_hold() -> None:
-    """The file to be included holds models and nothing else."""
-    assert list(yaml.safe_load(shipped.config_file("maas_models.yaml").read_text())) == ["model_list"]
+INCLUDABLE = ("maas_models.yaml", "maas_models.current.yaml")
 
 
-def test_the_configs_agree() -> None:
+@pytest.mark.parametrize("name", INCLUDABLE)
+def test_what_an_include_may_hold(name: str) -> None:
+    """A file to be included holds models and nothing else, in groups that no admin has named already."""
+    content = yaml.safe_load(shipped.config_file(name).read_text())
+    assert list(content) == ["model_list"]
+    groups = {each["model_name"] for each in content["model_list"]}
+    assert {group for group in groups if group != "maas" and not group.startswith("maas/")} == set()
+    ids = {each["litellm_params"]["model"] for each in content["model_list"]}
+    assert groups == {"maas", *ids}
+
+
+def _plain(named: Any) -> Any:
+    """Groups as a router's own file calls them: without the prefix that keeps an included one apart."""
+    if isinstance(named, dict):
+        return {_plain(key): _plain(value) for key, value in named.items()}
+    return [_plain(each) for each in named] if isinstance(named, list) else str(named).removeprefix("maas/")
+
+
+@pytest.mark.parametrize(
+    ("router", "proxies", "models"),
+    [
+        ("router.yaml", ("proxy.yaml", "proxy-cluster.yaml"), "maas_models.yaml"),
+        ("router.current.yaml", ("proxy.current.yaml",), "maas_models.current.yaml"),
+    ],
+)
+def test_the_configs_agree(router: str, proxies: tuple[str, ...], models: str) -> None:
     """What the router and the proxies are told about the same thing is the same."""
     contents = {name: yaml.safe_load(shipped.config_file(name).read_text()) for name in shipped.NAMES}
-    settings = [contents[name]["router_settings"] for name in ("router.yaml", "proxy.yaml", "proxy-cluster.yaml")]
-    for name in ("timeout", "stream_timeout", "num_retries", "context_window_fallbacks", "content_policy_fallbacks"):
-        assert settings[0][name] == settings[1][name] == settings[2][name], name
-    for models in (contents["router.yaml"]["model_list"], contents["maas_models.yaml"]["model_list"]):
-        routes = [(m["model_name"], m["litellm_params"]["model"], m["litellm_params"]["order"]) for m in models]
-        assert routes == [
-            (m["model_name"], m["litellm_params"]["model"], m["litellm_params"]["order"])
-            for m in contents["router.yaml"]["model_list"]
+    settings = contents[router]["router_settings"]
+    for proxy in proxies:
+        assert contents[proxy]["include"] == [models]
+        others = contents[proxy]["router_settings"]
+        for name in ("timeout", "stream_timeout", "num_retries"):
+            assert settings[name] == others[name], name
+        for name in ("context_window_fallbacks", "content_policy_fallbacks"):
+            assert settings[name] == _plain(others[name]), name
+
+    def routes(name: str) -> list[tuple[str, str, int]]:
+        return [
+            (_plain(m["model_name"]), m["litellm_params"]["model"], m["litellm_params"].get("order", 1))
+            for m in contents[name]["model_list"]
         ]
-    for each in contents["maas_models.yaml"]["model_list"]:
-        assert each["litellm_params"]["timeout"] == settings[0]["timeout"]
+
+    assert routes(router) == routes(models)
+    for each in contents[models]["model_list"]:
+        assert each["litellm_params"]["timeout"] == settings["timeout"]
+
+
+@pytest.mark.parametrize("name", [each for each in shipped.NAMES if ".current." in each])
+def test_current_models_are_priced(name: str) -> None:
+    """Every model of a `.current` file has an official price today."""
+    now = dt.datetime.now(dt.timezone.utc)
+    for each in yaml.safe_load(shipped.config_file(name).read_text())["model_list"]:
+        model = each["litellm_params"]["model"].removeprefix("maas/")
+        found = book.official().price(model, now)
+        assert found is not None, model
+        assert "unpriced" not in each.get("model_info", {})
+
+
+MIXED = """\
+model_list:
+  - {model_name: gpt, litellm_params: {model: maas/openai/gpt-4o}}
+  - {model_name: gpt, litellm_params: {model: OTHER, api_key: os.environ/MAAS_API_KEY BASE}, model_info: {INFO}}
+router_settings: {timeout: 60}
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "base", "info", "is_mixed"),
+    [
+        ("openai/gpt-4o", "", "", True),
+        ("azure/gpt-4o", ", api_base: 'https://acme.example/v1'", "", True),
+        ("gpt-4o", "", "mixed_providers: false", True),
+        ("openai/gpt-4o", "", "mixed_providers: true", False),
+        ("openai/gpt-4o", f", api_base: {PAYG_BASE_URL}", "", False),
+        ("openai/glm-5.2", f", api_base: {PLAN_BASE_URL}", "", False),
+        ("maas/openai/gpt-4o-mini", "", "", False),
+    ],
+)
+def test_a_group_of_several_providers(tmp_path: Path, other: str, base: str, info: str, is_mixed: bool) -> None:
+    """A group that leads to MaaS and to another provider is an error, unless the file says that it is meant."""
+    file = tmp_path / "config.yaml"
+    file.write_text(MIXED.replace("OTHER", other).replace(" BASE", base).replace("INFO", info))
+    assert ("mixes providers" in config("check", file).output) is is_mixed
 
 
 def test_findings_as_json(tmp_path: Path) -> None:
@@ -270,9 +340,12 @@ def test_init_writes_starters_and_never_over_a_file(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     result = config("init", folder)
     assert result.exit_code == 0
-    assert sorted(result.output.split()) == sorted(str(folder / name) for name in shipped.STARTERS)
+    written = [line.split()[0] for line in result.output.splitlines()]
+    assert written == [str(folder / name) for name in shipped.STARTERS]
+    assert ".current." in written[0]
     assert prices.read(folder / "prices.example.yaml", prices.PriceFile).lists
-    assert list(check_file(folder / "proxy.yaml", book.official())) == []
+    for name in ("proxy.current.yaml", "proxy.yaml"):
+        assert list(check_file(folder / name, book.official())) == []
     (folder / "router.yaml").write_text("mine")
     (folder / "proxy.yaml").unlink()
     again = config("init", folder)
@@ -287,7 +360,7 @@ def test_init_writes_starters_and_never_over_a_file(tmp_path: Path) -> None:
 
 def test_a_shipped_config_that_does_not_exist() -> None:
     """A name that is none of the shipped ones is answered with those that are."""
-    with pytest.raises(SettingsError, match=r"router\.yaml, router\.current\.yaml"):
+    with pytest.raises(SettingsError, match=r"router\.current\.yaml.*router\.yaml"):
         shipped.config_file("other.yaml")
 
 

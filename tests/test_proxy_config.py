@@ -24,6 +24,7 @@ from tests.support import KEY, MESSAGES
 
 pytestmark = pytest.mark.proxy
 FIRST, SECOND, THIRD = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")
+CURRENT = ("openai/gpt-4o", "qwen/qwen3.6-flash", "google/gemma-4-31b-it", "z-ai/glm-5.2")
 ADMINS_MODULE = """
 import json, os
 import litellm
@@ -56,7 +57,11 @@ ADMINS_CONFIG: dict[str, Any] = {
         {
             "model_name": "house",
             "litellm_params": {"model": "openai/z-ai/glm-5.2", "api_base": "os.environ/HOUSE", "api_key": KEY},
-        }
+        },
+        {
+            "model_name": FIRST,
+            "litellm_params": {"model": "openai/minimax/minimax-m3", "api_base": "os.environ/HOUSE", "api_key": KEY},
+        },
     ],
     "litellm_settings": {
         "callbacks": ["admins.watch", "litellm_maas.spend_logger"],
@@ -141,14 +146,16 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """The proxy that `litellm-maas config init` writes a config for."""
     folder = tmp_path_factory.mktemp("starter")
     assert CliRunner().invoke(command_line.command, ["init", str(folder)]).exit_code == 0
-    yield from run(folder, "proxy.yaml")
+    yield from run(folder, "proxy.current.yaml")
 
 
 def test_an_include_leaves_everything_of_the_admins(admins: Proxy) -> None:
     """All settings, callbacks, providers and models of the admin's are in force, and our models are served beside."""
     assert admins.ask("house") == "z-ai/glm-5.2 heard: Xin chào"
     for model in (FIRST, SECOND, THIRD):
-        assert admins.ask(model) == f"{model} heard: Xin chào"
+        assert admins.ask(f"maas/{model}") == f"{model} heard: Xin chào"
+    # The admin's own group of the same id stays the admin's.
+    assert {admins.ask(FIRST) for _ in range(8)} == {"minimax/minimax-m3 heard: Xin chào"}
     deadline = time.monotonic() + 30
     while not admins.seen.exists() and time.monotonic() < deadline:
         time.sleep(0.05)  # LiteLLM calls callbacks when it likes
@@ -160,7 +167,7 @@ def test_an_include_leaves_everything_of_the_admins(admins: Proxy) -> None:
         "general": {"max_parallel_requests": 55, "health_check_details": False},
     }
     listed = {model.id for model in admins.client.models.list()}
-    assert listed == {"house", "maas", FIRST, SECOND, THIRD}
+    assert listed == {"house", FIRST, "maas", *(f"maas/{model}" for model in (FIRST, SECOND, THIRD))}
 
 
 def test_an_include_brings_fallbacks_of_its_own(admins: Proxy) -> None:
@@ -183,21 +190,21 @@ def test_an_include_has_its_spend_recorded(admins: Proxy) -> None:
     before, charged = len(admins.events()), len(admins.sandbox.bill.charges)
     admins.sandbox.faults.add(Fault(status=503, body="busy", model=FIRST))
     admins.ask("maas")
-    admins.ask(FIRST)
+    admins.ask(f"maas/{FIRST}")
     rows = admins.events()[before:]
     assert [(event.attempt, event.model_requested, event.model_served, event.status) for event in rows] == [
         (1, "maas", FIRST, "failed"),
         (2, "maas", SECOND, "ok"),
-        (1, FIRST, FIRST, "ok"),
+        (1, f"maas/{FIRST}", FIRST, "ok"),
     ]
     charges = admins.sandbox.bill.charges[charged:]
     assert [event.micro_credits for event in rows if event.status == "ok"] == [each.micro_credits for each in charges]
 
 
 def test_the_starter_proxy_serves(starter: Proxy) -> None:
-    """The shipped config starts as it is and serves the trio, plain and streamed, with the cost in a header."""
-    for model in ("maas", FIRST, SECOND, THIRD):
-        assert starter.ask(model).endswith(" heard: Xin chào")
+    """The shipped config starts as it is and serves its models, plain and streamed, with the cost in a header."""
+    for model in ("maas", *(f"maas/{each}" for each in CURRENT)):
+        assert starter.ask(model) == f"{CURRENT[0] if model == 'maas' else model[5:]} heard: Xin chào"
     stream = starter.client.chat.completions.create(model="maas", messages=MESSAGES, stream=True)
     text = "".join(choice.delta.content or "" for chunk in stream for choice in chunk.choices)
     assert text == f"{FIRST} heard: Xin chào"
@@ -212,13 +219,13 @@ def test_the_starter_proxy_serves(starter: Proxy) -> None:
 def test_the_starter_proxy_rests_models(starter: Proxy) -> None:
     """A model that answers 403 is called once, said once in the proxy's log, and passed over after that."""
     starter.asked()
-    starter.sandbox.faults.add(Fault(status=403, body="not enabled", model=THIRD, times=None))
+    starter.sandbox.faults.add(Fault(status=403, body="not enabled", model=CURRENT[2], times=None))
     for _ in range(3):
-        assert starter.ask(THIRD) == f"{SECOND} heard: Xin chào"
-    assert starter.asked() == [THIRD, SECOND, SECOND, SECOND]
-    log = (starter.folder / "proxy.log").read_text()
-    assert log.count(f"maas/{THIRD} does not answer: not enabled. Enable {THIRD} for this key") == 1
-    assert log.count(f"maas/{SECOND} is called instead.") == 1
+        assert starter.ask(f"maas/{CURRENT[2]}") == f"{CURRENT[1]} heard: Xin chào"
+    assert starter.asked() == [CURRENT[2], *([CURRENT[1]] * 3)]
+    log = (starter.folder / "proxy.current.log").read_text()
+    assert log.count(f"maas/{CURRENT[2]} does not answer: not enabled. Enable {CURRENT[2]} for this key") == 1
+    assert log.count(f"maas/{CURRENT[1]} is called instead.") == 1
 
 
 def test_the_starter_proxys_probes_cost_nothing(starter: Proxy) -> None:

@@ -89,8 +89,8 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
 def init(folder: Path, *, as_json: bool) -> None:
     """Write the shipped configs into FOLDER, to be changed at will; a file that is there already stays as it is.
 
-    `litellm --config proxy.yaml` starts a proxy with them; `litellm_maas.load_router("router.yaml")` makes a router;
-    prices.example.yaml is the beginning of a price file of your own (MAAS_PRICES).
+    `litellm --config proxy.current.yaml` starts a proxy with them; `litellm_maas.load_router("router.current.yaml")`
+    makes a router. The `.current` files hold ids that are live and priced, the others the vendor's example trio.
     """
     from litellm_maas.routing import shipped  # noqa: PLC0415 - the group's help needs none of it
 
@@ -104,8 +104,10 @@ def init(folder: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"written": written, "kept": kept}))
         return
-    for path in written:
-        click.echo(path)
+    width = max(map(len, written), default=0)
+    for target in targets:
+        if str(target) in written:
+            click.echo(f"{target!s:{width}}  {shipped.ABOUT[target.name]}")
     for path in kept:
         click.echo(f"{path} is there already, and stays as it is.", err=True)
 

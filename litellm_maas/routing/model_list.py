@@ -69,6 +69,43 @@ def check_deployments(found: list[Deployment], book: PriceBook | None) -> Iterat
         )
 
 
+def check_groups(found: list[Deployment]) -> Iterator[Finding]:
+    """Flag each group that mixes MaaS with another provider: requests of that name then leave for either.
+
+    LiteLLM joins all deployments of one name into one group, those of an included file too. `model_info:
+    {mixed_providers: true}` on one of them says that the mix is meant.
+    """
+    groups: dict[str, list[Deployment]] = {}
+    for each in found:
+        groups.setdefault(each.group, []).append(each)
+    for name, members in groups.items():
+        ours = [each for each in members if _is_ours(each)]
+        others = [each for each in members if each not in ours]
+        if not ours or not others or any(each.info.get("mixed_providers") is True for each in members):
+            continue
+        # The one that was added last, which is an included file's where there is one.
+        last = members[-1]
+        beside = next(each for each in members if _is_ours(each) != _is_ours(last))
+        yield error(
+            last.document,
+            (*last.at, "model_name"),
+            f"the group {name!r} mixes providers ({beside.params.get('model')}, {last.params.get('model')}), so its "
+            "requests go to either; rename one of them, or say with model_info: {mixed_providers: true} "
+            "that it is meant",
+        )
+
+
+def _is_ours(each: Deployment) -> bool:
+    """Whether a deployment leads to MaaS: a `maas/` model, or another provider's whose base URL is a MaaS host."""
+    if each.model is not None:
+        return True
+    base = each.params.get("api_base")
+    try:
+        return isinstance(base, str) and parse_base_url(base).host_kind != "other"
+    except SettingsError:
+        return False
+
+
 def _check_variables(each: Deployment) -> Iterator[Finding]:
     for name, value in each.params.items():
         at = (*each.at, "litellm_params", name)

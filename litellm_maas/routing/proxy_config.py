@@ -18,7 +18,7 @@ from litellm_maas.pricing.book import PriceBook
 from litellm_maas.routing import router, router_file
 from litellm_maas.routing.findings import Finding, did_you_mean, error, warning
 from litellm_maas.routing.includes import Config
-from litellm_maas.routing.model_list import Deployment, check_deployments, check_fallbacks, deployments
+from litellm_maas.routing.model_list import Deployment, check_deployments, check_fallbacks, check_groups, deployments
 from litellm_maas.wire.exceptions import PROVIDER
 
 HANDLER = "litellm_maas.maas"
@@ -81,7 +81,9 @@ def _check_sections(config: Config) -> Iterator[Finding]:
 def _check_models(config: Config, book: PriceBook | None) -> Iterator[Finding]:
     for document in config.documents:
         yield from router_file.shape(document, router_file.ModelList)
-    yield from check_deployments([each for document in config.documents for each in _readable(document)], book)
+    found = [each for document in config.documents for each in _readable(document)]
+    yield from check_deployments(found, book)
+    yield from check_groups(found)
 
 
 def _readable(document: Document) -> list[Deployment]:

@@ -20,7 +20,7 @@ from litellm_maas.routing import shipped
 from litellm_maas.routing.findings import Finding, error
 from litellm_maas.routing.includes import mapping_of
 from litellm_maas.routing.known_routers import mark_all, order_of
-from litellm_maas.routing.model_list import check_deployments, check_fallbacks, deployments
+from litellm_maas.routing.model_list import check_deployments, check_fallbacks, check_groups, deployments
 from litellm_maas.routing.router_file import RouterFile, settings, shape
 from litellm_maas.routing.rules import fallback_rules
 from litellm_maas.settings import Pacing
@@ -101,6 +101,7 @@ def check(document: Document, book: PriceBook | None = None) -> Iterator[Finding
         example = "{model_name: maas, litellm_params: {model: maas/openai/gpt-4o}}"
         yield error(document, ("model_list",), f"holds no model; add one, such as {example}")
     yield from check_deployments(found, book)
+    yield from check_groups(found)
     if part is not None:
         yield from check_fallbacks(part, [each.group for each in found])
 

@@ -10,10 +10,21 @@ _PACKAGE = Path(__file__).parent.parent
 FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 """In an installed package; in a checkout."""
 
-NAMES = ("router.yaml", "router.current.yaml", "maas_models.yaml", "proxy.yaml", "proxy-cluster.yaml")
+ABOUT = {
+    "proxy.current.yaml": "a complete LiteLLM proxy; models that are live and priced",
+    "maas_models.current.yaml": "the same models, for the include: of any proxy config",
+    "router.current.yaml": 'load_router("router.current.yaml"); models that are live and priced',
+    "proxy.yaml": "a complete LiteLLM proxy with the vendor's example trio",
+    "maas_models.yaml": "the trio, for the include: of any proxy config",
+    "router.yaml": "load_router(); the trio",
+    "proxy-cluster.yaml": "the proxy in several pods, with PostgreSQL and Redis",
+    "prices.example.yaml": "the beginning of a price file of your own (MAAS_PRICES)",
+}
+"""What a person may begin with, and what each file is for; those that work with today's models first."""
 
-STARTERS = (*NAMES, "prices.example.yaml")
-"""What a person may begin with: the configs, and a price file."""
+STARTERS = tuple(ABOUT)
+NAMES = tuple(name for name in STARTERS if not name.startswith("prices"))
+"""The configs among them."""
 
 
 def config_file(name: str) -> Path:

@@ -17,7 +17,7 @@ import openai
 from litellm_maas.sandbox import Answer, Choice, ToolCall
 from tests.support import TOOL
 
-EMBEDDING = "qwen/qwen3-embedding-8b"
+EMBEDDING = "maas/qwen/qwen3-embedding-8b"
 QUESTION = "How is the weather in Hà Nội?"
 MESSAGES: list[Any] = [{"role": "user", "content": QUESTION}]
 INSIDE = Path(__file__).parent / "in_environment"

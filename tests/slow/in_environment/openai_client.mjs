@@ -32,7 +32,7 @@ const cases = {
     return { answer: reply.choices[0].message.content };
   },
   async embeddings() {
-    const reply = await client.embeddings.create({ model: "qwen/qwen3-embedding-8b", input: ["xin", "chào"] });
+    const reply = await client.embeddings.create({ model: "maas/qwen/qwen3-embedding-8b", input: ["xin", "chào"] });
     return { answer: `${reply.data.length} of ${reply.data[0].embedding.length}` };
   },
   async responses() {
