@@ -21,7 +21,7 @@ _REASONING = ("reasoning_tokens",)
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 """The spellings of one count, in the order in which they are looked for: OpenAI's, then Moonshot's, DeepSeek's,
-Anthropic's and those of the Responses protocol (their API references, read 2026)."""
+Anthropic's and those of the Responses protocol. From users' reports (read 2026-11) and memory, not from a document."""
 
 UsageSource = Literal["reported", "estimated", "none"]
 
