@@ -177,10 +177,12 @@ def _usage(kwargs: Mapping[str, Any], response: Any, kind: Kind) -> Usage:
         # The proxy parses no reply of those; it keeps the body of a plain one.
         plain = (kwargs.get("passthrough_logging_payload") or {}).get("response_body")
     plain = plain if isinstance(plain, Mapping) else {}
-    prompt = characters([kwargs.get("messages"), kwargs.get("input")])
-    written = characters(plain.get("choices"))
     raw = of_embeddings(plain.get("usage")) if kind == "embedding" else plain.get("usage")
-    usage = of_reply(raw, prompt, written)
+    usage = of_reply(
+        raw,
+        lambda: characters([kwargs.get("messages"), kwargs.get("input")]),
+        lambda: characters(plain.get("choices")),
+    )
     if _call_type(kwargs) == _PASSED_THROUGH and usage.source != "reported":
         return Usage()
     options = (kwargs.get("optional_params") or {}).get("stream_options") or {}
