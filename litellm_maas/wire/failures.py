@@ -96,7 +96,7 @@ def cut_short(request: WireRequest) -> Failure:
 
 def no_reply(request: WireRequest) -> Failure:
     """Return the failure of JSON with status 200 that is not what the protocol promises."""
-    return _no_reply(request, "JSON that is no reply")
+    return _answered_with(request, "JSON that is no reply")
 
 
 def unreadable(request: WireRequest, body: bytes) -> Failure:
@@ -108,19 +108,20 @@ def unreadable(request: WireRequest, body: bytes) -> Failure:
         return no_reply(request)
     said = error_bodies.read(body[:_LONGEST_PAGE])
     if said.is_html:
-        return _no_reply(request, f"an HTML page ({said.text})")
-    return _no_reply(request, f"{len(body)} bytes that are no JSON" if body.strip() else "nothing")
+        failure = _answered_with(request, f"an HTML page ({said.text})")
+        # The one of these texts that is not our own.
+        return replace(failure, reason=redacted(failure.reason, request.key.get_secret_value(), request.body or {}))
+    return _answered_with(request, f"{len(body)} bytes that are no JSON" if body.strip() else "nothing")
 
 
 _LONGEST_PAGE = 64 * 1024
 
 
-def _no_reply(request: WireRequest, what: str) -> Failure:
-    key = request.key.get_secret_value()
+def _answered_with(request: WireRequest, what: str) -> Failure:
     return Failure(
         "server",
         200,
-        redacted(f"the gateway answered 200 with {what}", key, request.body or {}),
+        f"the gateway answered 200 with {what}",
         f"Check that the base URL ends in a single /v1 (it is {request.endpoint.base_url}); else try again.",
     )
 
