@@ -46,16 +46,13 @@ def declare_reasoning_params(provider: str) -> bool:
         logger.debug("LiteLLM moved its table of provider configurations (%r)", error)
         return False
 
-    def is_ours(model: str) -> bool:
-        only = all(item["provider"] == provider for item in litellm.custom_provider_map)
-        return only or catalogue().model(model).known
-
     class MaasChatConfig(litellm.OpenAILikeChatConfig):
         """LiteLLM's configuration for OpenAI-like custom providers, plus what the gateway takes."""
 
         def get_supported_openai_params(self, model: str) -> list[str]:
             supported: list[str] = super().get_supported_openai_params(model)
-            if is_ours(model):
+            ours = all(item["provider"] == provider for item in litellm.custom_provider_map)
+            if ours or catalogue().model(model).known:
                 supported += [name for name in REASONING_PARAMS if name not in supported]
             return supported
 

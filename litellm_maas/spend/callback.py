@@ -21,10 +21,9 @@ from litellm_maas.settings import HostKind
 from litellm_maas.spend.costs import cost_of
 from litellm_maas.spend.event import Event, Kind, reply_id
 from litellm_maas.spend.identity import identify
-from litellm_maas.spend.meter import CACHE_HIT, Attempt
+from litellm_maas.spend.meter import CACHE_HIT, PROVIDER, Attempt
 from litellm_maas.spend.tracking import tracking
 
-PROVIDER = "maas"
 COST_HEADER = "x-maas-cost-vnd"
 BASIS_HEADER = "x-maas-price-basis"
 
