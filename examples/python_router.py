@@ -14,7 +14,7 @@ weather = {"name": "get_weather", "parameters": {"type": "object", "properties":
 response = router.completion(**call, messages=messages)
 print("answer:", response.choices[0].message.content)
 stream = router.completion(**call, messages=messages, stream=True)
-print("stream:", "".join(chunk.choices[0].delta.content or "" for chunk in stream))
+print("stream:", "".join(choice.delta.content or "" for chunk in stream for choice in chunk.choices))
 response = router.completion(**call, messages=messages, tools=[{"type": "function", "function": weather}])
 print("tool call:", response.choices[0].message.tool_calls[0].function.arguments)
 

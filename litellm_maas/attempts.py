@@ -17,8 +17,8 @@ from typing import Any
 from litellm_maas import _litellm
 from litellm_maas.resting import Target, resting
 from litellm_maas.spend.identity import EARLIER_PARAM, attempts_made, is_first
+from litellm_maas.wire.errors import Failure, GatewayError, Kind
 from litellm_maas.wire.exceptions import exception_name
-from litellm_maas.wire.failures import Failure, GatewayError, Kind
 from litellm_maas.wire.requests import WireRequest
 
 logger = logging.getLogger("litellm_maas")

@@ -12,15 +12,15 @@ from typing import Any
 
 from litellm_maas import _litellm
 from litellm_maas.errors import SettingsError
-from litellm_maas.pricing.usage import Usage, estimated, prompt_characters
+from litellm_maas.pricing.usage import Usage, has_counts, of_reply, prompt_characters, usage_in
 from litellm_maas.spend.event import Event, Kind, Status
 from litellm_maas.spend.identity import identify
 from litellm_maas.spend.meter import Attempt, Cost
 from litellm_maas.spend.recorder import Then
 from litellm_maas.spend.tracking import tracking
 from litellm_maas.wire.chunks import StreamDecoder
+from litellm_maas.wire.errors import GatewayError
 from litellm_maas.wire.exceptions import exception_name
-from litellm_maas.wire.failures import GatewayError
 from litellm_maas.wire.requests import WireRequest
 
 logger = logging.getLogger("litellm_maas")
@@ -64,8 +64,7 @@ class Metered:
 
     def stream_succeeded(self, decoder: StreamDecoder) -> Cost:
         """Like `succeeded`, for a stream that has come to its end; without a usage report it is estimated."""
-        usage = Usage.reported(decoder.usage) if decoder.usage is not None else self._estimated()
-        return self.succeeded(decoder.response_id, usage)
+        return self.succeeded(decoder.response_id, self._used(decoder.usage))
 
     def __enter__(self) -> Metered:
         self._process = os.getpid()
@@ -127,28 +126,31 @@ class Metered:
             return self._attempt.event("ok", self.cost, 200)
         if isinstance(error, GatewayError):
             failure = error.failure
-            return self._unfinished("failed", failure.status, exception_name(failure))
-        status: Status = "failed" if isinstance(error, Exception) else "aborted"
+            return self._unfinished("failed", failure.status, exception_name(failure), error.payload)
+        # Whatever else ends a call is the caller giving up: the gateway goes on, and bills.
         given_up = error is None or isinstance(error, GeneratorExit)
-        return self._unfinished(status, None, None if given_up else type(error).__name__)
+        return self._unfinished("aborted", None, None if given_up else type(error).__name__)
 
-    def _unfinished(self, status: Status, http_status: int | None, error_class: str | None) -> Event:
+    def _unfinished(
+        self, status: Status, http_status: int | None, error_class: str | None, payload: Mapping[str, Any] | None = None
+    ) -> Event:
         decoder = self._decoder
         if decoder is not None and self._attempt.response_id is None:
             self._attempt.response_id = decoder.response_id
+        came_with_it = None if payload is None else usage_in(payload)
+        raw = came_with_it if decoder is None or has_counts(came_with_it) else decoder.usage
+        has_begun = decoder is not None and decoder.pieces > 0
         if self.cost is not None:
             cost = self.cost
-        elif decoder is not None and decoder.usage is not None:
-            cost = self._cost(Usage.reported(decoder.usage))
-        elif status == "aborted" or (decoder is not None and decoder.pieces):
-            cost = self._cost(self._estimated())
+        elif status == "aborted" or has_begun or has_counts(raw):
+            cost = self._cost(self._used(raw))
         else:
             cost = self._cost(Usage())
         return self._attempt.event(status, cost, http_status, error_class)
 
-    def _estimated(self) -> Usage:
+    def _used(self, raw: object) -> Usage:
         decoder, prompt = self._decoder, prompt_characters(self._request.body or {})
-        return estimated(prompt, decoder.characters if decoder else 0, decoder.pieces if decoder else 0)
+        return of_reply(raw, prompt, decoder.characters if decoder else 0, decoder.pieces if decoder else 0)
 
     def _cost(self, usage: Usage) -> Cost:
         return self._attempt.cost(usage, tracking.book())

@@ -20,7 +20,8 @@ CATALOGUE_FILE = Path(__file__).with_name("models.yaml")
 
 Mode = Literal["chat", "embedding", "image_generation"]
 Modality = Literal["text", "image", "video", "file"]
-Refusal = Literal["reasoning_effort", "forced_tool_choice"]
+Refusal = Literal["reasoning_effort", "forced_tool_choice", "max_tokens", "stream_options"]
+Extra = Literal["developer_role", "cache_control"]
 _Tokens = Annotated[int, Field(gt=0)]
 
 
@@ -44,6 +45,7 @@ class _Family(_Strict):
     reasoning: bool | None = None
     no_thinking: Mapping[str, Any] | None = None
     refuses: frozenset[Refusal] | None = None
+    takes: frozenset[Extra] | None = None
     source: str
 
 
@@ -75,6 +77,7 @@ class Model(_Strict):
         size_known: Whether the sizes are this model's own, not the default.
         no_thinking: What turns reasoning off on the wire; None where no switch is known.
         refuses: What the gateway refuses for this family.
+        takes: What this family takes and others may refuse.
     """
 
     id: str
@@ -89,6 +92,7 @@ class Model(_Strict):
     size_known: bool
     no_thinking: Mapping[str, Any] | None
     refuses: frozenset[Refusal]
+    takes: frozenset[Extra]
     source: str
 
 
@@ -114,7 +118,7 @@ class Catalogue:
     def _assemble(self, model_id: str) -> Model:
         entry = self._content.models.get(model_id)
         facts: dict[str, Any] = self._content.defaults.model_dump()
-        facts |= {"no_thinking": None, "refuses": frozenset()}
+        facts |= {"no_thinking": None, "refuses": frozenset(), "takes": frozenset()}
         for family in self._content.families:
             if any(fnmatchcase(model_id.lower(), pattern) for pattern in family.match):
                 facts |= family.model_dump(exclude={"name", "match", "source"}, exclude_unset=True)

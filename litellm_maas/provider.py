@@ -7,8 +7,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
+import httpx
 import litellm
 from litellm import CustomLLM, EmbeddingResponse, ImageResponse, ModelResponse
 from litellm.types.utils import ModelResponseStream
@@ -23,17 +25,17 @@ from litellm_maas.models import catalogue
 from litellm_maas.passage import Passage, apassage, passage
 from litellm_maas.pricing import usage
 from litellm_maas.pricing.credits import in_credits
-from litellm_maas.pricing.usage import Usage, characters, estimated, prompt_characters
+from litellm_maas.pricing.usage import Usage
 from litellm_maas.spend.event import Kind
 from litellm_maas.spend.meter import COST_PARAM
 from litellm_maas.wire import gateway, replies, requests
 from litellm_maas.wire.chunks import Chunk, StreamDecoder
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
+from litellm_maas.wire.errors import GatewayError
 from litellm_maas.wire.exceptions import PROVIDER, MaasBudgetExceededError, in_stream, litellm_exception
-from litellm_maas.wire.failures import GatewayError
 from litellm_maas.wire.requests import RefusedParameterError, Timeouts, WireRequest
 
-_RETRYABLE = frozenset({"timeout", "connection", "rate_limit", "server", "bad_gateway", "unavailable"})
+_RETRYABLE = frozenset({"timeout", "connection", "retryable", "rate_limit", "server", "bad_gateway", "unavailable"})
 _LONGEST_WAIT = 60.0
 _ACCEPTED: Chunk = {}
 
@@ -87,25 +89,18 @@ class MaasLLM(CustomLLM):
             with gateway.open_stream(way.request, call.get("client")) as reply:
                 yield _ACCEPTED
                 stage.is_stream = True
-                try:
-                    with gateway.reading(way.request):
-                        for data in reply.iter_bytes():
-                            for chunk in decoder.feed(data):
-                                yield stage.seen(chunk, way.attempt)
-                except GatewayError:
-                    if not decoder.answered:
-                        raise
-            ending = _ending(decoder, way.metered)
-            stage.seen(ending[0], way.attempt)
-        yield from ending
+                for chunk in chain(_chunks(reply, decoder, way.request), decoder.finish()):
+                    yield stage.seen(chunk, way.attempt)
+            last = stage.seen(_last(decoder, way.metered), way.attempt)
+        yield last
 
     async def astreaming(  # type: ignore[override]  # LiteLLM annotates it as a coroutine and iterates what it returns
         self, *args: Any, **call: Any
     ) -> AsyncIterator[Any]:
         """A streamed chat completion, asynchronously.
 
-        LiteLLM starts it at the first chunk, when its own retries are over; so `num_retries` is honoured here, as
-        long as nothing was yielded.
+        LiteLLM starts it at the first chunk, when its own retries and `fallbacks=` are over; so `num_retries` is
+        honoured here, as long as nothing was yielded.
         """
         with _litellm_errors(call) as stage:
             stage.is_stream = True
@@ -118,18 +113,12 @@ class MaasLLM(CustomLLM):
                         decoder = StreamDecoder(way.request)
                         way.metered.watch(decoder)
                         async with gateway.AsyncStream(way.request, call.get("client")) as reply:
-                            try:
-                                with gateway.reading(way.request):
-                                    async for data in reply.aiter_bytes():
-                                        for chunk in decoder.feed(data):
-                                            yield stage.seen(chunk, way.attempt)
-                            except GatewayError:
-                                if not decoder.answered:
-                                    raise
-                        ending = _ending(decoder, way.metered)
-                    stage.seen(ending[0], way.attempt)
-                    for chunk in ending:
-                        yield chunk
+                            async for chunk in _AsyncChunks(reply, decoder, way.request):
+                                yield stage.seen(chunk, way.attempt)
+                        for chunk in decoder.finish():
+                            yield stage.seen(chunk, way.attempt)
+                        last = stage.seen(_last(decoder, way.metered), way.attempt)
+                    yield last
                     return
                 except GatewayError as error:
                     wait = next(waits, None)
@@ -137,6 +126,53 @@ class MaasLLM(CustomLLM):
                     if wait is None:
                         raise
                 await asyncio.sleep(wait)
+
+
+def _chunks(reply: httpx.Response, decoder: StreamDecoder, request: WireRequest) -> Iterator[Chunk]:
+    """The chunks of a stream, until the gateway says that it is over, or stops after the answer was complete."""
+    pieces = reply.iter_bytes()
+    while not decoder.is_over:
+        try:
+            with gateway.reading(request):
+                piece = next(pieces, None)
+        except GatewayError:
+            if decoder.answered:
+                return
+            raise
+        if piece is None:
+            return
+        yield from decoder.feed(piece)
+    gateway.drain(reply, pieces)
+
+
+class _AsyncChunks:
+    """Like `_chunks`, asynchronously. Not a generator, for the same reason as `gateway.AsyncStream`."""
+
+    def __init__(self, reply: httpx.Response, decoder: StreamDecoder, request: WireRequest) -> None:
+        self._pieces = reply.aiter_bytes()
+        self._decoder = decoder
+        self._request = request
+        self._decoded: Iterator[Chunk] = iter(())
+
+    def __aiter__(self) -> _AsyncChunks:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        while (chunk := next(self._decoded, None)) is None:
+            if self._decoder.is_over:
+                await gateway.adrain(self._pieces)
+                raise StopAsyncIteration
+            self._decoded = self._decoder.feed(await self._piece())
+        return chunk
+
+    async def _piece(self) -> bytes:
+        try:
+            with gateway.reading(self._request):
+                return await self._pieces.__anext__()
+        except GatewayError:
+            if self._decoder.answered:
+                raise StopAsyncIteration from None
+            raise
 
 
 @dataclass(slots=True)
@@ -161,15 +197,14 @@ class _Stage:
         return chunk
 
 
-def _ending(decoder: StreamDecoder, metered: Metered) -> list[Chunk]:
-    """The last chunks of a stream, with its cost where its usage stands; recorded before they are handed out."""
-    ending = decoder.finish()
+def _last(decoder: StreamDecoder, metered: Metered) -> Chunk:
+    """The last chunk of a stream, with its cost where its usage stands; recorded before it is handed out."""
+    last = decoder.last()
     cost = metered.stream_succeeded(decoder)
-    last = ending[-1]
-    if isinstance(last, dict) and last["usage"] is not None:
+    if last["usage"] is not None:
         # LiteLLM copies the details of a usage, and nothing else of it, to where a caller finds them.
         last["usage"].setdefault("prompt_tokens_details", {})[COST_PARAM] = cost.as_dict()
-    return ending
+    return last
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,14 +243,18 @@ def _response(operation: _Operation[_Response], way: Passage, reply: gateway.Rep
 
 
 def _token_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:
-    if payload.get("usage") is None:
-        return estimated(prompt_characters(request.body or {}), characters(payload.get("choices")), 0)
-    return Usage.reported(payload["usage"])
+    prompt, written = usage.prompt_characters(request.body or {}), usage.characters(payload.get("choices"))
+    return usage.of_reply(usage.usage_in(payload), prompt, written)
+
+
+def _embedding_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:
+    return _token_usage(request, {"usage": usage.of_embeddings(payload.get("usage"))})
 
 
 def _images(request: WireRequest, payload: dict[str, Any]) -> Usage:
     asked = request.body or {}
-    return usage.images(payload.get("data"), asked.get("size"), asked.get("quality"))
+    size, quality = (payload.get(name) or asked.get(name) for name in ("size", "quality"))
+    return usage.images(payload.get("data"), size, quality)
 
 
 _CHAT = _Operation(
@@ -228,7 +267,7 @@ _EMBEDDING = _Operation(
     "embedding",
     lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}, requests.WITHHELD_FROM_EMBEDDINGS),
     lambda request, payload, call: replies.embedding(request, payload, call["model_response"]),
-    _token_usage,
+    _embedding_usage,
 )
 _IMAGES = _Operation(
     "image",
@@ -296,7 +335,8 @@ def _required(key: SecretStr | None, model: str) -> SecretStr:
 
 def _parsed(request: WireRequest, reply: gateway.Reply, call: _Call) -> dict[str, Any]:
     call["logging_obj"].post_call(original_response=reply.body.decode("utf-8", "replace"), input=None, api_key="")
-    call["logging_obj"].model_call_details["response_headers"] = dict(reply.headers)
+    kept = {name: value for name, value in reply.headers.items() if name != "set-cookie"}
+    call["logging_obj"].model_call_details["response_headers"] = kept
     return replies.parse(request, reply.body)
 
 

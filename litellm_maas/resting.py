@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from litellm_maas.wire.endpoints import Endpoint
-from litellm_maas.wire.failures import Failure
+from litellm_maas.wire.errors import Failure
 
 logger = logging.getLogger("litellm_maas")
 
@@ -66,6 +66,7 @@ _RULES: dict[str, _Rule] = {
     "timeout": _Rule(1, 10.0, 60.0),
     # Upstream trouble mostly clears at once: three in a row are no accident.
     "connection": _Rule(3, 5.0, 60.0),
+    "retryable": _Rule(3, 5.0, 60.0),
     "server": _Rule(3, 5.0, 60.0),
     "bad_gateway": _Rule(3, 5.0, 60.0),
     "unavailable": _Rule(3, 5.0, 60.0),

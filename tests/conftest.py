@@ -1,4 +1,7 @@
-"""What every test gets: a clean environment, LiteLLM as it was imported, and a check that no key is ever printed."""
+"""What every test gets: a home and an environment of its own, LiteLLM as it was imported, and a check of two promises.
+
+Whatever is run here, no key is printed and nothing is left in the data folder of whoever runs it.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,49 @@ import litellm
 import pytest
 
 import litellm_maas
+from litellm_maas import settings
 from litellm_maas.resting import resting
 from litellm_maas.sandbox import Sandbox
 from litellm_maas.spend.budgeting import budgeting
 from litellm_maas.spend.tracking import tracking
 from tests.support import KEY, OTHER_KEYS
 
+REAL_DATA_FOLDER = settings.data_folder()
+"""That of whoever runs the tests."""
+
+
+def live_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process, and those that it starts, take a folder for the user's home."""
+    monkeypatch.setenv("HOME", str(home))
+    for name, part in (("DATA", ".local/share"), ("STATE", ".local/state"), ("CONFIG", ".config"), ("CACHE", ".cache")):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(home / part))
+
+
+def left_in(folder: Path) -> set[Path]:
+    """The files below a folder that belong to this package, but for those that SQLite keeps beside an open one."""
+    found = (file for file in folder.rglob("*") if not file.name.endswith(("-wal", "-shm")))
+    return {file for file in found if "litellm-maas" in str(file.relative_to(folder.parent))}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the session have a home that is nobody's, and find nothing left there, nor in the real one, at its end."""
+    home = tmp_path_factory.mktemp("home")
+    before = left_in(REAL_DATA_FOLDER)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        live_in(home, monkeypatch)
+        yield
+    assert not left_in(home), "a test wrote into the home of the session: give what it starts a home of its own"
+    assert left_in(REAL_DATA_FOLDER) == before, "a test wrote into the data folder of whoever runs the tests"
+
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the machine's keys nor its settings reach a test."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither the machine's keys nor its settings reach a test, and what it records by default is in its own folder."""
     for name in list(os.environ):
         if name.startswith(("MAAS_", "OPENAI_")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
+    live_in(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture(autouse=True)

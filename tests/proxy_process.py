@@ -1,4 +1,4 @@
-"""A real LiteLLM proxy in a process of its own."""
+"""A real LiteLLM proxy in a process of its own, where `litellm[proxy]` is installed."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ from litellm_maas.sandbox import Sandbox
 from tests.support import KEY
 
 MASTER_KEY = "sk-proxy-master-for-tests-only"
+# What is made once in a session, and the tests that use it.
+_SHARED = {
+    "proxy": r"test_clients\.py|test_recording_proxy\.py|test_feature\[.*-proxy\]",
+    "installed": r"test_wheel\.py|test_readme\.py",
+}
+# Files of tests that share nothing and take seconds each, because they start programs: whoever is idle takes the next.
+_APART = r"test_(loss|doctor|cli|registration|examples)\.py"
 TEAM_KEY = "sk-proxy-key-of-a-team"
 TEAM_KEY_OWNER = {"key_alias": "alias-of-the-key", "team_id": "team-1", "team_alias": "The Team", "user_id": "minh"}
 
@@ -60,7 +67,7 @@ def running_proxy(config: Path, environment: Mapping[str, str]) -> Iterator[str]
 
 
 def _wait_until_alive(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240  # seconds; it takes ten, and minutes where many programs start at once
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
@@ -98,17 +105,42 @@ def missing() -> tuple[str, ...]:
     return tuple(found)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tests that need a proxy be skipped only where that is asked for: elsewhere a missing proxy is a failure."""
+    parser.addoption(
+        "--without-proxy",
+        action="store_true",
+        help="skip the tests marked `proxy` if litellm[proxy] is not installed",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail a test that needs a proxy where there can be none."""
+    if item.get_closest_marker("proxy") is None or not (lacks := missing()):
+        return
+    reason = f"litellm[proxy] is not installed; missing: {', '.join(lacks)}"
+    if item.config.getoption("--without-proxy"):
+        pytest.skip(reason)
+    pytest.fail(f"{reason}. Install it, or pass --without-proxy", pytrace=False)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where tests run in several processes, one of them runs all that use the proxy, so that only one starts it."""
+    """Let one process run all tests that share what is made once in a session: the proxy, or the installed wheel.
+
+    Others are run file by file, or one by one where that ends sooner.
+    """
     # pytest-xdist has marks for this, which pytest 9.2 takes no notice of.
-    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
-    class OneProxy(LoadScopeScheduling):  # type: ignore[misc]  # the same
+    class Shared(LoadFileScheduling):  # type: ignore[misc]  # the same
         def _split_scope(self, nodeid: str) -> str:
-            return "proxy" if re.search(r"\bproxy\b|_proxy\.py", nodeid) else nodeid
+            found = (name for name, users in _SHARED.items() if re.search(users, nodeid))
+            alone = nodeid if re.search(_APART, nodeid) else super()._split_scope(nodeid)
+            return next(found, str(alone))
 
-    return OneProxy(config, log) if config.getvalue("dist") == "loadgroup" else None
+    return Shared(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

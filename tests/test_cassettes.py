@@ -205,7 +205,7 @@ def test_stream(model: str, way: str) -> None:
     exchange = Exchange.of(file)
     _assert_asked(exchange, "/chat/completions", _streamed({"model": model, **STREAM}))
     recorded = [delta["content"] for delta in exchange.deltas if delta.get("content")]
-    assert [text for chunk in chunks if (text := chunk.choices[0].delta.content)] == recorded != []
+    assert [text for chunk in chunks for choice in chunk.choices if (text := choice.delta.content)] == recorded != []
     assert assemble(*chunks).only.finish_reason == exchange.events[-2]["choices"][0]["finish_reason"]
     whole: Any = litellm.stream_chunk_builder(chunks)
     assert whole.choices[0].message.content == "".join(recorded)

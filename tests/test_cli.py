@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from litellm_maas import __version__
+from litellm_maas import __version__, settings
 from litellm_maas.sandbox import Fault, Sandbox
+from tests.ledgers import rows
 from tests.proxy_process import free_port
 from tests.support import KEY, run
 
@@ -143,14 +144,15 @@ def test_demo() -> None:
         re.IGNORECASE,
     )
     assert done.stdout.count("tokens:") == 3
-    assert "Traceback" not in done.stderr
+    assert not done.stderr
 
 
 def test_demo_can_go_live(sandbox: Sandbox) -> None:
-    """With a key and `--live` the demo calls the gateway that the environment names."""
+    """With a key and `--live` the demo calls the gateway that the environment names, and records that by default."""
     done = litellm_maas("demo", "--live", **sandbox.environment())
     assert done.returncode == 0, done.stderr
     assert [request.body["model"] for request in sandbox.requests][:2] == ["openai/gpt-4o", "qwen/qwen3.6-plus"]
+    assert {event.tags for event in rows(settings.data_folder() / "ledger.db")} == {("demo",)}
     assert litellm_maas("demo", **sandbox.environment()).returncode == 0
     assert len(sandbox.requests) == 3
 

@@ -10,7 +10,7 @@ from litellm_maas.sandbox import Sandbox
 from tests.proxy_process import MASTER_KEY
 from tests.slow.client_cases import CLIENTS, Case, Setting
 
-pytestmark = pytest.mark.xdist_group("proxy")  # one process starts it for all
+pytestmark = pytest.mark.proxy
 PYTHON = [client for client in CLIENTS if "Python" in client.title]
 
 

@@ -513,7 +513,7 @@ def test_no_litellm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     found = versions.litellm()
     assert found.what.startswith("is not installed")
-    assert 'pip install "litellm[mcp]>=1.98,<2,!=1.107.0"' in (found.mend or "")
+    assert f'pip install "{versions.REQUIREMENT}"' in (found.mend or "")
 
 
 def test_an_old_python() -> None:

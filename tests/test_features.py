@@ -16,7 +16,7 @@ from litellm_maas.sandbox import Answer, Choice, ToolCall
 from tests.proxy_process import MASTER_KEY
 from tests.support import MESSAGES, TOOL, Outcome, assemble, astream
 
-WAYS = ("completion", "acompletion", "stream", "astream", "Router", "proxy")
+WAYS = ("completion", "acompletion", "stream", "astream", "Router")
 IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 Wire = Mapping[str, Any]
 
@@ -88,7 +88,7 @@ def _usage(got: Outcome) -> tuple[int, int, int, int]:
     )
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [*WAYS, pytest.param("proxy", marks=pytest.mark.proxy)])
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
 def test_feature(feature: Feature, way: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A chat feature works by a way of calling: the wire carries it and the caller gets its result."""

@@ -333,5 +333,5 @@ def test_psycopg_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     where = place("postgresql://maas@127.0.0.1/x")
     assert isinstance(where, Database)
-    with pytest.raises(LedgerError, match=r"pip install 'litellm-maas\[postgres\]'"):
+    with pytest.raises(LedgerError, match=r"pip install 'psycopg\[binary\]'"):
         PostgresLedger(where)

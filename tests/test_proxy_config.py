@@ -22,6 +22,7 @@ from litellm_maas.spend.sqlite import SqliteLedger
 from tests.proxy_process import MASTER_KEY, running_proxy
 from tests.support import KEY, MESSAGES
 
+pytestmark = pytest.mark.proxy
 FIRST, SECOND, THIRD = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")
 ADMINS_MODULE = """
 import json, os
@@ -83,7 +84,7 @@ class Proxy:
     """
 
     def __init__(self, url: str, sandbox: Sandbox, folder: Path) -> None:
-        own = httpx.Client(trust_env=False)
+        own = openai.DefaultHttpxClient(trust_env=False)
         self.client = openai.OpenAI(api_key=MASTER_KEY, base_url=f"{url}/v1", max_retries=0, http_client=own)
         self.sandbox = sandbox
         self.folder = folder
@@ -198,7 +199,7 @@ def test_the_starter_proxy_serves(starter: Proxy) -> None:
     for model in ("maas", FIRST, SECOND, THIRD):
         assert starter.ask(model).endswith(" heard: Xin chào")
     stream = starter.client.chat.completions.create(model="maas", messages=MESSAGES, stream=True)
-    text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+    text = "".join(choice.delta.content or "" for chunk in stream for choice in chunk.choices)
     assert text == f"{FIRST} heard: Xin chào"
     reply = starter.client.chat.completions.with_raw_response.create(model="maas", messages=MESSAGES)
     charge = starter.sandbox.bill.charges[-1]

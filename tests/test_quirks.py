@@ -108,7 +108,7 @@ def test_fields_of_litellm_stay_at_home(sandbox: Sandbox) -> None:
         {**message.model_dump(), "thinking_blocks": [], "provider_specific_fields": {"a": 1}},
         {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "31 °C"},
     ]
-    litellm.completion(model="maas/qwen/qwen3.6-plus", messages=history, tools=[tool])
+    litellm.completion(model="maas/z-ai/glm-5.2", messages=history, tools=[tool])
     body = sandbox.requests[1].body
     assert body["messages"][0]["content"] == [{"type": "text", "text": "hi"}]
     assert not {"thinking_blocks", "provider_specific_fields"} & set(body["messages"][1])

@@ -18,7 +18,7 @@ from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
 from litellm_maas.spend.callback import SpendLogger
 from litellm_maas.spend.tracking import tracking
 from tests.ledgers import rows, total
-from tests.recording import CALL, EACH_WAY, LONG, WAYS, auntil, by_address, compare, recorded, until, who
+from tests.recording import CALL, EACH_WAY, WAYS, auntil, by_address, compare, recorded, until, who
 from tests.support import KEY, MESSAGES, astream, run
 
 
@@ -122,12 +122,14 @@ def test_calls_by_address(sandbox: Sandbox, ledger_path: Path, is_async: bool) -
 def test_a_stream_by_address_that_asked_for_no_usage_is_estimated(sandbox: Sandbox, ledger_path: Path) -> None:
     """Without the gateway's usage, which only the caller could have asked for, the tokens are called an estimate."""
     litellm.callbacks = [litellm_maas.spend_logger]
-    sandbox.script(Answer((Choice(LONG),)))
+    # A word is a token to the sandbox, and to tiktoken, with which LiteLLM counts from 1.109 on.
+    sandbox.script(Answer((Choice("city road " * 100),)))
     list(litellm.completion(stream=True, **by_address(sandbox)))
     until(lambda: recorded(ledger_path))
     (event,) = rows(ledger_path)
     assert (event.usage_source, event.basis) == ("estimated", "official")
-    assert event.output_tokens == pytest.approx(sandbox.bill.charges[0].output_tokens, rel=0.5)
+    # LiteLLM's own count, where it makes one, is of a tokenizer's pieces; the sandbox counts words.
+    assert 0.5 < event.output_tokens / sandbox.bill.charges[0].output_tokens < 4
     assert event.input_tokens > 0
 
 
@@ -293,3 +295,67 @@ def test_the_durability_that_the_environment_asks_for(
     assert said == (
         ["MAAS_LEDGER_SYNC is 'banana'; set it to normal or full, or unset it"] if value == "banana" else []
     )
+
+
+def _event_of(call_type: str, response: Any, sandbox: Sandbox, **kwargs: Any) -> None:
+    """What LiteLLM tells its callbacks of a call by address."""
+    params = {"api_base": sandbox.url, "custom_llm_provider": "openai"}
+    about = {"model": "openai/gpt-4o", "litellm_params": params, "litellm_call_id": "c", "call_type": call_type}
+    now = dt.datetime.now()  # noqa: DTZ005 - as LiteLLM passes it
+    litellm_maas.spend_logger.log_success_event({**about, **kwargs}, response, now, now)
+
+
+@pytest.mark.parametrize(
+    "call_type",
+    [
+        "aget_responses",
+        "adelete_responses",
+        "list_input_items",
+        "retrieve_batch",
+        "acreate_batch",
+        "afile_list",
+        "search",
+    ],
+)
+def test_what_runs_no_model_is_no_event(sandbox: Sandbox, ledger_path: Path, call_type: str) -> None:
+    """Reading, listing and deleting by address is billed by nobody, whatever usage the object that is read repeats."""
+    response = litellm.ModelResponse(usage=litellm.Usage(prompt_tokens=1000, completion_tokens=200))
+    _event_of(call_type, response, sandbox)
+    _event_of("acompletion", response, sandbox)
+    assert len(rows(ledger_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "micro_credits", "source"),
+    [
+        ({"usage": {"prompt_tokens": 1000, "completion_tokens": 200}}, 1000 * 70_888 + 200 * 283_550, "reported"),
+        ({"usage": {"input_tokens": 1000, "output_tokens": 200}}, 1000 * 70_888 + 200 * 283_550, "reported"),
+        ({"usage": {}}, None, "none"),
+        (None, None, "none"),
+    ],
+)
+def test_a_pass_through_endpoint_is_never_free(
+    sandbox: Sandbox, ledger_path: Path, body: Any, micro_credits: int | None, source: str
+) -> None:
+    """A reply that the proxy passed through costs what its body says, or is unpriced; it is not 0."""
+    _event_of("pass_through_endpoint", None, sandbox, passthrough_logging_payload={"response_body": body})
+    (event,) = rows(ledger_path)
+    assert (event.status, event.micro_credits, event.usage_source) == ("ok", micro_credits, source)
+    assert event.basis == ("unpriced" if micro_credits is None else "official")
+
+
+def test_a_call_by_address_that_nobody_counted_is_estimated(sandbox: Sandbox, ledger_path: Path) -> None:
+    """Where the gateway reported nothing, LiteLLM fills in zeros; they are no report."""
+    response = litellm.ModelResponse(choices=[{"message": {"content": "a" * 400}}], usage=litellm.Usage())
+    _event_of("completion", response, sandbox, messages=[{"role": "user", "content": "b" * 4000}])
+    (event,) = rows(ledger_path)
+    assert (event.input_tokens, event.output_tokens, event.usage_source) == (1000, 100, "estimated")
+    assert event.micro_credits == 1000 * 70_888 + 100 * 283_550
+
+
+def test_the_usage_of_a_streamed_response_is_the_gateways(sandbox: Sandbox, ledger_path: Path) -> None:
+    """The Responses protocol reports usage unasked, streamed or not."""
+    response = {"usage": {"input_tokens": 1000, "output_tokens": 200, "total_tokens": 1200}}
+    _event_of("aresponses", response, sandbox, stream=True, input="x")
+    (event,) = rows(ledger_path)
+    assert (event.input_tokens, event.output_tokens, event.usage_source) == (1000, 200, "reported")

@@ -17,6 +17,7 @@ from tests.proxy_process import MASTER_KEY, TEAM_KEY
 from tests.recording import recorded, until
 from tests.support import KEY, MESSAGES
 
+pytestmark = pytest.mark.proxy
 CHAT = {"model": "openai/gpt-4o", "messages": MESSAGES}
 MESSAGE = {**CHAT, "max_tokens": 50}
 RESPONSE = {"model": "openai/gpt-4o", "input": "Xin chào"}

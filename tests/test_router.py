@@ -22,7 +22,7 @@ from litellm_maas.resting import Resting, Target, resting
 from litellm_maas.routing.known_routers import cooling, group_names, members
 from litellm_maas.sandbox import Fault, Sandbox
 from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.wire.failures import Failure
+from litellm_maas.wire.errors import Failure
 from tests.routed import (
     FIRST,
     SECOND,

@@ -15,7 +15,7 @@ import litellm_maas
 from litellm_maas.attempts import Attempt
 from litellm_maas.sandbox import Fault, Sandbox
 from litellm_maas.wire.endpoints import resolve_endpoint
-from litellm_maas.wire.failures import Failure, GatewayError
+from litellm_maas.wire.errors import Failure, GatewayError
 from litellm_maas.wire.requests import Timeouts, WireRequest
 from tests.routed import (
     FIRST,

@@ -15,6 +15,7 @@ from tests.routing_matrix import FIRST, MODES, ROWS, SHORT, TIMEOUT, TRIO, WAYS,
 
 ROOT = Path(__file__).parent.parent
 SDK = "SDK `fallbacks=`"
+OURS = [pytest.param(way, marks=pytest.mark.proxy if way == "proxy" else ()) for way in WAYS if way != SDK]
 FIRST_NAME, SECOND_NAME, _ = (SHORT[model] for model in TRIO)
 
 
@@ -45,7 +46,7 @@ def cell_of(bench: Bench, cells: Cells, row: Row, way: str, mode: str) -> Cell:
     return cells[row.name, way, mode]
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way != SDK])
+@pytest.mark.parametrize("way", OURS)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_what_is_promised(bench: Bench, cells: Cells, row: Row, way: str) -> None:
     """The next model answers, or the caller hears why not, after no more requests than that takes."""
@@ -90,6 +91,7 @@ def test_what_litellm_does_by_itself(bench: Bench, cells: Cells, row: Row) -> No
         assert cell.again == cell.requests
 
 
+@pytest.mark.proxy
 def test_the_tables_are_of_today(bench: Bench, cells: Cells) -> None:
     """The tables in README.md and docs/routing.md say what a run says, but for the times, and for what cannot run."""
     if not hasattr(litellm, "PaymentRequiredError") or not ASKS_A_THIRD_GROUP:

@@ -168,11 +168,12 @@ def test_openais_own_client(sandbox: Sandbox) -> None:
         tools: Any = client.chat.completions.create(model="openai/gpt-4o", messages=MESSAGES, tools=[weather])
         assert tools.choices[0].message.tool_calls[0].function.name == "get_weather"
         stream = client.chat.completions.create(model="openai/gpt-4o", messages=MESSAGES, stream=True)
-        assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "openai/gpt-4o heard: Xin chào"
+        text = "".join(choice.delta.content or "" for chunk in stream for choice in chunk.choices)
+        assert text == "openai/gpt-4o heard: Xin chào"
         legacy = client.completions.create(model="openai/gpt-4o", prompt="Xin chào")
         assert legacy.choices[0].text == "openai/gpt-4o heard: Xin chào"
         pieces = client.completions.create(model="openai/gpt-4o", prompt="Xin chào", stream=True)
-        assert "".join(piece.choices[0].text for piece in pieces) == "openai/gpt-4o heard: Xin chào"
+        assert "".join(choice.text for piece in pieces for choice in piece.choices) == "openai/gpt-4o heard: Xin chào"
         vectors = client.embeddings.create(model="qwen/qwen3-embedding-8b", input=["a"], encoding_format="float")
         assert len(vectors.data[0].embedding) == 64
         response = client.responses.create(model="openai/gpt-4o", input="Xin chào")

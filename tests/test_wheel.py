@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import email
 import os
 import subprocess
-import sys
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parent.parent
+from tests.installed import ROOT
+
 CALLS = """
 import os
 import litellm, litellm_maas
@@ -21,7 +22,8 @@ with Sandbox() as box:
     call = dict(model="maas/openai/gpt-4o", messages=[{"role": "user", "content": "Xin chào"}],
                 api_base=box.url, api_key=box.key)
     print(litellm.completion(**call).choices[0].message.content)
-    print("".join(chunk.choices[0].delta.content or "" for chunk in litellm.completion(stream=True, **call)))
+    stream = litellm.completion(stream=True, **call)
+    print("".join(choice.delta.content or "" for chunk in stream for choice in chunk.choices))
     print(litellm.completion(tools=[tool], **call).choices[0].message.tool_calls[0].function.name)
     os.environ.update(box.environment())
     print(litellm_maas.load_router().completion(model="maas", messages=call["messages"]).choices[0].message.content)
@@ -29,16 +31,6 @@ with Sandbox() as box:
 
 
 ANSWER = "openai/gpt-4o heard: Xin chào"
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built wheel."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
-    subprocess.run([*command, str(folder), str(ROOT)], check=True)
-    (built,) = folder.glob("*.whl")
-    return built
 
 
 def test_what_the_wheel_holds(wheel: Path) -> None:
@@ -61,17 +53,53 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    """In an environment that holds the wheel and what it depends on, a call, a stream and a tool call work."""
-    venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True)
-    environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+def test_extras(wheel: Path) -> None:
+    """Each extra brings what it is named for."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        described = email.message_from_bytes(archive.read(name))
+    wanted = [Requirement(text) for text in described.get_all("Requires-Dist", [])]
+    extras = {
+        extra: {
+            str(each).partition(";")[0].strip()
+            for each in wanted
+            if each.marker and each.marker.evaluate({"extra": extra})
+        }
+        for extra in described.get_all("Provides-Extra", [])
+    }
+    assert extras["proxy"] == {"litellm[proxy]"}
+    assert extras["cache"] == {"fastapi", "orjson", "soundfile"}
+    assert extras["postgres"] == {"psycopg[binary]>=3.2"}
+
+
+@pytest.mark.timeout(400)
+def test_calls(installed: Path, tmp_path: Path) -> None:
+    """Where nothing but the wheel and what it depends on is installed, call, stream, tool call and router work."""
+    assert run(installed, "-c", CALLS, folder=tmp_path).splitlines() == [ANSWER, ANSWER, "get_weather", ANSWER]
+
+
+@pytest.mark.timeout(400)
+def test_the_command(installed: Path, tmp_path: Path) -> None:
+    """So does the command, with its demo: a stream, a tool call and a fallback, each with its tokens, and the bill."""
+    command = installed.with_name("litellm-maas")
+    assert run(command, "--version", folder=tmp_path).startswith("litellm-maas, version")
+    shown = run(command, "demo", folder=tmp_path)
+    assert "\nopenai/gpt-4o heard: Thủ đô của Việt Nam ở đâu?\n  tokens: " in shown
+    assert '\nget_weather({"city": "Hà Nội"})\n  tokens: ' in shown
+    assert "\nanswered by qwen/qwen3.6-flash\n  tokens: " in shown
+    assert "The bill that the offline MaaS kept itself says the same" in shown
+
+
+def run(program: Path, *arguments: str, folder: Path) -> str:
+    """What a program prints, started in a folder where the checkout is not to be found."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [str(python), "-c", CALLS], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+        [str(program), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**environment, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        check=False,
     )
-    assert done.stdout.splitlines() == [ANSWER, ANSWER, "get_weather", ANSWER], done.stderr
-    command = python.with_name("litellm-maas")
-    version = subprocess.run([str(command), "--version"], capture_output=True, text=True, check=True)
-    assert version.stdout.startswith("litellm-maas, version")
+    assert done.returncode == 0, done.stderr
+    return done.stdout

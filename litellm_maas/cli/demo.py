@@ -25,6 +25,7 @@ from litellm_maas.spend.periods import Period
 from litellm_maas.spend.sqlite import SqliteLedger
 
 _TAG = "demo"
+_DOWN = "openai/gpt-4o-mini"
 _QUESTION = "Thủ đô của Việt Nam ở đâu?"
 _WEATHER = {
     "type": "function",
@@ -55,11 +56,10 @@ def command(*, live: bool | None) -> None:
         _run({}, None)
         return
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
-        # The first model is down, so that the last step has something to fall back from.
-        sandbox.faults.add(
-            Fault(status=503, body={"message": "model not responding"}, times=None, model="openai/gpt-4o-mini")
-        )
+        sandbox.faults.add(Fault(status=503, body={"message": "model not responding"}, times=None, model=_DOWN))
         click.echo(f"An offline MaaS answers on {sandbox.url}. It is no model: it repeats what it hears.")
+        click.echo(f"Its {_DOWN} is down, so that there is something to fall back from.")
+        logging.getLogger("litellm_maas").setLevel(logging.ERROR)  # what it would warn of has just been said
         ledger = Path(folder) / "ledger.db"
         _run({"api_base": sandbox.url, "api_key": sandbox.key}, ledger)
         _compare(ledger, sandbox.bill.micro_credits)
@@ -106,7 +106,9 @@ def _stream(call: Callable[..., Any]) -> None:
         stream=True,
         stream_options={"include_usage": True},
     ):
-        click.echo(chunk.choices[0].delta.content or "", nl=False)
+        # The chunk that carries the usage has no choices, in OpenAI's protocol and in LiteLLM from 1.109 on.
+        for choice in chunk.choices:
+            click.echo(choice.delta.content or "", nl=False)
         usage = getattr(chunk, "usage", None) or usage
     click.echo()
     _tokens(usage)
@@ -122,7 +124,7 @@ def _tool_call(call: Callable[..., Any]) -> None:
 
 
 def _fallback(call: Callable[..., Any]) -> None:
-    asked, instead = "maas/openai/gpt-4o-mini", "maas/qwen/qwen3.6-flash"
+    asked, instead = f"maas/{_DOWN}", "maas/qwen/qwen3.6-flash"
     _title("A fallback", f"{asked}, then {instead}")
     messages = [{"role": "user", "content": _QUESTION}]
     response = call(model=asked, messages=messages, fallbacks=[instead])

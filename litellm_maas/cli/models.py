@@ -21,7 +21,7 @@ from litellm_maas.spend.ledger import LedgerError
 from litellm_maas.spend.place import place
 from litellm_maas.wire import gateway
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
-from litellm_maas.wire.failures import GatewayError
+from litellm_maas.wire.errors import GatewayError
 from litellm_maas.wire.requests import Timeouts, WireRequest
 
 _NUMBERS = ("context", "input", "cached", "output")

@@ -20,7 +20,7 @@ from litellm_maas import settings
 from litellm_maas.doctor.check import Check, green, not_checked, red, yellow
 from litellm_maas.wire import failures
 from litellm_maas.wire.endpoints import Endpoint
-from litellm_maas.wire.failures import Failure
+from litellm_maas.wire.errors import Failure
 from litellm_maas.wire.requests import Timeouts, WireRequest
 
 _SLOW = 2.0

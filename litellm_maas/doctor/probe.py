@@ -24,8 +24,8 @@ from litellm_maas.spend.recorder import Recorder
 from litellm_maas.spend.worst_case import worst_case
 from litellm_maas.wire import gateway
 from litellm_maas.wire.endpoints import Endpoint
+from litellm_maas.wire.errors import Failure, GatewayError
 from litellm_maas.wire.events import EventDecoder
-from litellm_maas.wire.failures import Failure, GatewayError
 from litellm_maas.wire.pacing import Paced
 from litellm_maas.wire.requests import Timeouts, WireRequest
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from litellm_maas.doctor.check import Check, green, not_checked, red, yellow
+from litellm_maas.doctor.versions import REQUIREMENT
 
 _PATIENCE = 120.0
 """Seconds for a program."""
-_REINSTALL = f'{sys.executable} -m pip install --force-reinstall "litellm[mcp]>=1.98,<2,!=1.107.0" litellm-maas'
+_REINSTALL = f'{sys.executable} -m pip install --force-reinstall "{REQUIREMENT}"'
 
 
 def start_self_test() -> subprocess.Popen[str]:

@@ -21,6 +21,7 @@ from litellm.integrations.custom_logger import CustomLogger
 import litellm_maas
 from litellm_maas import settings
 from litellm_maas.doctor.check import Check, green, red
+from litellm_maas.doctor.versions import REQUIREMENT
 from litellm_maas.spend.sqlite import SqliteLedger
 from litellm_maas.spend.tracking import tracking
 from litellm_maas.wire.exceptions import PROVIDER
@@ -56,7 +57,7 @@ def callback(folder: Path) -> Check:
     # LiteLLM takes one openai/ away for itself.
     model, messages = "openai/openai/gpt-4o", [{"role": "user", "content": "self-test"}]
     litellm.completion(model=model, messages=messages, mock_response="ok")
-    mend = f'{sys.executable} -m pip install --force-reinstall "litellm[mcp]>=1.98,<2,!=1.107.0" litellm-maas'
+    mend = f'{sys.executable} -m pip install --force-reinstall "{REQUIREMENT}"'
     try:
         kwargs, *rest = behind.passed.get(timeout=_PATIENCE)
     except Empty:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import metadata
 
-from litellm_maas.doctor.check import Check, green, red
+from litellm_maas.doctor.check import Check, green, red, yellow
 
 MALICIOUS = frozenset({"1.82.7", "1.82.8", "1.107.0"})
 """Releases of LiteLLM that were malicious and withdrawn."""
 
-_FLOOR, _CEILING = (1, 98), (2,)
+FLOOR = "1.100"
+"""The oldest LiteLLM that this package supports, as pyproject.toml says."""
+
+NEWEST_TRIED = "1.110.2"
+"""The newest LiteLLM that `scripts/test-matrix` tries."""
+
+_CEILING = "2"
+
+REQUIREMENT = f"litellm[mcp]>={FLOOR},<{_CEILING},!=1.107.0"
+"""What pyproject.toml asks for."""
+
 _OLDEST_PYTHON = (3, 10)
-_INSTALL = f'{sys.executable} -m pip install "litellm[mcp]>=1.98,<2,!=1.107.0"'
+_INSTALL = f'{sys.executable} -m pip install "{REQUIREMENT}"'
 
 
 def python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
@@ -35,7 +46,19 @@ def litellm() -> Check:
             f"{version} was a malicious release that steals keys",
             f"{_INSTALL}; then revoke every key that this machine knew, and look for .pth files in site-packages",
         )
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if not _FLOOR <= numbers < _CEILING:
-        return red("litellm", f"{version} is not supported: 1.98 and newer are, 2 is not", _INSTALL)
-    return green("litellm", version)
+    if not _numbers(FLOOR) <= _numbers(version) < _numbers(_CEILING):
+        return red("litellm", f"{version} is not supported: {FLOOR} and newer are, {_CEILING} is not", _INSTALL)
+    if _numbers(version) > _numbers(NEWEST_TRIED):
+        return yellow(
+            "litellm",
+            f"{version} is newer than {NEWEST_TRIED}, the newest that this litellm-maas was tried with",
+            "update litellm-maas; if there is no newer one and something does not work: "
+            f'{sys.executable} -m pip install "litellm[mcp]=={NEWEST_TRIED}"',
+        )
+    return green("litellm", f"{version}; {FLOOR} to {NEWEST_TRIED} were tried")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """What versions are compared by. A pre-release or a repaired release counts as the release."""
+    release = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, release[0].split("."))) if release else ()

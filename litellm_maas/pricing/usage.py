@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 LARGEST_COUNT = 1_000_000_000
 """Tokens. A single call that claims more is not believed: no model reads or writes a billion tokens at once."""
 
-_EXCEEDS = " exceed "
-"""In the one kind of anomaly that leaves no doubt: a part is cut down to its whole."""
+_INPUT = ("prompt_tokens", "input_tokens")
+_OUTPUT = ("completion_tokens", "output_tokens")
+_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
+_REASONING = ("reasoning_tokens",)
+_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
+"""The spellings of one count, in the order in which they are looked for: OpenAI's, then Moonshot's, DeepSeek's,
+Anthropic's and those of the Responses protocol (their API references, read 2026)."""
 
 UsageSource = Literal["reported", "estimated", "none"]
 
@@ -48,37 +54,116 @@ class Usage:
 
     @property
     def is_known(self) -> bool:
-        """Whether the counts can be priced: not where one was nonsense, so that the true one is unknown."""
-        return all(_EXCEEDS in anomaly for anomaly in self.anomalies)
+        """Whether the counts can be priced: not where something about them cannot be true."""
+        return not self.anomalies
 
     @classmethod
     def reported(cls, raw: object) -> Usage:
-        """The usage object of a response, whatever the gateway put there.
+        """Read the usage object of a response, whatever the gateway put there.
 
-        A count that cannot be one (negative, not a whole number, absurdly large) becomes 0 and an anomaly; a part
-        larger than its whole is cut down to it and is an anomaly too. Nothing is ever raised.
+        A count that cannot be one (negative, not a whole number, absurdly large) becomes 0 and an anomaly. Where the
+        total says that a part is counted beside its whole, as Gemini's reasoning is, it is added; where total and parts
+        contradict each other, that is an anomaly. Nothing is ever raised.
         """
         if raw is None:
             return cls()
         if not isinstance(raw, Mapping):
             return cls(source="reported", anomalies=(f"usage is a {type(raw).__name__}, not an object",))
         found: list[str] = []
-        input_tokens = _count(raw, "prompt_tokens", found)
-        output_tokens = _count(raw, "completion_tokens", found)
-        cached = _part(raw, ("prompt_tokens_details", "cached_tokens"), ("prompt_cache_hit_tokens",), found)
-        reasoning = _part(raw, ("completion_tokens_details", "reasoning_tokens"), ("reasoning_tokens",), found)
-        if cached > input_tokens:
-            found.append(f"{cached} cached{_EXCEEDS}{input_tokens} input tokens")
-        if reasoning > output_tokens:
-            found.append(f"{reasoning} reasoning{_EXCEEDS}{output_tokens} output tokens")
+        read = _Counts(
+            _count(raw, _INPUT, found),
+            _part(raw, _INPUT_DETAILS, _CACHED, found),
+            _count(raw, _OUTPUT, found),
+            _part(raw, _OUTPUT_DETAILS, _REASONING, found),
+        )
+        if _is_anthropics(raw):
+            # There the cached tokens stand beside the input tokens.
+            read.input += read.cached + _count(raw, ("cache_creation_input_tokens",), found)
+        read.follow(_count(raw, ("total_tokens",), found), found)
         return cls(
-            input_tokens=input_tokens,
-            cached_tokens=min(cached, input_tokens),
-            output_tokens=output_tokens,
-            reasoning_tokens=min(reasoning, output_tokens),
+            input_tokens=read.input,
+            cached_tokens=min(read.cached, read.input),
+            output_tokens=read.output,
+            reasoning_tokens=min(read.reasoning, read.output),
             source="reported",
             anomalies=tuple(found),
         )
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Counts as they are written."""
+
+    input: int
+    cached: int
+    output: int
+    reasoning: int
+
+    def follow(self, total: int, found: list[str]) -> None:
+        """Add the parts that the total says are counted beside their wholes, and note what contradicts it."""
+        beside = total - self.input - self.output
+        if total and beside:
+            for cached, reasoning in ((0, self.reasoning), (self.cached, 0), (self.cached, self.reasoning)):
+                if beside == cached + reasoning:
+                    self.input += cached
+                    self.output += reasoning
+                    break
+            else:
+                found.append(f"total_tokens is {total}, input and output are {self.input} and {self.output}")
+        if self.cached > self.input:
+            found.append(f"{self.cached} cached of {self.input} input tokens")
+        if self.reasoning > self.output and not total:
+            found.append(f"{self.reasoning} reasoning of {self.output} output tokens")
+
+
+def _is_anthropics(raw: Mapping[str, Any]) -> bool:
+    return raw.get("prompt_tokens") is None and raw.get("cache_read_input_tokens") is not None
+
+
+def has_counts(raw: object) -> bool:
+    """Return whether a usage object says anything: some upstreams send one of zeros with every event."""
+    if not isinstance(raw, Mapping):
+        return raw is not None
+    return any(raw.get(name) not in (None, 0) for name in (*_INPUT, *_OUTPUT))
+
+
+def usage_in(payload: Mapping[str, Any]) -> Any:
+    """Return the usage object of a reply or of an event; None where there is none.
+
+    Moonshot's streams have it in the first choice (users' reports, 2026).
+    """
+    usage, choices = payload.get("usage"), payload.get("choices")
+    if not has_counts(usage) and isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
+        inner = choices[0].get("usage")
+        return inner if has_counts(inner) else usage
+    return usage
+
+
+def of_embeddings(raw: object) -> object:
+    """Return the usage object of embeddings, in which a total alone is what was read."""
+    if isinstance(raw, Mapping) and not has_counts(raw) and raw.get("total_tokens"):
+        return {**raw, "prompt_tokens": raw["total_tokens"]}
+    return raw
+
+
+def of_reply(raw: object, prompt: int, written: int, pieces: int = 0) -> Usage:
+    """Return the usage of a call that was answered: as reported, where the report can be true, else as estimated.
+
+    Args:
+        raw: The usage object; None where there is none.
+        prompt: Characters that the model was given to read.
+        written: Characters that it wrote.
+        pieces: Events in which they came; 0 where they did not come in events.
+    """
+    if not has_counts(raw):
+        return estimated(prompt, written, pieces)
+    usage = Usage.reported(raw)
+    found = list(usage.anomalies)
+    if prompt and not usage.input_tokens and not found:
+        found.append("no input tokens, though something was sent")
+    if written and not usage.output_tokens and not found:
+        found.append("no output tokens, though something was written")
+    return replace(usage, anomalies=tuple(found))
 
 
 def images(made: object, size: object, quality: object) -> Usage:
@@ -86,8 +171,8 @@ def images(made: object, size: object, quality: object) -> Usage:
 
     Args:
         made: The reply's list of images.
-        size: The size that was asked for.
-        quality: The quality that was asked for.
+        size: Their size: the reply's own word, or what was asked for.
+        quality: Their quality: the same.
     """
     return Usage(
         images=len(made) if isinstance(made, list) else 0,
@@ -98,23 +183,32 @@ def images(made: object, size: object, quality: object) -> Usage:
 
 
 _WRITTEN = (
-    *("message", "content", "text", "reasoning_content", "reasoning", "tool_calls", "function", "name", "arguments"),
+    *("message", "content", "text", "reasoning_content", "reasoning", "refusal", "thinking"),
+    *("tool_calls", "function_call", "function", "custom", "name", "arguments", "input", "audio", "transcript"),
 )
 
 
 def characters(written: object) -> int:
-    """Characters of the texts in messages, choices or an input. What a picture is encoded in is no text."""
+    """Count the characters of the texts in messages, choices or an input. What a picture is encoded in is no text."""
     if isinstance(written, str):
         return len(written)
+    if isinstance(written, int) and not isinstance(written, bool):
+        return _CHARACTERS_PER_TOKEN  # an input may be given as tokens
     if isinstance(written, Mapping):
         return sum(characters(written.get(name)) for name in _WRITTEN)
     return sum(map(characters, written)) if isinstance(written, (list, tuple)) else 0
 
 
 def prompt_characters(body: Mapping[str, Any]) -> int:
-    """Characters of what a request gives a model to read."""
+    """Count the characters of what a request gives a model to read: messages, tools and schemas."""
     read = characters([body.get(name) for name in ("messages", "prompt", "input")])
-    return read + (len(json.dumps(body["tools"], ensure_ascii=False, default=str)) if body.get("tools") else 0)
+    formats = body.get("response_format")
+    schema = formats.get("json_schema") if isinstance(formats, Mapping) else None
+    return read + sum(
+        len(json.dumps(each, ensure_ascii=False, default=str))
+        for each in (body.get("tools"), body.get("functions"), schema)
+        if each
+    )
 
 
 def estimated(written_for_input: int, output_characters: int, output_events: int) -> Usage:
@@ -133,6 +227,8 @@ def estimated(written_for_input: int, output_characters: int, output_events: int
         input_tokens=-(-written_for_input // _CHARACTERS_PER_TOKEN),
         output_tokens=output_events if token_by_token else by_length,
         source="estimated",
+        # A call that was answered used something, if only a picture.
+        anomalies=() if written_for_input or output_characters else ("nothing to estimate from",),
     )
 
 
@@ -140,47 +236,56 @@ _CHARACTERS_PER_TOKEN = 4
 
 
 def for_litellm(raw: object) -> dict[str, Any] | None:
-    """A usage object that `litellm.Usage` can be built from: every sound count of the gateway's, nothing else.
+    """Return a usage object that `litellm.Usage` can be built from: the gateway's own counts, as far as they are sound.
 
-    None means that there was no usage, so LiteLLM makes its own estimate.
+    None means that there was no usage, so LiteLLM makes its own estimate. A `cost` is left out: LiteLLM would take it
+    for dollars, whatever the gateway means by it.
     """
-    if raw is None:
+    if not has_counts(raw):
         return None
-    usage = Usage.reported(raw)
-    fields = raw if isinstance(raw, Mapping) else {}
-    sound: dict[str, Any] = _sound_counts(fields)
-    for details in ("prompt_tokens_details", "completion_tokens_details"):
+    usage, fields = Usage.reported(raw), raw if isinstance(raw, Mapping) else {}
+    sound: dict[str, Any] = _numbers(fields)
+    for details in (_INPUT_DETAILS[0], _OUTPUT_DETAILS[0]):
+        sound.pop(details, None)
         if isinstance(fields.get(details), Mapping):
-            sound[details] = _sound_counts(fields[details])
-    if usage.anomalies:
-        sound |= {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens}
-        sound["total_tokens"] = usage.input_tokens + usage.output_tokens
-        sound["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
-        sound["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+            sound[details] = _numbers(fields[details])
+    sound.setdefault("prompt_tokens", usage.input_tokens)
+    sound.setdefault("completion_tokens", usage.output_tokens)
+    sound.setdefault("total_tokens", sound["prompt_tokens"] + sound["completion_tokens"])
+    if usage.cached_tokens:
+        sound.setdefault("prompt_tokens_details", {}).setdefault("cached_tokens", usage.cached_tokens)
+    if usage.reasoning_tokens:
+        sound.setdefault("completion_tokens_details", {}).setdefault("reasoning_tokens", usage.reasoning_tokens)
     return sound
 
 
-def _sound_counts(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _numbers(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: int(value)
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
         for name, value in fields.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
+        if isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and 0 <= value <= LARGEST_COUNT
+        and "cost" not in name
+        and (isinstance(value, int) or value.is_integer() or not name.endswith("_tokens"))
     }
 
 
-def _part(raw: Mapping[str, Any], nested: tuple[str, str], flat: tuple[str], found: list[str]) -> int:
-    details = raw.get(nested[0])
-    if isinstance(details, Mapping) and details.get(nested[1]) is not None:
-        return _count(details, nested[1], found)
-    if details is not None and not isinstance(details, Mapping):
-        found.append(f"{nested[0]} is a {type(details).__name__}, not an object")
-    return _count(raw, flat[0], found)
+def _part(raw: Mapping[str, Any], places: tuple[str, ...], names: tuple[str, ...], found: list[str]) -> int:
+    for place in places:
+        details = raw.get(place)
+        if isinstance(details, Mapping) and any(details.get(name) is not None for name in names):
+            return _count(details, names, found)
+        if details is not None and not isinstance(details, Mapping):
+            found.append(f"{place} is a {type(details).__name__}, not an object")
+    return _count(raw, names, found)
 
 
-def _count(raw: Mapping[str, Any], name: str, found: list[str]) -> int:
-    value = raw.get(name)
-    if value is None:
+def _count(raw: Mapping[str, Any], names: tuple[str, ...], found: list[str]) -> int:
+    name = next((name for name in names if raw.get(name) is not None), None)
+    if name is None:
         return 0
+    value = raw[name]
     # JSON has no integer type: a whole number may arrive as 100.0. A boolean is not a count, though Python says so.
     if isinstance(value, float) and value.is_integer():
         value = int(value)

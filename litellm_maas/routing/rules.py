@@ -32,8 +32,8 @@ from litellm_maas.routing.known_routers import (
     order_of,
 )
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
+from litellm_maas.wire.errors import Failure, GatewayError
 from litellm_maas.wire.exceptions import PROVIDER, litellm_exception
-from litellm_maas.wire.failures import Failure, GatewayError
 
 _OWN_LISTS: dict[str, str] = {
     "context_window": "context_window_fallbacks",

@@ -10,6 +10,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import cycle
 from types import TracebackType
 from typing import Any
 
@@ -74,6 +75,9 @@ _PROTOCOLS = {
 class Sandbox:
     """An offline MaaS on a loopback port.
 
+    Of its streams every other one has each event in a piece of its own, and the rest have several in one, as a network
+    brings them.
+
     Args:
         port: The port; 0 picks a free one.
         rpm: The account's limit of requests a minute; none by default, so that tests do not wait. The gateway's
@@ -108,6 +112,7 @@ class Sandbox:
         self._catalogue: Catalogue = catalogue()
         self._script: deque[Answer] = deque()
         self._cache = Cache()
+        self._at_once = cycle((1, 3, 1, 1000))
         self._port = port
         self._thread = _ServerThread(self._application)
 
@@ -218,7 +223,7 @@ class Sandbox:
                 charged = True
                 self._charge(key, served, now, output_tokens, complete=complete)
 
-        stream = _Stream(http, protocol, fault)
+        stream = _Stream(http, protocol, fault, next(self._at_once))
         try:
             # Charged before the last byte leaves, so that whoever has it finds the charge on the bill.
             return await stream.send(served, lambda: charge(found.output_tokens, complete=True))
@@ -275,11 +280,13 @@ class Sandbox:
 class _Stream:
     """One streamed reply, with whatever a fault does to it."""
 
-    def __init__(self, http: web.Request, protocol: _Protocol, fault: Fault) -> None:
+    def __init__(self, http: web.Request, protocol: _Protocol, fault: Fault, at_once: int) -> None:
         self._http = http
         self._protocol = protocol
         self._fault = fault
+        self._at_once = at_once
         self._sent = 0
+        self._pending: list[tuple[bytes, str]] = []
         self.written: list[str] = []
 
     async def send(self, served: Served, when_complete: Callable[[], None]) -> web.StreamResponse:
@@ -293,30 +300,43 @@ class _Stream:
                 await asyncio.sleep(self._fault.trickle)
             if event is events[-1]:
                 when_complete()
-            await response.write(self._encoded(event))
+            self._pending.append((self._encoded(event), chat.text_of(event)))
             self._sent += 1
-            self.written.append(chat.text_of(event))
+            if len(self._pending) >= self._at_once or self._fault.trickle:
+                await self._write(response)
         if await self._spoil(response):
             return response
         if not self._protocol.named_events and not self._fault.without_done:
-            await response.write(b"data: [DONE]\n\n")
+            self._pending.append((b"data: [DONE]\n\n", ""))
+        await self._write(response)
         await response.write_eof()
         return response
+
+    async def _write(self, response: web.StreamResponse) -> None:
+        """Write what is pending in one piece, as a gateway does whose upstream was faster than the network."""
+        pieces, self._pending = self._pending, []
+        if pieces:
+            await response.write(b"".join(data for data, _ in pieces))
+            self.written += [text for _, text in pieces]
 
     async def _spoil(self, response: web.StreamResponse) -> bool:
         """Do what the fault asks for at this point; whether the stream is over."""
         fault = self._fault
+        if self._sent in (fault.cut_after, fault.stall_after):
+            await self._write(response)
         if self._sent == fault.cut_after and self._http.transport is not None:
             self._http.transport.abort()
             return True
         if self._sent == fault.stall_after:
             await asyncio.sleep(3600)
         if self._sent == fault.error_after:
-            await response.write(f"data: {json.dumps({'error': fault.error})}\n\n".encode())
-            return True
+            self._pending.append((f"data: {json.dumps({'error': fault.error})}\n\n".encode(), ""))
         if self._sent == fault.garbage_after:
-            await response.write(b"data: {this is no JSON\n\n")
-        return self._sent == fault.stop_after
+            self._pending.append((b"data: {this is no JSON\n\n", ""))
+        if self._sent in (fault.error_after, fault.stop_after):
+            await self._write(response)
+            return True
+        return False
 
     def _encoded(self, event: Event) -> bytes:
         name = f"event: {event['type']}\n" if self._protocol.named_events else ""

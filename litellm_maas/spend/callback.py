@@ -16,7 +16,7 @@ from litellm.integrations.custom_logger import CustomLogger
 from pydantic import BaseModel
 
 from litellm_maas import settings
-from litellm_maas.pricing.usage import Usage, characters, estimated, images
+from litellm_maas.pricing.usage import Usage, characters, images, of_embeddings, of_reply
 from litellm_maas.settings import HostKind
 from litellm_maas.spend.costs import cost_of
 from litellm_maas.spend.event import Event, Kind, reply_id
@@ -29,6 +29,14 @@ COST_HEADER = "x-maas-cost-vnd"
 BASIS_HEADER = "x-maas-price-basis"
 
 _KINDS: tuple[tuple[str, Kind], ...] = (("embedding", "embedding"), ("image", "image"))
+
+_CHAT = frozenset({"completion", "text_completion"})
+_PASSED_THROUGH = "pass_through_endpoint"
+_RUN_A_MODEL = _CHAT | {
+    *("embedding", "image_generation", "image_edit", "responses", "anthropic_messages", "generate_content"),
+    *("moderation", "rerank", "transcription", "speech", _PASSED_THROUGH),
+}
+"""LiteLLM's call types that are billed, without the `a` of asynchronous ones; others read, list or delete something."""
 
 
 class SpendLogger(CustomLogger):
@@ -81,7 +89,12 @@ def _success(kwargs: Mapping[str, Any], response: Any, start_time: Any) -> Event
         attempt.response_id = response_id if isinstance(response_id, str) else None
         return _renamed(attempt.event("cache_hit", CACHE_HIT), response_id, cache_hit=True)
     host_kind = _maas_host(kwargs)
-    if host_kind is None or _provider(kwargs) == PROVIDER or kwargs.get("cache_hit") is True:
+    if (
+        host_kind is None
+        or _provider(kwargs) == PROVIDER
+        or kwargs.get("cache_hit") is True
+        or not _runs_a_model(kwargs)
+    ):
         return None
     attempt = _attempt(kwargs, start_time, host_kind)
     attempt.response_id = response_id if isinstance(response_id, str) else None
@@ -91,7 +104,7 @@ def _success(kwargs: Mapping[str, Any], response: Any, start_time: Any) -> Event
 
 def _failure(kwargs: Mapping[str, Any], start_time: Any) -> Event | None:
     host_kind = _maas_host(kwargs)
-    if host_kind is None or _provider(kwargs) == PROVIDER:
+    if host_kind is None or _provider(kwargs) == PROVIDER or not _runs_a_model(kwargs):
         return None
     error = kwargs.get("exception")
     attempt = _attempt(kwargs, start_time, host_kind)
@@ -145,19 +158,35 @@ def _maas_host(kwargs: Mapping[str, Any]) -> HostKind | None:
     return hosts.get(asked) if asked else None
 
 
+def _call_type(kwargs: Mapping[str, Any]) -> str:
+    name = str(kwargs.get("call_type") or "completion")
+    return name if name in _RUN_A_MODEL else name.removeprefix("a")
+
+
+def _runs_a_model(kwargs: Mapping[str, Any]) -> bool:
+    return _call_type(kwargs) in _RUN_A_MODEL
+
+
 def _usage(kwargs: Mapping[str, Any], response: Any, kind: Kind) -> Usage:
     if kind == "image":
         asked = kwargs.get("optional_params") or {}
-        return images(getattr(response, "data", None), asked.get("size"), asked.get("quality"))
-    raw = getattr(response, "usage", None)
-    usage = Usage.reported(raw.model_dump() if isinstance(raw, BaseModel) else raw)
+        size, quality = (getattr(response, name, None) or asked.get(name) for name in ("size", "quality"))
+        return images(getattr(response, "data", None), size, quality)
+    plain = response.model_dump() if isinstance(response, BaseModel) else response
+    if _call_type(kwargs) == _PASSED_THROUGH:
+        # The proxy parses no reply of those; it keeps the body of a plain one.
+        plain = (kwargs.get("passthrough_logging_payload") or {}).get("response_body")
+    plain = plain if isinstance(plain, Mapping) else {}
+    prompt = characters([kwargs.get("messages"), kwargs.get("input")])
+    written = characters(plain.get("choices"))
+    raw = of_embeddings(plain.get("usage")) if kind == "embedding" else plain.get("usage")
+    usage = of_reply(raw, prompt, written)
+    if _call_type(kwargs) == _PASSED_THROUGH and usage.source != "reported":
+        return Usage()
     options = (kwargs.get("optional_params") or {}).get("stream_options") or {}
-    if kwargs.get("stream") and not options.get("include_usage"):
+    if _call_type(kwargs) in _CHAT and kwargs.get("stream") and not options.get("include_usage"):
         # The gateway was not asked for its usage: what stands there is LiteLLM's own count, where it made one.
-        if usage.input_tokens or usage.output_tokens:
-            return Usage(usage.input_tokens, 0, usage.output_tokens, usage.reasoning_tokens, source="estimated")
-        written = response.model_dump().get("choices") if isinstance(response, BaseModel) else None
-        return estimated(characters(kwargs.get("messages")), characters(written), 0)
+        return Usage(usage.input_tokens, 0, usage.output_tokens, usage.reasoning_tokens, source="estimated")
     return usage
 
 

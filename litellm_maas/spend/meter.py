@@ -17,6 +17,9 @@ from litellm_maas.settings import HostKind
 from litellm_maas.spend.event import Event, Kind, Route, Status, new_id, readable, reply_id
 from litellm_maas.spend.identity import Identity
 
+PROVIDER = "maas"
+"""The provider's name in LiteLLM, as `wire.exceptions` has it; this module loads no LiteLLM."""
+
 COST_PARAM = "maas_cost"
 """Where the cost stands: in a response's hidden parameters, and in the details of a stream's usage."""
 
@@ -45,8 +48,18 @@ class Cost:
         return None if self.micro_credits is None else in_credits(self.micro_credits)
 
     def as_dict(self) -> dict[str, Any]:
-        """The cost as it stands on a response. What was used stands there already."""
-        return {"micro_credits": self.micro_credits, "basis": self.basis}
+        """The cost as it stands on a response. How much was used stands there already.
+
+        What was wrong with the report is a tuple, of which JSON makes a list: so a note that LiteLLM's cache repeats is
+        told from the first one.
+        """
+        usage = self.usage
+        return {
+            "micro_credits": self.micro_credits,
+            "basis": self.basis,
+            "usage_source": usage.source,
+            "anomalies": usage.anomalies,
+        }
 
 
 CACHE_HIT = Cost(0, "official", Usage())
@@ -93,11 +106,13 @@ class Attempt:
         self, status: Status, cost: Cost, http_status: int | None = None, error_class: str | None = None
     ) -> Event:
         """Its event, now that its outcome is known."""
+        if status == "ok" and cost.usage.source == "none" and cost.basis != "plan":
+            cost = Cost(None, "unpriced", cost.usage)  # nobody counted, which is not the same as nothing
         usage = cost.usage
         model, asked = _text(self.model), _text(self.asked)
         response_id, call_id, trace_id = _text(self.response_id), _text(self.call_id), _text(self.trace_id)
         return Event(
-            event_id=reply_id(response_id, call_id) if status == "ok" and response_id and call_id else new_id(),
+            event_id=self._id(status, response_id, call_id),
             started_at=self.started_at,
             # A clock that is set back in the meantime makes no event that ends before it begins.
             ended_at=max(dt.datetime.now(dt.timezone.utc), self.started_at),
@@ -131,6 +146,12 @@ class Attempt:
             http_status=http_status,
             error_class=error_class,
         )
+
+    def _id(self, status: Status, response_id: str | None, call_id: str | None) -> str:
+        # The provider records each of its attempts once; LiteLLM may call its callbacks twice for one reply. Neither a
+        # gateway's ids nor a caller's are sure to be new.
+        is_repeatable = self.route == "base_url" and status == "ok"
+        return reply_id(response_id, call_id) if is_repeatable and response_id and call_id else new_id()
 
 
 def _text(given: object) -> str | None:

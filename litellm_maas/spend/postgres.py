@@ -164,6 +164,6 @@ def _psycopg() -> ModuleType:
         import psycopg  # noqa: PLC0415 - an extra
     except ImportError:
         raise LedgerError(
-            "a ledger in PostgreSQL needs psycopg; install it with: pip install 'litellm-maas[postgres]'"
+            "a ledger in PostgreSQL needs psycopg; install it with: pip install 'psycopg[binary]'"
         ) from None
     return psycopg

@@ -10,7 +10,7 @@ import httpx
 import litellm
 from litellm.exceptions import MidStreamFallbackError
 
-from litellm_maas.wire.failures import Failure, Kind
+from litellm_maas.wire.errors import Failure, Kind
 
 PROVIDER = "maas"
 
@@ -51,6 +51,7 @@ _STATUS_OF_KIND: dict[Kind, int] = {
     "permission": 403,
     "not_found": 404,
     "unprocessable": 422,
+    "retryable": 409,
     "rate_limit": 429,
     "server": 500,
     "bad_gateway": 502,
@@ -94,8 +95,9 @@ def litellm_exception(failure: Failure, model: str, url: str) -> Exception:
         exception = litellm.APIConnectionError(**about, request=request)
     elif failure.kind == "timeout":
         exception = litellm.Timeout(**about, headers=headers or None)
-    elif (exception_class := _CLASS_OF_KIND[failure.kind]) is None:
-        exception = litellm.APIError(**about, status_code=_STATUS_OF_KIND[failure.kind], request=request)
+    elif (exception_class := _CLASS_OF_KIND.get(failure.kind)) is None:
+        status = failure.status or _STATUS_OF_KIND[failure.kind]
+        exception = litellm.APIError(**about, status_code=status, request=request)
     else:
         response = httpx.Response(_STATUS_OF_KIND[failure.kind], headers=headers, request=request)
         exception = exception_class(**about, response=response)
@@ -105,7 +107,9 @@ def litellm_exception(failure: Failure, model: str, url: str) -> Exception:
     return exception
 
 
-_FALLEN_BACK_FROM: frozenset[Kind] = frozenset({"authentication", "payment", "permission", "not_found", "timeout"})
+_FALLEN_BACK_FROM: frozenset[Kind] = frozenset(
+    {"authentication", "payment", "permission", "not_found", "retryable", "timeout"}
+)
 
 
 def in_stream(

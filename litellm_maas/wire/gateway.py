@@ -12,9 +12,11 @@ import os
 import ssl
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
@@ -25,7 +27,7 @@ from litellm_maas.errors import SettingsError
 from litellm_maas.version import __version__
 from litellm_maas.wire import failures
 from litellm_maas.wire.endpoints import Endpoint
-from litellm_maas.wire.failures import GatewayError
+from litellm_maas.wire.errors import GatewayError
 from litellm_maas.wire.requests import WireRequest
 
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=60.0)
@@ -39,6 +41,10 @@ class Reply:
 
     headers: httpx.Headers
     body: bytes
+
+
+_GRACE = 0.1
+"""Seconds for which the end of a body is waited for after the last event, so that its connection can be used again."""
 
 
 def send(request: WireRequest, client: object = None) -> Reply:
@@ -124,6 +130,55 @@ class AsyncStream:
         # The reply is there, or the call was given up: how its connection ends changes nothing about it.
         with suppress(httpx.HTTPError, OSError, RuntimeError):
             await self._opened.__aexit__(kind, error, traceback)
+
+
+def drain(reply: httpx.Response, pieces: Iterator[bytes]) -> None:
+    """Read a body to its end, if that is there or about to be, and wait for nothing else."""
+    stream: Any = reply.extensions.get("network_stream")
+    if stream is None:
+        return
+    if not isinstance(stream.read, _Read):
+        stream.read = _Read(stream.read)
+    with stream.read.for_seconds(_GRACE), suppress(httpx.HTTPError, OSError):
+        for _ in pieces:
+            pass
+
+
+class _Read:
+    """The `read` of a connection's stream, with a limit of its own for a thread that asks for it.
+
+    The timeout of a body's reads is fixed when it begins; only the stream under it is told of each. Another thread may
+    have the connection as soon as the body has ended, so the limit is a thread's.
+    """
+
+    def __init__(self, read: Callable[..., bytes]) -> None:
+        self._read = read
+        self._deadlines: dict[int, float] = {}
+
+    @contextmanager
+    def for_seconds(self, seconds: float) -> Iterator[None]:
+        thread = threading.get_ident()
+        self._deadlines[thread] = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            del self._deadlines[thread]
+
+    def __call__(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if (deadline := self._deadlines.get(threading.get_ident())) is not None:
+            timeout = max(deadline - time.monotonic(), 0.001)
+        return self._read(max_bytes, timeout=timeout)
+
+
+async def adrain(pieces: AsyncIterator[bytes]) -> None:
+    """Like `drain`, asynchronously."""
+
+    async def read_on() -> None:
+        async for _ in pieces:
+            pass
+
+    with suppress(httpx.HTTPError, OSError, asyncio.TimeoutError):
+        await asyncio.wait_for(read_on(), _GRACE)
 
 
 @contextmanager
@@ -212,6 +267,8 @@ class _Pools:
             "limits": _LIMITS,
             "follow_redirects": False,
             "headers": {"user-agent": f"litellm-maas/{__version__}"},
+            # A pool is shared by calls with different keys: what one of them is told to keep is not for the others.
+            "cookies": CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         }
 
     def close(self) -> None:
@@ -259,7 +316,13 @@ def _verification() -> str:
 def _tls_context(verification: str) -> ssl.SSLContext:
     if verification in ("True", "False"):
         return httpx.create_ssl_context(verify=verification == "True")
-    return ssl.create_default_context(cafile=verification)
+    try:
+        return ssl.create_default_context(cafile=verification)
+    except OSError as error:
+        raise SettingsError(
+            f"litellm.ssl_verify is {verification!r}, which cannot be read ({error.strerror or error}); "
+            "set it to True, False or the path of a CA bundle"
+        ) from None
 
 
 def _unwrap(client: object, kind: type[_Client]) -> _Client | None:
@@ -281,13 +344,19 @@ def _prepare(http: httpx.Client | httpx.AsyncClient, request: WireRequest) -> ht
     if request.is_streamed:
         # Compression would hold back small events until a block is full.
         headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}
-    return http.build_request(
-        "GET" if request.body is None else "POST",
-        request.url,
-        content=request.encoded_body(),
-        headers=headers,
-        timeout=httpx.Timeout(timeouts.first_byte, connect=timeouts.connect, pool=timeouts.connect),
-    )
+    content = request.encoded_body()
+    try:
+        return http.build_request(
+            "GET" if request.body is None else "POST",
+            request.url,
+            content=content,
+            headers=headers,
+            timeout=httpx.Timeout(timeouts.first_byte, connect=timeouts.connect, pool=timeouts.connect),
+        )
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"the request cannot be built ({type(error).__name__}); pass header names and values as plain ASCII texts"
+        ) from None
 
 
 def _expect_chunks(prepared: httpx.Request, request: WireRequest) -> None:

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from litellm_maas import settings
 from litellm_maas.settings import Pacing
-from litellm_maas.wire.failures import Failure, GatewayError
+from litellm_maas.wire.errors import Failure, GatewayError
 from litellm_maas.wire.requests import WireRequest
 from litellm_maas.wire.turns import PacingError, RedisTurns, SqliteTurns, Turns
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +30,8 @@ _NEVER_FROM_CALLER = frozenset(
     {"authorization", "host", "content-length", "content-type", "transfer-encoding", "connection"}
 )
 # Fields that LiteLLM keeps on messages and tools for other providers; the OpenAI protocol has no such fields.
-_LITELLM_ONLY = frozenset({"cache_control", "provider_specific_fields", "thinking_blocks", "reasoning_items"})
+_LITELLM_ONLY = frozenset({"provider_specific_fields", "thinking_blocks", "reasoning_items"})
+_CACHE = frozenset({"cache_control"})
 
 
 class RefusedParameterError(ValueError):
@@ -107,11 +109,6 @@ class WireRequest:
         """Whether the reply is to be streamed."""
         return self.body is not None and self.body.get("stream") is True
 
-    def prompt_texts(self) -> Iterator[str]:
-        """Every text that the caller wrote, wherever in the request it stands; what pictures are encoded in is none."""
-        body = self.body or {}
-        return _texts([body.get(name) for name in ("messages", "prompt", "input")])
-
     def encoded_body(self) -> bytes | None:
         """The body as it goes on the wire.
 
@@ -124,7 +121,7 @@ class WireRequest:
             return json.dumps(
                 self.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
             ).encode()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise SettingsError(f"the request cannot be sent as JSON: {error}") from None
 
 
@@ -144,15 +141,17 @@ def chat_body(
         messages: The messages as LiteLLM hands them over.
         optional_params: The parameters that LiteLLM lets through.
         as_called: The parameters as the caller gave them; the source of those that LiteLLM withholds.
-        stream: Whether the reply is streamed. A streamed reply is always asked for its usage.
+        stream: Whether the reply is streamed. A streamed reply is always asked for its usage, unless the family refuses
+            to be asked; then it is estimated.
         drop_refused: Drop what the model's family refuses instead of raising (LiteLLM's `drop_params`).
 
     Raises:
         RefusedParameterError: The family refuses a parameter, and refused ones are not to be dropped.
     """
+    dropped = _LITELLM_ONLY if _takes_cache_control(model) else _LITELLM_ONLY | _CACHE
     body: dict[str, Any] = {
         "model": model.id,
-        "messages": [_without_litellm_fields(message, "content") for message in messages],
+        "messages": [_without_fields(_with_role(message, model), "content", dropped) for message in messages],
     }
     params = {name: value for name, value in optional_params.items() if value is not None}
     params |= {name: as_called[name] for name in WITHHELD_FROM_CHAT if as_called.get(name) is not None}
@@ -163,12 +162,14 @@ def chat_body(
         params.pop(internal, None)
     _apply_quirks(model, params, extra_body, drop_refused=drop_refused)
     if "tools" in params:
-        params["tools"] = [_without_litellm_fields(tool, "function") for tool in params["tools"]]
+        params["tools"] = [_without_fields(tool, "function", dropped) for tool in params["tools"]]
     body |= params
     body |= {name: value for name, value in extra_body.items() if name not in ("model", "stream", "stream_options")}
     if stream:
+        body["stream"] = True
+    if stream and "stream_options" not in model.refuses:
         asked = extra_body.get("stream_options") or optional_params.get("stream_options") or {}
-        body |= {"stream": True, "stream_options": {**asked, "include_usage": True}}
+        body["stream_options"] = {**asked, "include_usage": True}
     return body
 
 
@@ -207,6 +208,26 @@ def caller_headers(headers: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _apply_quirks(model: Model, params: dict[str, Any], extra_body: Mapping[str, Any], *, drop_refused: bool) -> None:
+    _turn_thinking_off(model, params)
+    if "max_tokens" in model.refuses and "max_tokens" in params:
+        limit = params.pop("max_tokens")
+        if params.setdefault("max_completion_tokens", limit) != limit:
+            logger.debug("%s takes max_completion_tokens alone: max_tokens is left out", model.id)
+    thinking = model.reasoning and not _is_off(model, {**params, **extra_body})
+    refused = {}
+    if "reasoning_effort" in model.refuses and "reasoning_effort" in params:
+        refused["reasoning_effort"] = "the gateway answers 400 for this family"
+    if "forced_tool_choice" in model.refuses and thinking and _forces_a_tool(params.get("tool_choice")):
+        refused["tool_choice"] = "the gateway answers 400 to a forced choice while this family thinks"
+    for parameter, why in refused.items():
+        if not drop_refused:
+            raise RefusedParameterError(model.id, parameter, why)
+        logger.debug("%s refuses %s (%s): dropped", model.id, parameter, why)
+        del params[parameter]
+
+
+def _turn_thinking_off(model: Model, params: dict[str, Any]) -> None:
+    """Put the family's own switch in the place of LiteLLM's."""
     asked = [name for name, value in params.items() if _turns_thinking_off(name, value)]
     if asked:
         if model.no_thinking is not None:
@@ -219,17 +240,6 @@ def _apply_quirks(model: Model, params: dict[str, Any], extra_body: Mapping[str,
         elif model.known and not model.reasoning and "reasoning_effort" in asked:
             logger.debug("%s does not reason: reasoning_effort='none' is left out", model.id)
             del params["reasoning_effort"]
-    thinking = model.reasoning and not _is_off(model, {**params, **extra_body})
-    refused = {}
-    if "reasoning_effort" in model.refuses and "reasoning_effort" in params:
-        refused["reasoning_effort"] = "the gateway answers 400 for this family"
-    if "forced_tool_choice" in model.refuses and thinking and _forces_a_tool(params.get("tool_choice")):
-        refused["tool_choice"] = "the gateway answers 400 to a forced choice while this family thinks"
-    for parameter, why in refused.items():
-        if not drop_refused:
-            raise RefusedParameterError(model.id, parameter, why)
-        logger.debug("%s refuses %s (%s): dropped", model.id, parameter, why)
-        del params[parameter]
 
 
 def _is_off(model: Model, params: Mapping[str, Any]) -> bool:
@@ -255,35 +265,39 @@ def _forces_a_tool(tool_choice: object) -> bool:
     return tool_choice == "required" or isinstance(tool_choice, Mapping)
 
 
-def _without_litellm_fields(item: Any, nested: str) -> Any:
-    """A message or a tool without LiteLLM's own fields, on it and one level in; the same object if it has none."""
+def _with_role(message: Any, model: Model) -> Any:
+    """A message whose role the family takes: `developer` is OpenAI's own, and `system` means the same everywhere."""
+    if isinstance(message, BaseModel):
+        message = message.model_dump(exclude_none=True)
+    if isinstance(message, Mapping) and message.get("role") == "developer" and "developer_role" not in model.takes:
+        return {**message, "role": "system"}
+    return message
+
+
+def _takes_cache_control(model: Model) -> bool:
+    return "cache_control" in model.takes or not model.known
+
+
+def _without_fields(item: Any, nested: str, dropped: AbstractSet[str]) -> Any:
+    """A message or a tool without some fields, on it and one level in; the same object if it has none."""
     if isinstance(item, BaseModel):
         item = item.model_dump(exclude_none=True)
     if not isinstance(item, Mapping):
         return item
     inner = item.get(nested)
     if isinstance(inner, list):
-        kept = [_without(part) for part in inner]
+        kept = [_without(part, dropped) for part in inner]
         changed = any(new is not old for new, old in zip(kept, inner, strict=True))
         item = {**item, nested: kept} if changed else item
-    elif isinstance(inner, Mapping) and (kept_inner := _without(inner)) is not inner:
+    elif isinstance(inner, Mapping) and (kept_inner := _without(inner, dropped)) is not inner:
         item = {**item, nested: kept_inner}
-    return _without(item)
+    return _without(item, dropped)
 
 
-def _without(fields: Any) -> Any:
-    if not isinstance(fields, Mapping) or _LITELLM_ONLY.isdisjoint(fields):
+def _without(fields: Any, dropped: AbstractSet[str]) -> Any:
+    if not isinstance(fields, Mapping) or dropped.isdisjoint(fields):
         return fields
-    return {name: value for name, value in fields.items() if name not in _LITELLM_ONLY}
-
-
-def _texts(content: Any) -> Iterator[str]:
-    if isinstance(content, str):
-        if not content.startswith("data:"):
-            yield content
-    elif isinstance(content, (Mapping, list, tuple)):
-        for item in content.values() if isinstance(content, Mapping) else content:
-            yield from _texts(item)
+    return {name: value for name, value in fields.items() if name not in dropped}
 
 
 def _plain(value: object) -> object:

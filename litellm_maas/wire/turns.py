@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from litellm_maas import forks
 from litellm_maas.errors import MaasError
 from litellm_maas.settings import Pacing
+from litellm_maas.wire.waits import LONGEST
 
 _PATIENCE = 10.0
 """Seconds that somebody waits for another one who uses the file."""
@@ -96,7 +97,7 @@ class SqliteTurns:
         with self._transaction() as connection:
             now, apart = self._clock(), pacing.seconds + pacing.margin
             # Turns in a far future are from a clock that was wrong.
-            connection.execute("DELETE FROM turns WHERE at <= ? OR at > ?", (now - 10 * apart, now + 86_400))
+            connection.execute("DELETE FROM turns WHERE at <= ? OR at > ?", (now - 10 * apart, now + LONGEST))
             earlier = connection.execute(
                 "SELECT at FROM turns WHERE name = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (name, pacing.requests - 1)
             ).fetchone()
@@ -122,10 +123,10 @@ class SqliteTurns:
         with self._transaction() as connection:
             return max(0.0, self._held_until(connection, name) - self._clock())
 
-    @staticmethod
-    def _held_until(connection: sqlite3.Connection, name: str) -> float:
+    def _held_until(self, connection: sqlite3.Connection, name: str) -> float:
         row = connection.execute("SELECT until FROM holds WHERE name = ?", (name,)).fetchone()
-        return float(row[0]) if row else 0.0
+        # One that lasts longer than any limit was made by mistake, or by a clock that was wrong.
+        return float(row[0]) if row and row[0] <= self._clock() + LONGEST else 0.0
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -152,7 +153,9 @@ local now = time[1] + time[2] / 1000000
 local apart = tonumber(ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 10 * apart)
 local earlier = redis.call('ZREVRANGE', KEYS[1], ARGV[1] - 1, ARGV[1] - 1, 'WITHSCORES')
-local at = math.max(now, tonumber(redis.call('GET', KEYS[2]) or 0))
+local held = tonumber(redis.call('GET', KEYS[2]) or 0)
+local at = now
+if held < now + 86400 then at = math.max(now, held) end
 if earlier[2] then at = math.max(at, earlier[2] + apart) end
 local granted = at - now <= tonumber(ARGV[3])
 if granted then
@@ -184,7 +187,7 @@ class RedisTurns:
         try:
             import redis  # noqa: PLC0415 - an extra
         except ImportError:
-            raise PacingError("pacing with Redis needs the package redis: pip install 'litellm-maas[redis]'") from None
+            raise PacingError("pacing with Redis needs the package redis: pip install redis") from None
         self._error: type[Exception] = redis.RedisError
         try:
             self._client = redis.Redis.from_url(
@@ -218,7 +221,7 @@ class RedisTurns:
         """See `Turns.held`."""
         with self._errors():
             left: Any = self._client.pttl(_held(name))
-        return max(0.0, float(left) / 1000)
+        return max(0.0, float(left) / 1000) if left <= LONGEST * 1000 else 0.0
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

@@ -27,7 +27,8 @@ def registered() -> None:
 def test_the_public_registry_takes_our_handler() -> None:
     """`litellm.custom_provider_map` and `CustomLLM` are how a provider is registered."""
     assert isinstance(litellm_maas.maas, CustomLLM)
-    assert {"provider": "maas", "custom_handler": litellm_maas.maas} in litellm.custom_provider_map
+    entries = [(item["provider"], item["custom_handler"]) for item in litellm.custom_provider_map]
+    assert ("maas", litellm_maas.maas) in entries
     assert litellm.get_llm_provider("maas/openai/gpt-4o")[:2] == ("openai/gpt-4o", "maas"), (
         "LiteLLM no longer resolves custom prefixes: `maas/` models are unknown to it"
     )

@@ -152,7 +152,7 @@ def _openai_chat(setting: Setting) -> list[str]:
 def _openai_stream(setting: Setting) -> list[str]:
     with _openai(setting) as client:
         chunks = client.chat.completions.create(model=setting.model, messages=MESSAGES, stream=True)
-        return [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+        return [choice.delta.content or "" for chunk in chunks for choice in chunk.choices]
 
 
 def _openai_tools(setting: Setting) -> list[str]:
@@ -288,7 +288,9 @@ def _litellm_chat(setting: Setting) -> list[str]:
 
 
 def _litellm_stream(setting: Setting) -> list[str]:
-    return [text for chunk in _litellm(setting, stream=True) if (text := chunk.choices[0].delta.content)]
+    return [
+        text for chunk in _litellm(setting, stream=True) for choice in chunk.choices if (text := choice.delta.content)
+    ]
 
 
 def _litellm_tools(setting: Setting) -> list[str]:

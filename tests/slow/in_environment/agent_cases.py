@@ -60,7 +60,8 @@ def python_router(case: str) -> Outcome:
 def _litellm(client: Any, model: str, case: str, **more: Any) -> Outcome:
     call = {"model": model, "messages": [{"role": "user", "content": QUESTION}], "metadata": metadata(), **more}
     if case in STREAMS:
-        pieces = [chunk.choices[0].delta.content for chunk in client.completion(**call, stream=True)]
+        chunks = client.completion(**call, stream=True)
+        pieces = [choice.delta.content for chunk in chunks for choice in chunk.choices]
         return {"pieces": list(filter(None, pieces))}
     if case == "chat":
         return {"answer": client.completion(**call).choices[0].message.content}

@@ -1,0 +1,66 @@
+"""What can go wrong with a call to the gateway. Knows no LiteLLM: `wire.exceptions` makes the exception."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal[
+    "bad_request",
+    "context_window",
+    "content_policy",
+    "authentication",
+    "payment",
+    "permission",
+    "not_found",
+    "unprocessable",
+    "retryable",
+    "rate_limit",
+    "timeout",
+    "connection",
+    "server",
+    "bad_gateway",
+    "unavailable",
+]
+"""`retryable` is a status from 400 to 499 that says nothing against the request: 409, 423, 424, 425, 499, the like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong with a call.
+
+    Attributes:
+        kind: The class of failure; decides the exception.
+        status: The HTTP status of the reply, or of the error inside it; None where there was no reply.
+        reason: The gateway's own words, on one line, without the key and without what the caller wrote.
+        hint: One line of what to do.
+        retry_after: Seconds to wait before the next try, where the gateway says so; a day at most.
+        is_out_of_credits: Whether the account has no credits left, or its plan is used up.
+    """
+
+    kind: Kind
+    status: int | None
+    reason: str
+    hint: str
+    retry_after: float | None = None
+    is_out_of_credits: bool = False
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it stays until somebody acts: no such model, not enabled, no credits."""
+        return self.kind in ("payment", "permission", "not_found") or self.is_out_of_credits
+
+
+class GatewayError(Exception):
+    """A call failed; carried up to the provider, which turns it into LiteLLM's exception.
+
+    Attributes:
+        failure: Why.
+        payload: What came with the error and is not one itself, such as a usage report; None where nothing did.
+    """
+
+    def __init__(self, failure: Failure, payload: Mapping[str, Any] | None = None) -> None:
+        self.failure = failure
+        self.payload = payload
+        super().__init__(failure.reason)

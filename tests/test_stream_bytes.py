@@ -1,0 +1,253 @@
+"""Event streams as gateways really send them, cut at every place."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import litellm
+import pytest
+from pydantic import SecretStr
+
+from litellm_maas.sandbox import Answer, Choice, Sandbox, ToolCall
+from litellm_maas.wire import gateway
+from litellm_maas.wire.chunks import StreamDecoder
+from litellm_maas.wire.endpoints import resolve_endpoint
+from litellm_maas.wire.events import EventDecoder
+from litellm_maas.wire.requests import Timeouts, WireRequest
+from tests.raw_gateway import answering, async_answering, chunked, delta, event, serving, usage
+from tests.support import KEY, MESSAGES, Assembled, assemble
+
+CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES, "stream": True}
+DONE = b"data: [DONE]\n\n"
+WHOLE = delta({"content": "xin "}) + delta({"content": "chào"}) + delta({}, "stop")
+BROKEN = event({"error": {"message": "boom", "code": 500}})
+
+pytestmark = pytest.mark.usefixtures("sandbox")
+
+
+def received(*pieces: bytes) -> tuple[str, type[BaseException] | None]:
+    """The text that a caller gets of a stream, and the class of the error that it then gets."""
+    chunks: list[Any] = []
+    try:
+        for chunk in litellm.completion(client=answering(*pieces), **CALL):
+            chunks.append(chunk)
+    except Exception as error:  # noqa: BLE001 - which one is the question
+        return _text(chunks), type(getattr(error, "original_exception", None) or error)
+    return _text(chunks), None
+
+
+def received_async(*pieces: bytes) -> tuple[str, type[BaseException] | None]:
+    """The same of an asynchronous stream."""
+    chunks: list[Any] = []
+
+    async def consume() -> None:
+        async for chunk in await litellm.acompletion(client=async_answering(*pieces), **CALL):
+            chunks.append(chunk)
+
+    try:
+        asyncio.run(consume())
+    except Exception as error:  # noqa: BLE001 - which one is the question
+        return _text(chunks), type(getattr(error, "original_exception", None) or error)
+    return _text(chunks), None
+
+
+def _text(chunks: list[Any]) -> str:
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+
+def cuts(body: bytes, step: int = 1) -> Iterator[tuple[bytes, bytes]]:
+    """A body cut in two at every place."""
+    return ((body[:place], body[place:]) for place in range(0, len(body) + 1, step))
+
+
+def real_stream(sandbox: Sandbox) -> tuple[bytes, Assembled]:
+    """What a real server sends for an answer with reasoning and a tool call, and what it comes to."""
+    sandbox.script(Answer((Choice("Chào 🦆", "Nghĩ.", (ToolCall("f", '{"a": "é"}'),)),), input_tokens=9, piece_size=4))
+    response = httpx.post(
+        f"{sandbox.url}/chat/completions",
+        json={
+            "model": "openai/gpt-4o",
+            "messages": MESSAGES,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        },
+        headers={"authorization": f"Bearer {KEY}"},
+        trust_env=False,
+    )
+    return response.content, Assembled("Chào 🦆", "Nghĩ.", {0: ["f", '{"a": "é"}']}, "tool_calls")
+
+
+def test_a_real_stream_cut_at_every_place(sandbox: Sandbox) -> None:
+    """Wherever the network cuts a real server's bytes, the caller gets the same answer."""
+    body, sent = real_stream(sandbox)
+    request = WireRequest(resolve_endpoint(None), SecretStr(KEY), "/chat/completions", "openai/gpt-4o", {}, Timeouts())
+    for pieces in cuts(body):
+        decoder = StreamDecoder(request)
+        chunks = [*(chunk for piece in pieces for chunk in decoder.feed(piece)), *decoder.finish()]
+        assert assemble(*chunks, {"choices": [{"index": 0, "finish_reason": sent.finish_reason}]}).only == sent
+        assert decoder.last()["finish_reason"] == sent.finish_reason
+    for pieces in cuts(body, 97):
+        assert assemble(*litellm.completion(client=answering(*pieces), **CALL)).only == sent
+        assert assemble(*asyncio.run(_all({**CALL, "client": async_answering(*pieces)}))).only == sent
+
+
+@pytest.mark.parametrize("get", [received, received_async], ids=["sync", "async"])
+def test_an_error_costs_nothing_of_what_came_before_it(get: Any) -> None:
+    """However the bytes are cut, the content before an error event is handed out first."""
+    body = delta({"content": "xin "}) + delta({"content": "chào"}) + BROKEN
+    for first, second in cuts(body, 1 if get is received else 11):
+        assert get(first, second) == ("xin chào", litellm.InternalServerError)
+
+
+@pytest.mark.parametrize("get", [received, received_async], ids=["sync", "async"])
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"data: [DONE] \n\n",
+        b"data: [DONE]\r\n\r\n",
+        b"data:[DONE]",
+        b"data: [DON",
+        b'data: {"choices',
+        b"data: {this is no JSON\n\n",
+        b"data: 17\n\n",
+        b"data: <html>\n\n",
+        b"",
+        BROKEN,
+        event({"choices": "no"}),
+        event({"message": "upstream broke"}),
+        event({"choices": [{"index": 0, "delta": {"content": 5}}]}),
+        BROKEN + DONE,
+    ],
+)
+def test_nothing_after_a_complete_answer_is_an_error(get: Any, tail: bytes) -> None:
+    """What follows the finish reason, in the same read or in the next one, costs the caller nothing."""
+    assert get(WHOLE + tail) == ("xin chào", None)
+    assert get(WHOLE, tail) == ("xin chào", None)
+
+
+HEARTBEATS = [b"data: null", b"data:", b"data", b": ping", b"event: ping", b'data: ""', b"data: {}", b""]
+
+
+@pytest.mark.parametrize("heartbeat", [line + b"\n\n" for line in HEARTBEATS])
+def test_heartbeats_hold_nothing(heartbeat: bytes) -> None:
+    """Whatever an upstream sends to keep a connection open is passed over, before, in and after an answer."""
+    body = heartbeat + delta({"content": "xin "}) + heartbeat + delta({"content": "chào"}, "stop") + heartbeat + DONE
+    for first, second in cuts(body, 7):
+        assert received(first, second) == ("xin chào", None)
+
+
+def test_a_byte_order_mark_is_no_part_of_an_event() -> None:
+    """A stream may begin with a byte order mark."""
+    assert received(b"\xef\xbb\xbf" + WHOLE + DONE) == ("xin chào", None)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_line_ends_cut_in_two(end: bytes) -> None:
+    """Every line end that the standard knows, cut in two, ends a line once."""
+    body = b"data: a" + end + b"data: b" + end + end + b"data: c" + end + end
+    for first, second in cuts(body):
+        decoder = EventDecoder()
+        assert [*decoder.feed(first), *decoder.feed(second), *decoder.end()] == [b"a\nb", b"c"]
+
+
+@pytest.mark.parametrize("reason", ["error", "abort", "network_error", "insufficient_system_resource"])
+@pytest.mark.parametrize("get", [received, received_async], ids=["sync", "async"])
+def test_an_answer_that_broke_off_is_an_error(get: Any, reason: str) -> None:
+    """A finish reason that means a failure is one, after the content that came."""
+    body = delta({"content": "half an ans"}) + delta({"content": "wer"}, reason) + DONE
+    assert get(body) == ("half an answer", litellm.InternalServerError)
+
+
+def test_a_choice_may_hold_the_error() -> None:
+    """An error that stands in a choice is read as one that stands beside them."""
+    choice = {"index": 0, "delta": {}, "finish_reason": "error", "error": {"message": "slow down", "code": 429}}
+    assert received(delta({"content": "a"}) + event({"choices": [choice]})) == ("a", litellm.RateLimitError)
+
+
+HELD = chunked(WHOLE + DONE).removesuffix(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_stream_ends_with_done(mode: str) -> None:
+    """A server that keeps the connection open after `[DONE]` keeps nobody waiting."""
+    with serving(HELD, keeps_open=True) as server:
+        call = {**CALL, "api_base": server.url}
+        chunks = asyncio.run(_all(call)) if mode == "async" else list(litellm.completion(**call))
+        assert _text(chunks) == "xin chào"
+        assert not server.release.is_set()
+
+
+async def _all(call: dict[str, Any]) -> list[Any]:
+    return [chunk async for chunk in await litellm.acompletion(**call)]
+
+
+def test_usage_after_done_counts() -> None:
+    """A usage report that came together with `[DONE]`, behind it, is read."""
+    chunks = list(
+        litellm.completion(client=answering(WHOLE + DONE + event({"choices": [], "usage": usage(7, 3)})), **CALL)
+    )
+    assert chunks[-1]._hidden_params["usage"].prompt_tokens == 7
+
+
+@pytest.mark.parametrize("pieces", [(chunked(WHOLE, DONE),), (HELD, b"0\r\n\r\n")], ids=["at once", "in two"])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_stream_gives_its_connection_back(
+    monkeypatch: pytest.MonkeyPatch, mode: str, pieces: tuple[bytes, ...]
+) -> None:
+    """Streams that end in good order use one connection, one after the other."""
+    monkeypatch.setattr(gateway, "_GRACE", 60.0)  # a busy machine may be slow to bring the end
+
+    async def three() -> None:
+        for _ in range(3):
+            assert _text(await _all({**CALL, "api_base": server.url})) == "xin chào"
+
+    with serving(*pieces) as server:
+        if mode == "async":
+            asyncio.run(three())
+        else:
+            assert [_text(list(litellm.completion(**CALL, api_base=server.url))) for _ in range(3)] == ["xin chào"] * 3
+        assert server.connections == 1
+
+
+def test_a_large_event_takes_linear_time() -> None:
+    """64 million characters in small pieces are joined once; joined for each piece, they would outlast any patience."""
+    big = delta({"content": "A" * 64_000_000})
+    decoder, found = EventDecoder(), list[bytes]()
+    for start in range(0, len(big), 1_400):
+        found += decoder.feed(big[start : start + 1_400])
+    assert [len(data) for data in found] == [len(big) - len(b"data: \n\n")]
+
+
+@pytest.mark.parametrize("where", ["first", "all"])
+def test_all_chunks_of_a_stream_have_one_time(where: str) -> None:
+    """`created` is the same in every chunk, whatever the gateway wrote."""
+    events = [
+        event({"id": "c", "created": 1_700_000_000 + number, "choices": [{"index": 0, "delta": {"content": "a"}}]})
+        for number in range(3 if where == "all" else 1)
+    ]
+    call = {**CALL, "stream_options": {"include_usage": True}}
+    body = b"".join(events) + delta({}, "stop") + event({"choices": [], "usage": usage(7, 3)}) + DONE
+    chunks = list(litellm.completion(client=answering(body), **call))
+    assert len({chunk.created for chunk in chunks}) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 200_000, b'{"choices": 5}', b'{"choices": [{"index": 0, "delta": 5}]}', b'{"choices": [{"index": 1e999}]}'],
+)
+@pytest.mark.parametrize("get", [received, received_async], ids=["sync", "async"])
+def test_what_cannot_be_read_is_an_error_of_the_gateways(get: Any, body: bytes) -> None:
+    """Nesting, types and numbers that break a reader become LiteLLM's error for a faulty server, and nothing else."""
+    assert get(body)[1] in (litellm.InternalServerError, litellm.APIConnectionError)
+    assert get(b"data: " + body + b"\n\n")[1] in (litellm.InternalServerError, litellm.APIConnectionError)
+
+
+def test_json_of_an_event_may_stand_on_several_lines() -> None:
+    """The lines of an event's data are joined before they are read."""
+    content = {"choices": [{"index": 0, "delta": {"content": "xin chào"}, "finish_reason": "stop"}]}
+    lines = json.dumps(content, indent=1).splitlines()
+    assert received(b"".join(b"data: %s\n" % line.encode() for line in lines) + b"\n") == ("xin chào", None)
