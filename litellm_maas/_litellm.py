@@ -46,33 +46,15 @@ def declare_reasoning_params(provider: str) -> bool:
         logger.debug("LiteLLM moved its table of provider configurations (%r)", error)
         return False
 
-    def is_ours(model: str) -> bool:
-        only = all(item["provider"] == provider for item in litellm.custom_provider_map)
-        return only or catalogue().model(model).known
-
     class MaasChatConfig(litellm.OpenAILikeChatConfig):
         """LiteLLM's configuration for OpenAI-like custom providers, plus what the gateway takes."""
 
         def get_supported_openai_params(self, model: str) -> list[str]:
             supported: list[str] = super().get_supported_openai_params(model)
-            if is_ours(model):
+            ours = all(item["provider"] == provider for item in litellm.custom_provider_map)
+            if ours or catalogue().model(model).known:
                 supported += [name for name in REASONING_PARAMS if name not in supported]
             return supported
-
-        def map_openai_params(
-            self,
-            non_default_params: dict[str, Any],
-            optional_params: dict[str, Any],
-            model: str,
-            drop_params: bool,  # noqa: FBT001 - LiteLLM's signature
-            replace_max_completion_tokens_with_max_tokens: bool = True,  # noqa: FBT001, FBT002 - the same
-        ) -> dict[str, Any]:
-            # Which of the two limits one of our models takes, the catalogue knows.
-            replaces = replace_max_completion_tokens_with_max_tokens and not is_ours(model)
-            mapped: dict[str, Any] = super().map_openai_params(
-                non_default_params, optional_params, model, drop_params, replaces
-            )
-            return mapped
 
     table[litellm.LlmProviders.CUSTOM] = (MaasChatConfig, False)
     return True

@@ -149,8 +149,13 @@ class Metered:
         return self._attempt.event(status, cost, http_status, error_class)
 
     def _used(self, raw: object) -> Usage:
-        decoder, prompt = self._decoder, prompt_characters(self._request.body or {})
-        return of_reply(raw, prompt, decoder.characters if decoder else 0, decoder.pieces if decoder else 0)
+        decoder = self._decoder
+        return of_reply(
+            raw,
+            lambda: prompt_characters(self._request.body or {}),
+            lambda: decoder.characters if decoder else 0,
+            decoder.pieces if decoder else 0,
+        )
 
     def _cost(self, usage: Usage) -> Cost:
         return self._attempt.cost(usage, tracking.book())

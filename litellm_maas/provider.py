@@ -243,8 +243,11 @@ def _response(operation: _Operation[_Response], way: Passage, reply: gateway.Rep
 
 
 def _token_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:
-    prompt, written = usage.prompt_characters(request.body or {}), usage.characters(payload.get("choices"))
-    return usage.of_reply(usage.usage_in(payload), prompt, written)
+    return usage.of_reply(
+        usage.usage_in(payload),
+        lambda: usage.prompt_characters(request.body or {}),
+        lambda: usage.characters(payload.get("choices")),
+    )
 
 
 def _embedding_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:

@@ -67,7 +67,7 @@ def running_proxy(config: Path, environment: Mapping[str, str]) -> Iterator[str]
 
 
 def _wait_until_alive(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240  # seconds; it takes ten, and minutes where many programs start at once
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break

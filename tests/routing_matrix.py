@@ -31,6 +31,9 @@ from tests.support import MESSAGES
 FIRST, SECOND, THIRD = TRIO = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")
 SHORT = {FIRST: "gpt-4o", SECOND: "gemini", THIRD: "qwen"}
 TIMEOUT = 0.5
+"""Seconds for which a silent model is waited for."""
+PATIENCE = 30
+"""Seconds for every other one: on a busy machine the sandbox takes its time."""
 WAYS = ("Router `fallbacks`", "`order` group", "SDK `fallbacks=`", "proxy")
 MODES = ("plain", "stream")
 NGINX = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body></body></html>"
@@ -173,7 +176,7 @@ class Bench:
         models = _deployments(row, key, self.sandbox.url)
         if way == "SDK `fallbacks=`":
             first, *others = [each["litellm_params"] for each in models]
-            call = {**first, "fallbacks": others, "messages": MESSAGES, "stream": streamed, "timeout": TIMEOUT}
+            call = {**first, "fallbacks": others, "messages": MESSAGES, "stream": streamed}
             call.pop("order")
             return lambda: _outcome(litellm.acompletion(**call))
         router = self._router(way, models)
@@ -184,7 +187,7 @@ class Bench:
         content: dict[str, Any] = yaml.safe_load(shipped.config_file("router.yaml").read_text())
         content["model_list"] = [{**each, "model_name": name} for each, name in zip(models, names, strict=True)]
         settings = content["router_settings"]
-        settings |= {"timeout": TIMEOUT, "stream_timeout": TIMEOUT}
+        settings |= {"timeout": PATIENCE, "stream_timeout": PATIENCE}
         settings |= {"context_window_fallbacks": [], "content_policy_fallbacks": []}
         if way != "`order` group":
             settings["fallbacks"] = [{"a": ["b", "c"]}]
@@ -205,12 +208,20 @@ def group_of(row: Row, mode: str) -> str:
 
 def _deployments(row: Row, key: str, url: str) -> list[dict[str, Any]]:
     addresses = [row.address() if row.address else url, url, url]
+    timeouts = [TIMEOUT if row.name.startswith("silence") else PATIENCE, PATIENCE, PATIENCE]
     return [
         {
             "model_name": "a",
-            "litellm_params": {"model": f"maas/{model}", "order": order, "api_key": key, "api_base": address},
+            "litellm_params": {
+                "model": f"maas/{model}",
+                "order": order,
+                "api_key": key,
+                "api_base": address,
+                "timeout": timeout,
+                "stream_timeout": timeout,
+            },
         }
-        for order, (model, address) in enumerate(zip(TRIO, addresses, strict=True), start=1)
+        for order, (model, address, timeout) in enumerate(zip(TRIO, addresses, timeouts, strict=True), start=1)
     ]
 
 
@@ -236,9 +247,9 @@ def bench(folder: Path) -> Iterator[Bench]:
 
 
 def _proxy_config(folder: Path, sandbox: Sandbox) -> Path:
-    """The shipped proxy config with shorter timeouts, and a group for each row that differs in key and address only."""
+    """The shipped proxy config with a group for each row that differs in key, address and timeouts only."""
     config: dict[str, Any] = yaml.safe_load(shipped.config_file("proxy.yaml").read_text())
-    config["router_settings"] |= {"timeout": TIMEOUT, "stream_timeout": TIMEOUT}
+    config["router_settings"] |= {"timeout": PATIENCE, "stream_timeout": PATIENCE}
     config["include"] = ["rows.yaml"]
     config["router_settings"] |= {"context_window_fallbacks": [], "content_policy_fallbacks": []}
     shipped_models = yaml.safe_load(shipped.config_file("maas_models.yaml").read_text())["model_list"][:3]
@@ -248,7 +259,6 @@ def _proxy_config(folder: Path, sandbox: Sandbox) -> Path:
             own = _deployments(row, key_of(row, "proxy", mode), sandbox.url)
             for ours, theirs in zip(own, shipped_models, strict=True):
                 params = {**theirs["litellm_params"], **ours["litellm_params"]}
-                params |= {"timeout": TIMEOUT, "stream_timeout": TIMEOUT}
                 rows.append({**theirs, "model_name": group_of(row, mode), "litellm_params": params})
     (folder / "rows.yaml").write_text(yaml.safe_dump({"model_list": rows}))
     file = folder / "proxy.yaml"

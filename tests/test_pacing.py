@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import sqlite3
-import subprocess
 import sys
 import textwrap
 import threading
@@ -30,6 +29,7 @@ from litellm_maas.wire import pacing
 from litellm_maas.wire.turns import RedisTurns, SqliteTurns, Turn, Turns
 from tests.proxy_process import free_port
 from tests.support import MESSAGES, astream
+from tests.workers import run_together
 
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES}
 OTHER: dict[str, Any] = {**CALL, "model": "maas/qwen/qwen3.6-flash"}
@@ -124,25 +124,7 @@ def test_four_processes_share_a_limit(sandbox: Sandbox, tmp_path: Path) -> None:
     unlimited(sandbox)
     environment = {**os.environ, **sandbox.environment()}
     command = [sys.executable, "-c", textwrap.dedent(_WORKER)]
-    with contextlib.ExitStack() as stack:
-        workers = []
-        for _ in range(4):
-            worker = subprocess.Popen(
-                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            stack.enter_context(worker)
-            stack.callback(worker.kill)
-            workers.append(worker)
-        for worker in workers:
-            assert worker.stdout
-            assert worker.stdout.readline() == "ready\n"
-        for worker in workers:
-            assert worker.stdin
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-        for worker in workers:
-            worker.communicate()
-            assert worker.returncode == 0
+    assert run_together(command, environment, 4) == [0, 0, 0, 0]
     assert len(sandbox.requests) == 180
     assert_paced(sandbox, turns_given(), Pacing(60, 1.0, 0.5))
 

@@ -6,7 +6,9 @@ from typing import Any
 import litellm
 import pytest
 
+from litellm_maas.models import catalogue
 from litellm_maas.sandbox import Sandbox
+from litellm_maas.wire.requests import chat_body
 from tests.support import MESSAGES, TOOL, assemble
 
 
@@ -108,7 +110,7 @@ def test_fields_of_litellm_stay_at_home(sandbox: Sandbox) -> None:
         {**message.model_dump(), "thinking_blocks": [], "provider_specific_fields": {"a": 1}},
         {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "31 °C"},
     ]
-    litellm.completion(model="maas/qwen/qwen3.6-plus", messages=history, tools=[tool])
+    litellm.completion(model="maas/z-ai/glm-5.2", messages=history, tools=[tool])
     body = sandbox.requests[1].body
     assert body["messages"][0]["content"] == [{"type": "text", "text": "hi"}]
     assert not {"thinking_blocks", "provider_specific_fields"} & set(body["messages"][1])
@@ -143,3 +145,53 @@ def test_a_tool_may_be_forced_where_nothing_thinks(sandbox: Sandbox, model: str,
     assert request.body["tool_choice"] == "required"
     switches = [request.body.get("chat_template_kwargs", {}).get("enable_thinking"), request.body.get("thinking")]
     assert switches == ([False, None] if "qwen" in model else [None, {"type": "disabled"}])
+
+
+CACHED: dict[str, Any] = {"cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    ("model", "role", "keeps_cache_control", "limit"),
+    [
+        ("openai/gpt-4o", "developer", False, "max_tokens"),
+        ("openai/gpt-5", "developer", False, "max_completion_tokens"),
+        ("qwen/qwen3.7-plus", "system", True, "max_tokens"),
+        ("deepseek/deepseek-v4-pro", "system", True, "max_tokens"),
+        ("anthropic/claude-next", "system", True, "max_tokens"),
+        ("z-ai/glm-5.2", "system", False, "max_tokens"),
+        ("somebody/new-9", "system", True, "max_tokens"),
+    ],
+)
+def test_what_docs_say_is_changed_in_a_request(model: str, role: str, keeps_cache_control: bool, limit: str) -> None:
+    """Roles, cache marks and limits go out as docs/errors.md says of each family, and of ids that nobody knows."""
+    messages: list[Any] = [
+        {"role": "developer", "content": [{"type": "text", "text": "a", **CACHED}]},
+        {"role": "user", "content": "b"},
+    ]
+    known = catalogue().model(model)
+    params = {"max_tokens": 5, "tools": [{**TOOL, **CACHED}]}
+    body = chat_body(known, messages, params, {}, stream=True, drop_refused=True)
+    assert body["messages"][0]["role"] == role
+    assert ("cache_control" in body["messages"][0]["content"][0]) is keeps_cache_control
+    assert ("cache_control" in body["tools"][0]) is keeps_cache_control
+    assert {name: value for name, value in body.items() if name.startswith("max_")} == {limit: 5}
+    assert body["stream_options"] == {"include_usage": True}
+
+
+def test_a_limit_under_its_newer_name_goes_out_as_given(sandbox: Sandbox) -> None:
+    """`max_completion_tokens` reaches the wire under its own name, for every family."""
+    for model in ("openai/gpt-5", "openai/gpt-4o", "qwen/qwen3.7-plus"):
+        litellm.completion(model=f"maas/{model}", messages=MESSAGES, max_completion_tokens=5)
+        body = sandbox.requests[-1].body
+        assert (body["max_completion_tokens"], "max_tokens" in body) == (5, False)
+
+
+def test_two_limits_are_both_sent(sandbox: Sandbox) -> None:
+    """With both limits given neither is lost, but for a family that takes one of them alone."""
+    for model, sent in (
+        ("qwen/qwen3.7-plus", {"max_tokens": 7, "max_completion_tokens": 5}),
+        ("openai/gpt-5", {"max_completion_tokens": 5}),
+    ):
+        litellm.completion(model=f"maas/{model}", messages=MESSAGES, max_tokens=7, max_completion_tokens=5)
+        body = sandbox.requests[-1].body
+        assert {name: value for name, value in body.items() if name.startswith("max_")} == sent

@@ -88,7 +88,7 @@ def test_commands(reader: Reader, code: str) -> None:
             continue
         if words[0] == "export":
             name, _, value = words[1].partition("=")
-            reader.environment[name] = value
+            reader.environment[name] = value.replace("$PWD", str(ROOT))
             continue
         assert reader.command(words), line
 

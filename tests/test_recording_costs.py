@@ -39,7 +39,9 @@ def test_cost_of(sandbox: Sandbox, ledger_path: Path, way_name: str) -> None:
         assert cost.credits is not None
         assert cost.credits * 1_000_000 == sandbox.bill.micro_credits
     if "stream" not in way_name:
-        assert found._hidden_params["maas_cost"] == {"micro_credits": sandbox.bill.micro_credits, "basis": "official"}
+        noted = found._hidden_params["maas_cost"]
+        assert (noted["micro_credits"], noted["basis"]) == (sandbox.bill.micro_credits, "official")
+        assert (noted["usage_source"], noted["anomalies"]) == ("reported", ())
 
 
 def test_cost_of_what_was_stored(sandbox: Sandbox, ledger_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_failure_is_a_row_with_its_status(
         error = "InternalServerError"
     sandbox.faults.add(fault)
     with pytest.raises(Exception, match="MaaS"):
-        way(timeout=0.3, **CALL, **who())
+        way(timeout=0.3 if fault.stall else 60, **CALL, **who())
     (event,) = rows(ledger_path)
     assert (event.status, event.http_status, event.error_class) == ("failed", status, error)
     assert (event.micro_credits, event.usage_source) == (0, "none")

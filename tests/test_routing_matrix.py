@@ -9,7 +9,6 @@ import litellm
 import pytest
 
 from tests import routing_matrix
-from tests.proxy_process import missing
 from tests.routed import ASKS_A_THIRD_GROUP
 from tests.routing_matrix import FIRST, MODES, ROWS, SHORT, TIMEOUT, TRIO, WAYS, Bench, Cell, Cells, Row
 
@@ -50,8 +49,6 @@ def cell_of(bench: Bench, cells: Cells, row: Row, way: str, mode: str) -> Cell:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_what_is_promised(bench: Bench, cells: Cells, row: Row, way: str) -> None:
     """The next model answers, or the caller hears why not, after no more requests than that takes."""
-    if way not in bench.ways:
-        pytest.skip(f"there is no proxy here: {', '.join(missing())}")
     if row.name == "credits exhausted" and not ASKS_A_THIRD_GROUP:
         pytest.skip("LiteLLM before 1.104 stops after the second model")
     for mode in row.modes:
@@ -91,7 +88,6 @@ def test_what_litellm_does_by_itself(bench: Bench, cells: Cells, row: Row) -> No
         assert cell.again == cell.requests
 
 
-@pytest.mark.proxy
 def test_the_tables_are_of_today(bench: Bench, cells: Cells) -> None:
     """The tables in README.md and docs/routing.md say what a run says, but for the times, and for what cannot run."""
     if not hasattr(litellm, "PaymentRequiredError") or not ASKS_A_THIRD_GROUP:

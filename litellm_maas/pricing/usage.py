@@ -7,7 +7,7 @@ tokens and reasoning tokens a part of the output tokens (vendor documentation, r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ _REASONING = ("reasoning_tokens",)
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 """The spellings of one count, in the order in which they are looked for: OpenAI's, then Moonshot's, DeepSeek's,
-Anthropic's and those of the Responses protocol (their API references, read 2026)."""
+Anthropic's and those of the Responses protocol. From users' reports (read 2026-11) and memory, not from a document."""
 
 UsageSource = Literal["reported", "estimated", "none"]
 
@@ -146,24 +146,25 @@ def of_embeddings(raw: object) -> object:
     return raw
 
 
-def of_reply(raw: object, prompt: int, written: int, pieces: int = 0) -> Usage:
+def of_reply(raw: object, prompt: Callable[[], int], written: Callable[[], int], pieces: int = 0) -> Usage:
     """Return the usage of a call that was answered: as reported, where the report can be true, else as estimated.
 
     Args:
         raw: The usage object; None where there is none.
-        prompt: Characters that the model was given to read.
-        written: Characters that it wrote.
+        prompt: Counts the characters that the model was given to read; called only where the report leaves it open.
+        written: Counts the characters that it wrote; the same.
         pieces: Events in which they came; 0 where they did not come in events.
     """
     if not has_counts(raw):
-        return estimated(prompt, written, pieces)
+        return estimated(prompt(), written(), pieces)
     usage = Usage.reported(raw)
-    found = list(usage.anomalies)
-    if prompt and not usage.input_tokens and not found:
-        found.append("no input tokens, though something was sent")
-    if written and not usage.output_tokens and not found:
-        found.append("no output tokens, though something was written")
-    return replace(usage, anomalies=tuple(found))
+    if usage.anomalies:
+        return usage
+    if not usage.input_tokens and prompt():
+        return replace(usage, anomalies=("no input tokens, though something was sent",))
+    if not usage.output_tokens and written():
+        return replace(usage, anomalies=("no output tokens, though something was written",))
+    return usage
 
 
 def images(made: object, size: object, quality: object) -> Usage:

@@ -21,10 +21,9 @@ from litellm_maas.settings import HostKind
 from litellm_maas.spend.costs import cost_of
 from litellm_maas.spend.event import Event, Kind, host_of, reply_id
 from litellm_maas.spend.identity import identify
-from litellm_maas.spend.meter import CACHE_HIT, Attempt
+from litellm_maas.spend.meter import CACHE_HIT, PROVIDER, Attempt
 from litellm_maas.spend.tracking import tracking
 
-PROVIDER = "maas"
 COST_HEADER = "x-maas-cost-vnd"
 BASIS_HEADER = "x-maas-price-basis"
 
@@ -181,10 +180,12 @@ def _usage(kwargs: Mapping[str, Any], response: Any, kind: Kind) -> Usage:
         # The proxy parses no reply of those; it keeps the body of a plain one.
         plain = (kwargs.get("passthrough_logging_payload") or {}).get("response_body")
     plain = plain if isinstance(plain, Mapping) else {}
-    prompt = characters([kwargs.get("messages"), kwargs.get("input")])
-    written = characters(plain.get("choices"))
     raw = of_embeddings(plain.get("usage")) if kind == "embedding" else plain.get("usage")
-    usage = of_reply(raw, prompt, written)
+    usage = of_reply(
+        raw,
+        lambda: characters([kwargs.get("messages"), kwargs.get("input")]),
+        lambda: characters(plain.get("choices")),
+    )
     if _call_type(kwargs) == _PASSED_THROUGH and usage.source != "reported":
         return Usage()
     options = (kwargs.get("optional_params") or {}).get("stream_options") or {}

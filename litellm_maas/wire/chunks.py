@@ -200,7 +200,7 @@ class StreamDecoder:
         if reason in FAILED or state.finish_reason is not None:
             reason = None  # an error of its own; or the second one, and the first counts
         state.finish_reason = state.finish_reason or reason
-        extra = {name: value for name, value in choice.items() if name not in _CHOICE and value}
+        extra = messages.others_of_choice(choice)
         if index == 0:
             reason = None
         if not messages.has_content(delta) and reason is None and not extra and choice.get("finish_reason"):
@@ -243,7 +243,6 @@ def _raising_after(decoded: list[ModelResponseStream], error: GatewayError) -> I
     raise error
 
 
-_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", "logprobs", "usage", "error"})
 _EVENT = frozenset(
     {
         *(

@@ -139,8 +139,8 @@ _STATUS_OF_CODE = {
     "service_unavailable": 503,
     "unavailable": 503,
 }
-"""Codes and types that stand for a status: OpenAI's, Anthropic's, Google's, Alibaba's and Moonshot's (their public API
-references, read 2026)."""
+"""Codes and types that stand for a status: OpenAI's, Anthropic's, Google's, Alibaba's and Moonshot's. From
+memory and users' reports (read 2026-11), not from a document."""
 
 
 def _holders(content: Any) -> Iterator[Mapping[str, Any]]:

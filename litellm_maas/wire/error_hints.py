@@ -30,14 +30,9 @@ _NO_PLAN = (
 )
 
 
-def says_credits(words: str) -> bool:
-    """Return whether an error says that the account has no credits."""
-    return matches(words, _CREDITS)
-
-
 def is_out_of_credits(kind: Kind, said: ErrorBody) -> bool:
     """Return whether a failure means that the account has no credits, or its plan is used up."""
-    return kind == "payment" or (kind in _KINDS_OF_EMPTY_ACCOUNTS and says_credits(said.words))
+    return kind == "payment" or (kind in _KINDS_OF_EMPTY_ACCOUNTS and matches(said.words, _CREDITS))
 
 
 def hint(failure: Failure, said: ErrorBody, model: str, endpoint: Endpoint) -> str:

@@ -25,6 +25,23 @@ Kind = Literal[
 ]
 """`retryable` is a status from 400 to 499 that says nothing against the request: 409, 423, 424, 425, 499, the like."""
 
+STATUS_OF_KIND: dict[Kind, int] = {
+    "bad_request": 400,
+    "context_window": 400,
+    "content_policy": 400,
+    "authentication": 401,
+    "payment": 402,
+    "permission": 403,
+    "not_found": 404,
+    "unprocessable": 422,
+    "retryable": 409,
+    "rate_limit": 429,
+    "server": 500,
+    "bad_gateway": 502,
+    "unavailable": 503,
+}
+"""The HTTP status that an exception of a kind carries, and that an error inside a 200 reply stands for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

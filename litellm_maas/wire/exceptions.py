@@ -10,7 +10,7 @@ import httpx
 import litellm
 from litellm.exceptions import MidStreamFallbackError
 
-from litellm_maas.wire.errors import Failure, Kind
+from litellm_maas.wire.errors import STATUS_OF_KIND, Failure, Kind
 
 PROVIDER = "maas"
 
@@ -41,22 +41,6 @@ class MaasBudgetExceededError(  # type: ignore[misc]  # both have a status code,
         vars(self).update({**vars(own), **vars(self)})
         self.type = "budget_exceeded"
 
-
-_STATUS_OF_KIND: dict[Kind, int] = {
-    "bad_request": 400,
-    "context_window": 400,
-    "content_policy": 400,
-    "authentication": 401,
-    "payment": 402,
-    "permission": 403,
-    "not_found": 404,
-    "unprocessable": 422,
-    "retryable": 409,
-    "rate_limit": 429,
-    "server": 500,
-    "bad_gateway": 502,
-    "unavailable": 503,
-}
 
 _CLASS_OF_KIND: dict[Kind, Any] = {
     "bad_request": litellm.BadRequestError,
@@ -96,10 +80,10 @@ def litellm_exception(failure: Failure, model: str, url: str) -> Exception:
     elif failure.kind == "timeout":
         exception = litellm.Timeout(**about, headers=headers or None)
     elif (exception_class := _CLASS_OF_KIND.get(failure.kind)) is None:
-        status = failure.status or _STATUS_OF_KIND[failure.kind]
+        status = failure.status or STATUS_OF_KIND[failure.kind]
         exception = litellm.APIError(**about, status_code=status, request=request)
     else:
-        response = httpx.Response(_STATUS_OF_KIND[failure.kind], headers=headers, request=request)
+        response = httpx.Response(STATUS_OF_KIND[failure.kind], headers=headers, request=request)
         exception = exception_class(**about, response=response)
     if headers:
         # The attribute from which LiteLLM's router reads how long to wait.

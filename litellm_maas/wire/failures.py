@@ -11,7 +11,7 @@ import httpx
 from litellm_maas.wire import error_bodies
 from litellm_maas.wire.error_bodies import ErrorBody, matches
 from litellm_maas.wire.error_hints import hint, is_out_of_credits
-from litellm_maas.wire.errors import Failure, Kind
+from litellm_maas.wire.errors import STATUS_OF_KIND, Failure, Kind
 from litellm_maas.wire.finish_reasons import FAILED
 from litellm_maas.wire.redact import redacted
 from litellm_maas.wire.requests import WireRequest
@@ -47,7 +47,7 @@ def from_error_object(request: WireRequest, error: object) -> Failure:
     """Return the failure that an error inside a 200 reply stands for: by the status it names, else by its words."""
     said = error_bodies.of_json(error)
     kind = _kind(said.status, said) if said.status is not None else _kind_by_words(said)
-    return _failure(request, kind, said.status or _STATUS_OF_KIND.get(kind, 500), said, {})
+    return _failure(request, kind, said.status or STATUS_OF_KIND[kind], said, {})
 
 
 def _failure(request: WireRequest, kind: Kind, status: int, said: ErrorBody, headers: Mapping[str, str]) -> Failure:
@@ -96,7 +96,7 @@ def cut_short(request: WireRequest) -> Failure:
 
 def no_reply(request: WireRequest) -> Failure:
     """Return the failure of JSON with status 200 that is not what the protocol promises."""
-    return _no_reply(request, "JSON that is no reply")
+    return _answered_with(request, "JSON that is no reply")
 
 
 def unreadable(request: WireRequest, body: bytes) -> Failure:
@@ -108,19 +108,20 @@ def unreadable(request: WireRequest, body: bytes) -> Failure:
         return no_reply(request)
     said = error_bodies.read(body[:_LONGEST_PAGE])
     if said.is_html:
-        return _no_reply(request, f"an HTML page ({said.text})")
-    return _no_reply(request, f"{len(body)} bytes that are no JSON" if body.strip() else "nothing")
+        failure = _answered_with(request, f"an HTML page ({said.text})")
+        # The one of these texts that is not our own.
+        return replace(failure, reason=redacted(failure.reason, request.key.get_secret_value(), request.body or {}))
+    return _answered_with(request, f"{len(body)} bytes that are no JSON" if body.strip() else "nothing")
 
 
 _LONGEST_PAGE = 64 * 1024
 
 
-def _no_reply(request: WireRequest, what: str) -> Failure:
-    key = request.key.get_secret_value()
+def _answered_with(request: WireRequest, what: str) -> Failure:
     return Failure(
         "server",
         200,
-        redacted(f"the gateway answered 200 with {what}", key, request.body or {}),
+        f"the gateway answered 200 with {what}",
         f"Check that the base URL ends in a single /v1 (it is {request.endpoint.base_url}); else try again.",
     )
 
@@ -146,14 +147,6 @@ _POLICY = (
 _LIMIT = (r"rate.?limit", r"too many requests", r"throttl", r"\b[rt]pm\b.{0,20}(limit|exceed)", r"requests? rate")
 _KEY = (r"(invalid|incorrect|wrong|missing).{0,20}api.?key", r"unauthori[sz]ed", r"authentication (fail|error)")
 _MODEL = (r"model.{0,40}(not found|does not exist|not exist)", r"no such model", r"model_not_found")
-_STATUS_OF_KIND: dict[Kind, int] = {
-    "context_window": 400,
-    "content_policy": 400,
-    "authentication": 401,
-    "payment": 402,
-    "not_found": 404,
-    "rate_limit": 429,
-}
 _KIND_OF_STATUS: dict[int, Kind] = {
     401: "authentication",
     402: "payment",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 FAILED = frozenset({"error", "abort", "aborted", "failed", "network_error", "insufficient_system_resource"})
-"""Reasons that mean that the answer is not whole: SGLang's `abort`, z.ai's `network_error`, DeepSeek's
-`insufficient_system_resource` (their documentation, read 2026), and what gateways write for a fault of their own."""
+"""Reasons that mean that the answer is not whole: `error` and `abort`, z.ai's `network_error`, DeepSeek's
+`insufficient_system_resource` (users' reports, read 2026-11), and likely spellings of the same."""
 
 
 def finish_reason(written: object, *, has_tool_calls: bool) -> str | None:

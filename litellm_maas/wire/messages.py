@@ -27,6 +27,14 @@ def fields_of(choice: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     return None
 
 
+_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", "logprobs", "usage", "error"})
+
+
+def others_of_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a choice that the protocol does not know, such as `content_filter_results`."""
+    return {name: value for name, value in choice.items() if name not in _CHOICE and value}
+
+
 def tidy(message: Mapping[str, Any]) -> dict[str, Any]:
     """Return a message whose content is a text, and whose reasoning stands where LiteLLM looks for it.
 

@@ -129,7 +129,7 @@ def _choice(choice: dict[str, Any], number: int) -> Choices:
         index=number,
         message=_built(message),
         logprobs=choice.get("logprobs"),
-        **{name: value for name, value in choice.items() if name not in _CHOICE and value},
+        **messages.others_of_choice(choice),
     )
 
 
@@ -142,4 +142,3 @@ def _built(message: dict[str, Any]) -> Message:
 
 
 _ANSWER = ("role", "content", "reasoning_content", "tool_calls", "function_call")
-_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", "logprobs", "usage", "error"})

@@ -26,6 +26,8 @@ WITHHELD_FROM_CHAT = ("user", "reasoning_effort", "thinking", "verbosity")
 WITHHELD_FROM_EMBEDDINGS = ("dimensions", "encoding_format", "user")
 WITHHELD_FROM_IMAGES = ("n", "quality", "response_format", "size", "style", "user")
 
+_LIMITS = ("max_tokens", "max_completion_tokens")
+
 _NEVER_FROM_CALLER = frozenset(
     {"authorization", "host", "content-length", "content-type", "transfer-encoding", "connection"}
 )
@@ -155,6 +157,10 @@ def chat_body(
     }
     params = {name: value for name, value in optional_params.items() if value is not None}
     params |= {name: as_called[name] for name in WITHHELD_FROM_CHAT if as_called.get(name) is not None}
+    if as_called.get("max_completion_tokens") is not None:
+        # LiteLLM calls it max_tokens for a custom provider, over what else was given under that name.
+        params.pop("max_tokens", None)
+        params |= {name: as_called[name] for name in _LIMITS if as_called.get(name) is not None}
     extra_body = dict(params.pop("extra_body", None) or {})
     # Where LiteLLM puts what it does not know, and a switch of the family's may be among it.
     params |= {name: extra_body.pop(name) for name in ("chat_template_kwargs", "thinking") if name in extra_body}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bisect
 import os
-import subprocess
 import sys
 import tempfile
 
 from litellm_maas.sandbox import Sandbox
+from tests.workers import run_together
 
 LIMIT, MINUTES = 60, 2
 WORKER = """
@@ -27,28 +27,16 @@ def main() -> None:
     with Sandbox(rpm=LIMIT) as sandbox, tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, **sandbox.environment(), "MAAS_RPM": str(LIMIT), "XDG_DATA_HOME": folder}
         command = [sys.executable, "-c", WORKER, str(MINUTES * 60)]
-        workers = [
-            subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            for _ in range(4)
-        ]
-        for worker in workers:
-            assert worker.stdout
-            worker.stdout.readline()
-        for worker in workers:
-            assert worker.stdin
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-        for worker in workers:
-            worker.communicate()
+        exit_codes = run_together(command, environment, 4)
         times = sorted(request.at for request in sandbox.requests)
         refused = len(times) - len(sandbox.bill.charges)
     most = max(bisect.bisect_left(times, begin + 60) - index for index, begin in enumerate(times))
     # The burst after the last whole window belongs to the next one, which has only begun.
     rounds = [begin for index, begin in enumerate(times) if index % LIMIT == 0]
     used = LIMIT * (len(rounds) - 1) / ((rounds[-1] - rounds[0]) / 60 * LIMIT)
-    print(f"{len(times)} requests of {len(workers)} processes; {refused} refused by the gateway")
+    print(f"{len(times)} requests of {len(exit_codes)} processes; {refused} refused by the gateway")
     print(f"most in any minute: {most} of {LIMIT}; used: {used:.1%} of the limit")
-    failed = any(worker.returncode for worker in workers)
+    failed = any(exit_codes)
     sys.exit(failed or refused > 0 or most > LIMIT or used < 0.95)
 
 
