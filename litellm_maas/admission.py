@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from litellm_maas.metered import attempt_of, is_recorded
 from litellm_maas.pricing.credits import shown
@@ -17,23 +17,12 @@ from litellm_maas.spend.meter import Cost
 from litellm_maas.spend.recorder import Then
 from litellm_maas.spend.tracking import tracking
 from litellm_maas.spend.worst_case import worst_case
+from litellm_maas.wire.errors import Failure, GatewayError
 from litellm_maas.wire.requests import WireRequest
 
 if TYPE_CHECKING:
     from litellm_maas.spend.budgeting import Room, Step
     from litellm_maas.spend.gate import Refusal
-
-
-class BudgetRefusedError(Exception):
-    """A budget has no room for a call; nothing was sent.
-
-    Attributes:
-        refusal: Which one, and why.
-    """
-
-    def __init__(self, refusal: Refusal) -> None:
-        self.refusal = refusal
-        super().__init__(_explained(refusal))
 
 
 class Admitted:
@@ -51,7 +40,7 @@ class Admitted:
         request: What to send: the request, or the one for a cheaper model.
 
     Raises:
-        BudgetRefusedError: There is no room.
+        GatewayError: There is no room; nothing was sent.
     """
 
     def __init__(
@@ -108,7 +97,7 @@ class Admitted:
             cheaper = found.state.budget.cheaper_model
             if cheaper is None or cheaper in tried or found.why == "unpriced":
                 self._note_refusal()
-                raise BudgetRefusedError(found)
+                raise GatewayError(_failure(found))
             tried.add(cheaper)
             self.request = self._for_model(cheaper)
 
@@ -124,27 +113,34 @@ class Admitted:
         tracking.recorder().record_now(event)
 
 
-def _explained(refusal: Refusal) -> str:
-    """What happened, why, and what to do."""
+def _failure(refusal: Refusal) -> Failure:
+    reason, hint = _explained(refusal)
+    state = refusal.state
+    kind: Literal["no_price", "no_room"] = "no_price" if refusal.why == "unpriced" else "no_room"
+    return Failure(kind, None, reason, hint, budget=(state.spent, state.budget.limit))
+
+
+def _explained(refusal: Refusal) -> tuple[str, str]:
+    """What happened and why, and what to do."""
     state, budget = refusal.state, refusal.state.budget
     what = f"budget {budget.name!r} ({shown(budget.limit)} per {budget.per}, {budget.about()})"
     if refusal.why == "unpriced" and (mistake := tracking.price_mistake) is not None:
         return (
-            f"{what} takes no model whose price is not known, and no price is while MAAS_PRICES has a mistake.\n"
-            f"{mistake}"
+            f"{what} takes no model whose price is not known, and no price is while MAAS_PRICES has a mistake.",
+            str(mistake),
         )
     if refusal.why == "unpriced":
         return (
-            f"{what} takes no model without a price, and this one has none.\n"
-            "Put its price into the file that MAAS_PRICES names, or set the budget with --allow-unpriced."
+            f"{what} takes no model without a price, and this one has none.",
+            "Put its price into the file that MAAS_PRICES names, or set the budget with --allow-unpriced.",
         )
     resets_at = state.resets_at
     if resets_at is not None:
         when = f"It resets at {periods.clock(resets_at)} ({budget.timezone})"
     else:
         when = "It never resets" if budget.window is None else "It slides: room comes back as calls grow old"
+    figures = f"{shown(state.spent)} spent, {shown(state.reserved)} set aside for calls under way"
     return (
-        f"{what} has no room: {shown(state.spent)} spent, {shown(state.reserved)} set aside for calls under way, and "
-        f"this call can cost {shown(refusal.needed)}.\n"
-        f"{when}. Lower max_tokens, or raise the budget: litellm-maas budget set."
+        f"{what} has no room: {figures}, and this call can cost {shown(refusal.needed)}.",
+        f"{when}. Lower max_tokens, or raise the budget: litellm-maas budget set.",
     )

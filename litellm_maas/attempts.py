@@ -32,8 +32,12 @@ OWN_FALLBACKS_PARAM = "maas_own_fallbacks"
 _TRACE_PARAM = "maas_trace"
 """Which request the attempts are of: programs pass one dictionary with all their requests, several at once."""
 
-_FINAL: frozenset[Kind] = frozenset({"bad_request", "authentication", "unprocessable"})
-"""What every model refuses alike; `authentication` every one of the same account."""
+_FINAL: frozenset[Kind] = frozenset({"bad_request", "authentication", "unprocessable", "no_room"})
+"""What every model refuses alike; `authentication` every one of the same account. A budget without room ends a request:
+it is there to limit what is spent, and no other model is to get round it."""
+
+_REFUSED: frozenset[Kind] = frozenset({"no_room", "no_price"})
+"""What a budget refuses."""
 
 Record = dict[str, Any]
 
@@ -66,6 +70,7 @@ def record(
         "hint": None if failure is None else failure.hint,
         "kind": None if failure is None else failure.kind,
         "retry_after": None if failure is None else failure.retry_after,
+        "budget": None if failure is None else failure.budget,
         "account": account,
         "seconds": round(seconds, 3),
         "skipped": passed_over,
@@ -98,12 +103,17 @@ def note_passed_over(trail: list[Record], skipped: Record) -> None:
 
 
 def last_failure(trail: Sequence[Record]) -> Failure | None:
-    """Why the last attempt that was made failed; None where none was made."""
+    """Why the last attempt that was made failed; None where none was made.
+
+    Where budgets refused several, it is the first refusal: that one is of the model that the caller asked for.
+    """
     made = _last_failed(trail)
     if made is None:
         return None
-    fields = ("kind", "http_status", "reason", "hint", "retry_after")
-    return Failure(*(made[name] for name in fields))
+    if made["kind"] in _REFUSED:
+        made = next(each for each in trail if each["kind"] in _REFUSED)
+    same = {name: made[name] for name in ("kind", "reason", "hint", "retry_after", "budget")}
+    return Failure(status=made["http_status"], **same)
 
 
 def _last_failed(trail: Sequence[Record]) -> Record | None:
@@ -175,7 +185,7 @@ class Attempt:
             return
         # Another account has another key.
         is_elsewhere = failure.kind == "authentication" and failed["account"] != self.target.account
-        if (failure.kind in _FINAL and not is_elsewhere) or self._repeats_a_limit(failed):
+        if (failed["kind"] in _FINAL and not is_elsewhere) or self._repeats_a_limit(failed):
             raise GatewayError(failure)
 
     def _repeats_a_limit(self, failed: Record) -> bool:
@@ -212,10 +222,15 @@ class Attempt:
         self._request = request
         self.target = Target.of(request.model, request.endpoint, request.key)
 
-    def failed(self, failure: Failure) -> None:
-        """Note why it failed."""
+    def failed(self, failure: Failure) -> Failure:
+        """Note why it failed.
+
+        Returns:
+            What the caller is to hear: where budgets refused several attempts, the first refusal.
+        """
         self._add(failure)
         resting.failed(self.target, failure)
+        return (last_failure(self._trail) or failure) if failure.kind in _REFUSED else failure
 
     def answered(self) -> None:
         """Note that the model answers."""
@@ -247,7 +262,9 @@ def attempting(request: WireRequest, call: Mapping[str, Any], rule: Rule | None 
     try:
         yield attempt
     except GatewayError as error:
-        attempt.failed(error.failure)
+        failure = attempt.failed(error.failure)
+        if failure is not error.failure:
+            raise GatewayError(failure) from None
         raise
 
 

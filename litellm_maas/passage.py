@@ -45,8 +45,7 @@ def passage(make: MakeRequest, call: dict[str, Any], kind: Kind) -> Iterator[Pas
     """A block that begins when a call may be sent.
 
     Raises:
-        GatewayError: Another attempt is pointless, the model rests, or the turn is too far away.
-        BudgetRefusedError: A budget has no room.
+        GatewayError: Another attempt is pointless, the model rests, a budget refuses, or the turn is too far away.
     """
     request = make(call)
     with (

@@ -17,14 +17,12 @@ from litellm.types.utils import ModelResponseStream
 from pydantic import SecretStr
 
 from litellm_maas import _litellm
-from litellm_maas.admission import BudgetRefusedError
 from litellm_maas.attempts import ATTEMPTS_PARAM, Attempt, is_routed, own_fallbacks
 from litellm_maas.errors import MaasError
 from litellm_maas.metered import Metered
 from litellm_maas.models import catalogue
 from litellm_maas.passage import Passage, apassage, passage
 from litellm_maas.pricing import usage
-from litellm_maas.pricing.credits import in_credits
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.spend.event import Kind
 from litellm_maas.spend.meter import COST_PARAM
@@ -32,7 +30,7 @@ from litellm_maas.wire import gateway, replies, requests
 from litellm_maas.wire.chunks import Chunk, StreamDecoder
 from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
 from litellm_maas.wire.errors import GatewayError
-from litellm_maas.wire.exceptions import PROVIDER, MaasBudgetExceededError, in_stream, litellm_exception
+from litellm_maas.wire.exceptions import PROVIDER, in_stream, litellm_exception
 from litellm_maas.wire.requests import RefusedParameterError, Timeouts, WireRequest
 
 _RETRYABLE = frozenset({"timeout", "connection", "retryable", "rate_limit", "server", "bad_gateway", "unavailable"})
@@ -372,10 +370,6 @@ def _litellm_errors(call: _Call) -> Iterator[_Stage]:
             also = own_fallbacks(call)
             exception = in_stream(error.failure, exception, model, has_begun=stage.has_begun, also=also)
         raise exception from None
-    except BudgetRefusedError as error:
-        state = error.refusal.state
-        spent, limit = (float(in_credits(each)) for each in (state.spent, state.budget.limit))
-        raise MaasBudgetExceededError(str(error), model, spent, limit) from None
     except MaasError as error:
         raise litellm.BadRequestError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
     except RefusedParameterError as error:

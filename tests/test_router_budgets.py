@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import litellm
@@ -8,7 +9,11 @@ import pytest
 import litellm_maas
 from litellm_maas.errors import DataFileError
 from litellm_maas.sandbox import Sandbox
+from litellm_maas.spend.budget import Budget
+from litellm_maas.spend.budgeting import budgeting
+from litellm_maas.spend.sqlite import SqliteLedger
 from litellm_maas.wire import pacing
+from tests.routed import FIRST, SECOND, Way, aplain, asked, broken, chain, every_way, ordered, plain, served
 from tests.support import MESSAGES
 
 ROUTER = """
@@ -46,6 +51,65 @@ def test_pacing_of_a_routers_file_holds(file: Path, sandbox: Sandbox) -> None:
     with pytest.raises(litellm.RateLimitError, match="2 requests in 60 s"):
         router.completion(model="chat", messages=MESSAGES)
     assert len(sandbox.requests) == 2
+
+
+def refused(router: litellm.Router, way: Way, group: str) -> litellm.BudgetExceededError:
+    """How a routed call is refused, whatever it is wrapped in."""
+    with pytest.raises(Exception, match="budget") as found:
+        way(router, model=group, max_tokens=10)
+    error = getattr(found.value, "original_exception", None) or found.value
+    assert isinstance(error, litellm.BudgetExceededError)
+    return error
+
+
+def statuses(ledger: Path) -> list[tuple[str, str]]:
+    """What is recorded: each event's model and status."""
+    with SqliteLedger(ledger) as found:
+        return [(event.model_served, event.status) for event in found.events()]
+
+
+@every_way
+@pytest.mark.parametrize("made", [chain, lambda folder: ordered(folder, FIRST, SECOND, settings={"num_retries": 2})])
+def test_a_budget_without_room_ends_the_request(
+    sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: Way, made: Callable[[Path], Path]
+) -> None:
+    """Neither a fallback nor the next of an order is asked, though those have no price: one row and one cause."""
+    budgeting.configured = (Budget(name="small", credits=1, per="day"),)
+    router = litellm_maas.load_router(made(tmp_path))
+    error = refused(router, way, "a" if made is chain else "group")
+    assert "'small'" in str(error)
+    assert "has no room: 0 VND spent" in str(error)
+    assert "It resets at" in str(error)
+    assert error.max_budget == 1
+    assert asked(sandbox) == []
+    assert statuses(ledger_path) == [(FIRST, "refused")]
+
+
+@pytest.mark.parametrize("way", [plain, aplain])
+@pytest.mark.parametrize(("amount", "rows"), [(1, ["refused", "refused"]), (1000, ["refused", "ok"])])
+def test_a_model_without_a_price_is_fallen_back_from(
+    sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: Way, amount: int, rows: list[str]
+) -> None:
+    """A model that is refused for want of a price gives way to one that has one; of two refusals the first counts."""
+    budgeting.configured = (Budget(name="small", credits=amount, per="day"),)
+    router = litellm_maas.load_router(ordered(tmp_path, SECOND, FIRST, settings={"num_retries": 0}))
+    if rows[-1] == "ok":
+        assert served(way(router, model="group", max_tokens=10)) == FIRST
+    else:
+        assert "takes no model without a price" in str(refused(router, way, "group"))
+    assert statuses(ledger_path) == [(SECOND, rows[0]), (FIRST, rows[1])]
+
+
+@every_way
+def test_a_fallback_that_a_budget_refuses(sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: Way) -> None:
+    """Where the first model fails and the budget has no room for the next, that is what the caller reads."""
+    sandbox.faults.add(broken("qwen/qwen3.6-flash"))
+    models = ("qwen/qwen3.6-flash", FIRST, SECOND)
+    router = litellm_maas.load_router(ordered(tmp_path, *models, settings={"num_retries": 0}))
+    budgeting.configured = (Budget(name="small", credits=1, per="day", model=FIRST),)
+    assert "has no room" in str(refused(router, way, "group"))
+    assert asked(sandbox) == ["qwen/qwen3.6-flash"]
+    assert statuses(ledger_path)[1:] == [(FIRST, "refused")]
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,12 @@ Kind = Literal[
     "server",
     "bad_gateway",
     "unavailable",
+    "no_room",
+    "no_price",
 ]
-"""`retryable` is a status from 400 to 499 that says nothing against the request: 409, 423, 424, 425, 499, the like."""
+"""`retryable` is a status from 400 to 499 that says nothing against the request: 409, 423, 424, 425, 499, the like.
+
+Of `no_room` and `no_price` the gateway knows nothing: a budget of the user's own refuses the call."""
 
 STATUS_OF_KIND: dict[Kind, int] = {
     "bad_request": 400,
@@ -54,6 +58,7 @@ class Failure:
         hint: One line of what to do.
         retry_after: Seconds to wait before the next try, where the gateway says so; a day at most.
         is_out_of_credits: Whether the account has no credits left, or its plan is used up.
+        budget: Of a budget that refuses the call, what is spent and its limit, in micro-credits.
     """
 
     kind: Kind
@@ -62,6 +67,7 @@ class Failure:
     hint: str
     retry_after: float | None = None
     is_out_of_credits: bool = False
+    budget: tuple[int, int] | None = None
 
     @property
     def lasts(self) -> bool:

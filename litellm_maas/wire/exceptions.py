@@ -10,6 +10,7 @@ import httpx
 import litellm
 from litellm.exceptions import MidStreamFallbackError
 
+from litellm_maas.pricing.credits import in_credits
 from litellm_maas.wire.errors import STATUS_OF_KIND, Failure, Kind
 
 PROVIDER = "maas"
@@ -75,7 +76,10 @@ def litellm_exception(failure: Failure, model: str, url: str) -> Exception:
     request = httpx.Request("POST", url)
     headers = {} if failure.retry_after is None else {"retry-after": str(math.ceil(failure.retry_after))}
     exception: Exception
-    if failure.kind == "connection":
+    if failure.budget is not None:
+        spent, limit = (float(in_credits(each)) for each in failure.budget)
+        exception = MaasBudgetExceededError(f"{failure.reason}\n{failure.hint}", model, spent, limit)
+    elif failure.kind == "connection":
         exception = litellm.APIConnectionError(**about, request=request)
     elif failure.kind == "timeout":
         exception = litellm.Timeout(**about, headers=headers or None)
