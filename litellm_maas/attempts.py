@@ -159,6 +159,7 @@ class Attempt:
         self._started = time.perf_counter()
         bucket = _bucket(call)
         self.bucket: MutableMapping[str, Any] = {} if bucket is None else bucket
+        self._is_routed = bucket is not None
         params = call.get("litellm_params") or {}
         self.deployment: Mapping[str, Any] = params.get("model_info") or self.bucket.get("model_info") or {}
         self._trail: list[Record] = []
@@ -229,7 +230,7 @@ class Attempt:
             What the caller is to hear: where budgets refused several attempts, the first refusal.
         """
         self._add(failure)
-        resting.failed(self.target, failure)
+        resting.failed(self.target, failure, is_routed=self._is_routed)
         return (last_failure(self._trail) or failure) if failure.kind in _REFUSED else failure
 
     def answered(self) -> None:

@@ -111,14 +111,20 @@ class Resting:
     def _forget_lock(self) -> None:
         self._lock = threading.Lock()
 
-    def failed(self, target: Target, failure: Failure) -> None:
-        """Note a failure; it makes the target rest if its kind, or the third in a row, says so."""
+    def failed(self, target: Target, failure: Failure, *, is_routed: bool = True) -> None:
+        """Note a failure; it makes the target rest if its kind, or the third in a row, says so.
+
+        Args:
+            target: What was called.
+            failure: Why it failed.
+            is_routed: Whether a router called it. Without one nothing is passed over, so there is nothing to tell of.
+        """
         rule = _LASTING if failure.lasts else _RULES.get(failure.kind)
         # A limit without a reply is this side's own pacing, and says nothing of the model.
         if rule is None or (failure.kind == "rate_limit" and failure.status is None):
             self._end_trial(target)
             return
-        if (length := self._rest(target, failure, rule)) is not None:
+        if (length := self._rest(target, failure, rule, is_routed=is_routed)) is not None:
             logger.warning(
                 "maas/%s does not answer: %s. %s Calls go to the next model of their group, if there is one; "
                 "maas/%s is tried again in %.0f s and then ever more rarely, at least every %.0f minutes.",
@@ -131,7 +137,7 @@ class Resting:
             if (state := self._states.get(target)) is not None:
                 state.trial_until = 0.0
 
-    def _rest(self, target: Target, failure: Failure, rule: _Rule) -> float | None:
+    def _rest(self, target: Target, failure: Failure, rule: _Rule, *, is_routed: bool) -> float | None:
         """Seconds of a rest that begins now and that is to be told of."""
         now = self.clock()
         with self._lock:
@@ -146,7 +152,7 @@ class Resting:
             if failure.retry_after is not None and not failure.lasts:
                 length = min(max(failure.retry_after, 1.0), rule.longest)
             state.failures, state.rests, state.until = 0, state.rests + 1, now + length
-            is_news = failure.lasts and not state.said
+            is_news = is_routed and failure.lasts and not state.said
             state.said = state.said or is_news
         return length if is_news else None
 

@@ -113,6 +113,8 @@ def test_a_full_budget_refuses(ledger: Path, sandbox: Sandbox, way: str) -> None
         WAYS[way](**CALL)
     error = getattr(refused.value, "original_exception", refused.value)
     assert isinstance(error, litellm.BudgetExceededError)
+    assert type(error).__name__ == "BudgetExceededError"
+    assert str(error).startswith("litellm.BudgetExceededError: MaaS: budget")
     assert error.current_cost == pytest.approx(float(COST))
     assert error.max_budget == pytest.approx(float(COST * 2))
     for part in ("57.42 VND spent", "0 VND set aside", "It resets at", "00:00 (Asia/Ho_Chi_Minh)", "max_tokens"):

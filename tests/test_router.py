@@ -175,6 +175,17 @@ def test_a_model_that_is_not_there_rests_and_comes_back(
     assert said() == [f"maas/{FIRST} answers again."]
 
 
+@pytest.mark.parametrize("status", [402, 403, 404])
+def test_a_call_without_a_router_tells_of_no_rest(sandbox: Sandbox, said: Callable[[], list[str]], status: int) -> None:
+    """Nothing is passed over there, so its exception says all, and the next call goes out."""
+    sandbox.faults.add(broken(FIRST, status))
+    for _ in range(2):
+        with pytest.raises(openai.APIStatusError):
+            litellm.completion(f"maas/{FIRST}", MESSAGES)
+    assert asked(sandbox) == [FIRST, FIRST]
+    assert said() == []
+
+
 @every_way
 def test_a_rest_holds_in_every_group(sandbox: Sandbox, way: Way) -> None:
     """What rests is the model and not a deployment of it: other groups pass it over too."""

@@ -19,7 +19,7 @@ PROVIDER = "maas"
 _PAYMENT_REQUIRED: Any = getattr(litellm, "PaymentRequiredError", None)
 
 
-class MaasBudgetExceededError(  # type: ignore[misc]  # both have a status code, and it is the same
+class BudgetExceededError(  # type: ignore[misc]  # both have a status code, and it is the same
     litellm.BudgetExceededError, litellm.UnprocessableEntityError
 ):
     """LiteLLM's own error of a budget that is used up.
@@ -37,6 +37,9 @@ class MaasBudgetExceededError(  # type: ignore[misc]  # both have a status code,
             llm_provider=PROVIDER,
             response=httpx.Response(422, request=request),
         )
+        # The name that users know, and not the one that LiteLLM hands it on by.
+        self.message = f"litellm.BudgetExceededError: MaaS: {message}"
+        self.args = (self.message,)
         # Whatever LiteLLM keeps on its own, which is more in each version.
         own = litellm.BudgetExceededError(current_cost=spent, max_budget=limit, message=self.message)
         vars(self).update({**vars(own), **vars(self)})
@@ -78,7 +81,7 @@ def litellm_exception(failure: Failure, model: str, url: str) -> Exception:
     exception: Exception
     if failure.budget is not None:
         spent, limit = (float(in_credits(each)) for each in failure.budget)
-        exception = MaasBudgetExceededError(f"{failure.reason}\n{failure.hint}", model, spent, limit)
+        exception = BudgetExceededError(f"{failure.reason}\n{failure.hint}", model, spent, limit)
     elif failure.kind == "connection":
         exception = litellm.APIConnectionError(**about, request=request)
     elif failure.kind == "timeout":
