@@ -71,6 +71,7 @@ WRITE = """
     threading.Thread(target=wait, daemon=True).start()
     while not stop:
         number += 1
+        threading.Event().wait(float(sys.argv[3]))
         recorder.record(event(f"{sys.argv[2]}-{number}", 1))
     recorder.record(event(f"{sys.argv[2]}-last", 1))
     recorder.close()
@@ -79,11 +80,11 @@ WRITE = """
 
 
 @contextlib.contextmanager
-def writers(path: Path, count: int = 2) -> Iterator[list[tuple[int, ...]]]:
-    """Programs that record as fast as they can; in the end the list holds what each says of itself."""
+def writers(path: Path, count: int = 2, pause: float = 0.0) -> Iterator[list[tuple[int, ...]]]:
+    """Programs that record, so many seconds apart at least; in the end the list holds what each says of itself."""
     said: list[tuple[int, ...]] = []
     with contextlib.ExitStack() as running:
-        processes = [running.enter_context(program(WRITE, path, number)) for number in range(count)]
+        processes = [running.enter_context(program(WRITE, path, number, pause)) for number in range(count)]
         yield said
         for process in processes:
             assert process.stdin is not None
@@ -175,7 +176,7 @@ def test_mistakes(
 
 
 def test_a_ledger_is_put_back_while_programs_record(path: Path, tmp_path: Path) -> None:
-    """While two programs record, the ledger is put back five times: it stays sound, and they go on in it."""
+    """While two programs record, the ledger is put back five times: it stays sound, they go on, and nothing is lost."""
     copy = tmp_path / "copy.db"
     with SqliteLedger(copy) as made:
         for number in range(50):
@@ -198,6 +199,9 @@ def test_a_ledger_is_put_back_while_programs_record(path: Path, tmp_path: Path) 
     for each in kept:
         with SqliteLedger(each, read_only=True) as before:
             assert verify(before) == []
+            names |= {one.event_id for one in before.events()}
+    for writer, (last, _, _) in enumerate(said):
+        assert {f"{writer}-{number}" for number in range(last + 1)} <= names
 
 
 def test_budgets_know_what_was_put_back(path: Path, tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def back_up(ledger: Path, to: Path, *, overwrite: bool = False) -> Copied:
 def restore(source: Path, ledger: Path) -> Restored:
     """Put a copy in the place of a ledger; what it held until then is kept in a file beside it.
 
-    Programs may go on recording: it is one transaction, so what they record afterwards is in the ledger. Only a ledger
-    that is damaged is moved away first, with its log.
+    Programs may go on recording: it is one transaction, so what they record before it is in that file, and what they
+    record afterwards in the ledger. Only a ledger that is damaged is moved away first, with its log.
 
     Raises:
         LedgerError: The copy is no sound ledger, or the ledger cannot be written; then nothing has changed.
@@ -77,7 +77,13 @@ def restore(source: Path, ledger: Path) -> Restored:
         with SqliteLedger(ledger) as current:
             with current.exclusive(PATIENCE):
                 pass  # who writes and does not end is an error here, and would be waited for below for ever
-            current.copy_from(part)
+
+            def keep_what_came_since() -> None:
+                nonlocal before
+                if before is not None and kept is not None:
+                    before = back_up(ledger, kept, overwrite=True)
+
+            current.copy_from(part, keep_what_came_since)
             now = dt.datetime.now(dt.timezone.utc)
             with current.exclusive(PATIENCE) as connection:
                 row = (RESTORED, now.isoformat(), microseconds(now))

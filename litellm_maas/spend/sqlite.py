@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -221,8 +221,12 @@ class SqliteLedger(Ledger):
             connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
 
-    def copy_from(self, file: Path) -> None:
+    def copy_from(self, file: Path, first: Callable[[], None]) -> None:
         """Take all that a copy holds in the place of what the ledger holds, in one transaction.
+
+        Args:
+            file: The copy.
+            first: Called once nobody else can write, while who reads finds what the ledger has held until then.
 
         Raises:
             LedgerError: The ledger cannot be written.
@@ -239,7 +243,16 @@ class SqliteLedger(Ledger):
                 copy.execute("PRAGMA journal_mode = DELETE")
                 copy.execute(f"PRAGMA page_size = {size}")
                 copy.execute("VACUUM")
-            copy.backup(connection)
+            is_first = True
+
+            def progress(*_: int) -> None:
+                nonlocal is_first
+                if is_first:
+                    is_first = False
+                    first()
+
+            # It locks the ledger with the first pages, and a ledger has many more.
+            copy.backup(connection, pages=4, progress=progress)
 
     def log_size(self) -> int:
         """Bytes in the log; 0 where there is none."""
