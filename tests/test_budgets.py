@@ -955,7 +955,7 @@ def test_an_id_that_nobody_knows_is_said(ledger: Path, arguments: tuple[str, ...
         (("--team", "sales"), "no call of team sales is recorded; there are: Sales, t-1."),
         (("--user", "bình"), "no call of user bình is recorded; there are: an."),
         (("--user", "an"), None),
-        (("--end-user", "an"), "no call of end user an is recorded; of none is one."),
+        (("--end-user", "an"), "no call of end user an is recorded, nor of any other."),
         (("--key", "k2"), "no call of key k2 is recorded; there are: k1."),
         (("--tag", "b"), "no call of tag b is recorded; there are: a."),
         (("--host", "maas.vn"), "no call of host maas.vn is recorded; there are: maas.example."),

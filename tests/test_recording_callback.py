@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import litellm
@@ -351,6 +352,57 @@ def test_a_call_by_address_that_nobody_counted_is_estimated(sandbox: Sandbox, le
     (event,) = rows(ledger_path)
     assert (event.input_tokens, event.output_tokens, event.usage_source) == (1000, 100, "estimated")
     assert event.micro_credits == 1000 * 70_888 + 100 * 283_550
+
+
+@pytest.mark.parametrize("prompt", ["messages", "input", "both"])
+def test_a_prompt_is_counted_once(sandbox: Sandbox, ledger_path: Path, prompt: str) -> None:
+    """LiteLLM hands on what was read under one name or under two."""
+    said = {
+        name: [{"role": "user", "content": "b" * 4000}] for name in ("messages", "input") if prompt in (name, "both")
+    }
+    _event_of("completion", litellm.ModelResponse(usage=litellm.Usage()), sandbox, **said)
+    (event,) = rows(ledger_path)
+    assert event.input_tokens == 1000
+
+
+@pytest.mark.parametrize("zeros", ["prompt_tokens", "completion_tokens", "both"])
+def test_counts_beside_zeros_are_the_gateways(sandbox: Sandbox, ledger_path: Path, zeros: str) -> None:
+    """A gateway that counts `input_tokens` and `output_tokens` is believed, though LiteLLM puts zeros beside them."""
+    names = ("prompt_tokens", "completion_tokens") if zeros == "both" else (zeros,)
+    usage: Any = {"input_tokens": 1000, "output_tokens": 200, **dict.fromkeys(names, 0)}
+    _event_of("completion", litellm.ModelResponse(usage=litellm.Usage(**usage)), sandbox, messages=MESSAGES)
+    (event,) = rows(ledger_path)
+    assert (event.input_tokens, event.output_tokens, event.usage_source) == (1000, 200, "reported")
+
+
+@OLD_PYDANTIC
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_response_by_address_costs_what_is_billed(sandbox: Sandbox, ledger_path: Path, stream: bool) -> None:
+    """What the gateway counts for the Responses protocol is what is recorded, not an estimate."""
+    litellm.callbacks = [litellm_maas.spend_logger]
+    found: Any = litellm.responses(
+        model="openai/openai/gpt-4o", input="Xin chào", api_base=sandbox.url, api_key=KEY, stream=stream
+    )
+    if stream:
+        list(found)
+    until(lambda: recorded(ledger_path))
+    (event,), (charge,) = rows(ledger_path), sandbox.bill.charges
+    assert (event.input_tokens, event.output_tokens) == (charge.input_tokens, charge.output_tokens)
+    assert (event.micro_credits, event.usage_source) == (charge.micro_credits, "reported")
+
+
+@pytest.mark.parametrize(("usages", "source"), [((None, None), "estimated"), ((None, 1), "reported")])
+def test_a_count_of_litellms_own_is_an_estimate(
+    sandbox: Sandbox, ledger_path: Path, usages: tuple[Any, ...], source: str
+) -> None:
+    """Where the gateway was asked for its usage and no chunk of the stream has it, LiteLLM has counted."""
+    response = litellm.ModelResponse(usage=litellm.Usage(prompt_tokens=1000, completion_tokens=200))
+    read = SimpleNamespace(chunks=[SimpleNamespace(usage=usage) for usage in usages])
+    asked = {"stream": True, "optional_params": {"stream_options": {"include_usage": True}}}
+    _event_of("completion", response, sandbox, original_response=read, messages=MESSAGES, **asked)
+    (event,) = rows(ledger_path)
+    assert (event.input_tokens, event.output_tokens, event.usage_source) == (1000, 200, source)
 
 
 def test_the_usage_of_a_streamed_response_is_the_gateways(sandbox: Sandbox, ledger_path: Path) -> None:

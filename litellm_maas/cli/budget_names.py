@@ -37,9 +37,8 @@ def unknown(ledger: Ledger, budget: Budget) -> Iterator[str]:
         if wanted is not None and wanted not in (known := _known(ledger, groups)):
             what = name.replace("_", " ")
             there_are = f"there are: {', '.join(known[:_MOST])}" + ", …" * (len(known) > _MOST)
-            yield tables.printable(
-                f"no call of {what} {wanted} is recorded; {there_are if known else 'of none is one'}."
-            )
+            others = f"; {there_are}" if known else ", nor of any other"
+            yield tables.printable(f"no call of {what} {wanted} is recorded{others}.")
 
 
 def _known(ledger: Ledger, groups: tuple[str, ...]) -> list[str]:

@@ -283,7 +283,9 @@ def _part(raw: Mapping[str, Any], places: tuple[str, ...], names: tuple[str, ...
 
 
 def _count(raw: Mapping[str, Any], names: tuple[str, ...], found: list[str]) -> int:
-    name = next((name for name in names if raw.get(name) is not None), None)
+    # Some fill the names that they do not use with zeros, and so does LiteLLM.
+    said = [name for name in names if raw.get(name) is not None]
+    name = next((name for name in said if raw[name] != 0), next(iter(said), None))
     if name is None:
         return 0
     value = raw[name]

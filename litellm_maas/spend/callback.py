@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from litellm.integrations.custom_logger import CustomLogger
 from pydantic import BaseModel
 
-from litellm_maas import settings
+from litellm_maas import _litellm, settings
 from litellm_maas.pricing.usage import Usage, characters, images, of_embeddings, of_reply
 from litellm_maas.settings import HostKind
 from litellm_maas.spend.costs import cost_of
@@ -175,22 +175,28 @@ def _usage(kwargs: Mapping[str, Any], response: Any, kind: Kind) -> Usage:
         asked = kwargs.get("optional_params") or {}
         size, quality = (getattr(response, name, None) or asked.get(name) for name in ("size", "quality"))
         return images(getattr(response, "data", None), size, quality)
-    plain = response.model_dump() if isinstance(response, BaseModel) else response
+    plain = response.model_dump(warnings=False) if isinstance(response, BaseModel) else response
     if _call_type(kwargs) == _PASSED_THROUGH:
         # The proxy parses no reply of those; it keeps the body of a plain one.
         plain = (kwargs.get("passthrough_logging_payload") or {}).get("response_body")
     plain = plain if isinstance(plain, Mapping) else {}
-    raw = of_embeddings(plain.get("usage")) if kind == "embedding" else plain.get("usage")
+    raw = plain.get("usage")
+    if isinstance(own := getattr(response, "usage", None), BaseModel):
+        # By itself: within a response of the Responses protocol LiteLLM writes another class's fields, without counts.
+        raw = own.model_dump()
+    raw = of_embeddings(raw) if kind == "embedding" else raw
     usage = of_reply(
         raw,
-        lambda: characters([kwargs.get("messages"), kwargs.get("input")]),
-        lambda: characters(plain.get("choices")),
+        # Both are the same where there are both.
+        lambda: characters(kwargs.get("messages") or kwargs.get("input")),
+        lambda: characters([plain.get("choices"), plain.get("output")]),
     )
     if _call_type(kwargs) == _PASSED_THROUGH and usage.source != "reported":
         return Usage()
     options = (kwargs.get("optional_params") or {}).get("stream_options") or {}
-    if _call_type(kwargs) in _CHAT and kwargs.get("stream") and not options.get("include_usage"):
-        # The gateway was not asked for its usage: what stands there is LiteLLM's own count, where it made one.
+    is_asked = options.get("include_usage") and _litellm.came_with_usage(kwargs.get("original_response")) is not False
+    if _call_type(kwargs) in _CHAT and kwargs.get("stream") and not is_asked:
+        # The gateway was not asked for its usage, or sent none: what stands there is LiteLLM's own count.
         return Usage(usage.input_tokens, 0, usage.output_tokens, usage.reasoning_tokens, source="estimated")
     return usage
 

@@ -145,3 +145,13 @@ def test_embeddings_and_images_reach_the_handler(sandbox: Sandbox) -> None:
     litellm.embedding(model="maas/qwen/qwen3-embedding-8b", input=["a"])
     litellm.image_generation(model="maas/openai/gpt-4o", prompt="a cat")
     assert [request.path for request in sandbox.requests] == ["/v1/embeddings", "/v1/images/generations"]
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")
+def test_a_stream_keeps_its_chunks(sandbox: Sandbox) -> None:
+    """`came_with_usage` sees in a stream that was read whether its chunks carried usage."""
+    call = {"model": "openai/openai/gpt-4o", "api_base": sandbox.url, "api_key": sandbox.key, "messages": MESSAGES}
+    for asked in (False, True):
+        stream: Any = litellm.completion(stream=True, stream_options={"include_usage": asked}, **call)
+        list(stream)
+        assert _litellm.came_with_usage(stream) is asked, "mend litellm_maas/_litellm.py"
