@@ -2,8 +2,8 @@
 
 A proxy replaces that map whenever it reloads prices, on request and on a schedule, and puts what was registered into
 the new one; tests and programs assign `litellm.get_model_cost_map(...)` to it, and what was registered is gone. The
-rules for ids that no entry names are gone either way. LiteLLM tells nobody, so the next call of one of our models
-declares all of it again (`ensure_declared`).
+rules for ids that no entry names are gone either way. LiteLLM tells nobody, so the next look-up or call of one of our
+models declares all of it again (`ensure_declared`).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
@@ -9,18 +10,46 @@ import litellm
 from litellm.utils import custom_llm_setup
 
 from litellm_maas import _litellm, model_map
+from litellm_maas.errors import SettingsError
 from litellm_maas.provider import maas
 from litellm_maas.wire.exceptions import PROVIDER
 
+logger = logging.getLogger("litellm_maas")
+
 _lock = threading.Lock()
+
+
+class _Prefix(str):
+    """The prefix in LiteLLM's lists of providers, which LiteLLM compares with a model's before it looks the model up.
+
+    That is the one moment before a call at which a plugin can notice that the map of models was replaced.
+    """
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        if not str.__eq__(self, other):
+            return False
+        try:
+            model_map.ensure_declared()
+        except SettingsError as error:  # the next call raises it
+            logger.debug("the models are not declared again: %s", error)
+        return True
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
+
+
+_ENTRY: Any = {"provider": _Prefix(PROVIDER), "custom_handler": maas}
 
 
 def register() -> None:
     """Register the provider `maas` and its models with LiteLLM.
 
     Importing the package does this once. Call it again after something replaced `litellm.custom_provider_map` or
-    reloaded LiteLLM. Where `litellm.model_cost` was replaced, the next call of a `maas/` model does it by itself.
-    Entries of other providers are kept, and repeating it is cheap.
+    reloaded LiteLLM. Where `litellm.model_cost` was replaced, the next look-up or call of a `maas/` model does it by
+    itself. Entries of other providers are kept, and repeating it is cheap.
 
     Raises:
         SettingsError: `MAAS_VND_PER_USD` is not a positive number.
@@ -29,9 +58,9 @@ def register() -> None:
         entries: list[Any] = litellm.custom_provider_map
         ours = [index for index, entry in enumerate(entries) if entry["provider"] == PROVIDER]
         if not ours:
-            entries.append({"provider": PROVIDER, "custom_handler": maas})
-        elif entries[ours[-1]]["custom_handler"] is not maas:
-            entries[ours[-1]] = {"provider": PROVIDER, "custom_handler": maas}
+            entries.append(_ENTRY)
+        elif entries[ours[-1]] is not _ENTRY:
+            entries[ours[-1]] = _ENTRY
         custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM leaves it untyped
         _litellm.declare_reasoning_params(PROVIDER)
         model_map.declare()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
+import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import litellm
@@ -98,6 +100,31 @@ def _everything_stands() -> bool:
     )
 
 
+@pytest.mark.parametrize("replace", REPLACE)
+def test_look_ups_right_after_the_map_was_replaced(replace: Callable[[], None]) -> None:
+    """Nothing is missing in a new map when it is first asked, for known models and others, before any call."""
+    asked: list[Callable[[], bool]] = [
+        lambda: litellm.supports_vision(MODEL),
+        lambda: litellm.supports_function_calling(UNKNOWN),
+        lambda: litellm.get_model_info(MODEL)["max_output_tokens"] == 32_768,
+        lambda: litellm.get_model_info(UNKNOWN)["max_input_tokens"] == 129_024,
+    ]
+    for ask in asked:
+        replace()
+        assert ask()
+
+
+def test_the_name_in_litellms_lists_is_a_string() -> None:
+    """What LiteLLM's lists hold of us acts as the plain prefix does, and its copies are plain."""
+    (name,) = [entry["provider"] for entry in litellm.custom_provider_map if entry["provider"] == "maas"]
+    assert {name: 1}["maas"] == 1
+    assert json.dumps(name) == '"maas"'
+    for copied in (copy.copy(name), copy.deepcopy(name), pickle.loads(pickle.dumps(name))):  # noqa: S301 - our own
+        assert type(copied) is str
+        assert copied == name == "maas"
+    assert name != "openai"
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("replace", REPLACE)
 def test_the_next_call_at_the_latest(sandbox: Sandbox, replace: Callable[[], None], way: Callable[..., Any]) -> None:
@@ -148,29 +175,30 @@ def test_nothing_is_told_twice(sandbox: Sandbox) -> None:
         litellm.completion(model=MODEL, messages=MESSAGES)
 
 
-def test_a_users_own_entry_stays(sandbox: Sandbox) -> None:
+@pytest.fixture
+def own_price() -> Iterator[float]:
+    """A price per token that the user registered for one of our models; ours again afterwards."""
+    ours = dict(litellm.model_cost[MODEL])
+    litellm.register_model({MODEL: {"input_cost_per_token": 0.5, "litellm_provider": "maas"}})
+    yield 0.5
+    litellm.register_model({MODEL: ours})
+
+
+def test_a_users_own_price_stays(sandbox: Sandbox, own_map: None, own_price: float) -> None:
     """What the user registered for one of our models is not overwritten when the others are registered again."""
-    _empty()
-    litellm.model_cost.pop(MODEL, None)
-    own = {"input_cost_per_token": 0.5, "output_cost_per_token": 0.25, "litellm_provider": "maas", "mode": "chat"}
-    litellm.register_model({MODEL: own})
     litellm.model_cost.pop("maas/*", None)
     response: Any = litellm.completion(model=MODEL, messages=MESSAGES)
-    assert litellm.model_cost[MODEL]["input_cost_per_token"] == 0.5
+    assert litellm.model_cost[MODEL]["input_cost_per_token"] == own_price
     assert response._hidden_params["response_cost"] > 1
     assert litellm.supports_vision("maas/kimi/kimi-k2.6")
 
 
-def test_a_users_own_price_survives_a_reload_of_a_proxy(own_map: None) -> None:
+def test_a_users_own_price_survives_a_reload_of_a_proxy(own_map: None, own_price: float) -> None:
     """A proxy brings registered prices back itself: the user's is the one that counts after it."""
-    litellm.register_model({MODEL: {"input_cost_per_token": 0.5, "litellm_provider": "maas"}})
-    try:
-        _adopt()
-        assert litellm.model_cost[MODEL]["input_cost_per_token"] == 0.5
-        model_map.ensure_declared()
-        assert litellm.model_cost[MODEL]["input_cost_per_token"] == 0.5
-    finally:
-        litellm_maas.register()
+    _adopt()
+    assert litellm.model_cost[MODEL]["input_cost_per_token"] == own_price
+    model_map.ensure_declared()
+    assert litellm.model_cost[MODEL]["input_cost_per_token"] == own_price
 
 
 def test_other_rules_for_unknown_models_stay() -> None:
@@ -211,9 +239,10 @@ def test_a_reload_of_a_proxy_keeps_known_models_and_the_users_prices(own_map: No
 
 
 def test_a_setting_that_is_wrong_is_said_by_the_next_call(own_map: None) -> None:
-    """A wrong rate of dollars, set while a program runs, is an error that names it."""
+    """A wrong rate of dollars, set while a program runs, breaks no look-up; the call's error names it."""
     _load()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MAAS_VND_PER_USD", "many")
+        assert not litellm.supports_vision(MODEL)
         with pytest.raises(litellm.BadRequestError, match="MAAS_VND_PER_USD"):
             litellm.completion(model=MODEL, messages=MESSAGES, api_key="vn-some-key")
