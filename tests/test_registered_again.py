@@ -85,7 +85,7 @@ WAYS = [
 @pytest.fixture
 def own_map() -> None:
     """A map of models that nobody but LiteLLM holds."""
-    litellm.model_cost = {**litellm.model_cost}
+    litellm.model_cost = copy.deepcopy(litellm.model_cost)
     litellm_maas.register()
 
 

@@ -145,3 +145,12 @@ def test_embeddings_and_images_reach_the_handler(sandbox: Sandbox) -> None:
     litellm.embedding(model="maas/qwen/qwen3-embedding-8b", input=["a"])
     litellm.image_generation(model="maas/openai/gpt-4o", prompt="a cat")
     assert [request.path for request in sandbox.requests] == ["/v1/embeddings", "/v1/images/generations"]
+
+
+def test_a_look_up_of_parameters_shows_fewer_than_a_call_sends(sandbox: Sandbox) -> None:
+    """`get_optional_params` leaves out what a call sends, as docs/errors.md says."""
+    asked: Any = {"reasoning_effort": "low", "user": "u-1"}
+    shown = litellm.utils.get_optional_params(model="openai/gpt-5", custom_llm_provider="maas", **asked)
+    assert not asked.keys() & shown.keys()
+    litellm.completion(model="maas/openai/gpt-5", messages=MESSAGES, **asked)
+    assert asked.items() <= sandbox.requests[-1].body.items()
