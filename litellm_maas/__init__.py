@@ -70,4 +70,5 @@ def __dir__() -> list[str]:
 # The command line comes in through its own little module, because most of it answers without LiteLLM, which takes
 # seconds to import.
 if "_litellm_maas_cli" not in sys.modules:
+    importlib.import_module("litellm_maas.supported").check()
     importlib.import_module("litellm_maas.registration").register()

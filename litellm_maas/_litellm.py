@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sys
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,7 @@ def as_called(logging_obj: Any) -> dict[str, Any]:
     LiteLLM withholds what it does not expect of a custom provider: `n`, `size` and `quality` of images, `dimensions`
     of embeddings. Its caching handler, which every call has, knows the arguments as they were.
     """
-    # Its name began with an underscore before 1.106.
-    caching_handler = getattr(logging_obj, "llm_caching_handler", getattr(logging_obj, "_llm_caching_handler", None))
+    caching_handler = getattr(logging_obj, "llm_caching_handler", None)
     found: dict[str, Any] = getattr(caching_handler, "request_kwargs", None) or {}
     return found
 
@@ -115,13 +115,7 @@ def effective_config(file: Path) -> dict[str, Any]:
     Raises:
         Exception: LiteLLM's own, about an include that it cannot read.
     """
-    try:
-        from litellm.proxy.common_utils.config_includes import resolve_include_file_path, resolve_includes
-    except ImportError:  # before 1.106: only the proxy itself can, which takes it ten seconds to be imported
-        from litellm.proxy.proxy_server import ProxyConfig
-
-        found: dict[str, Any] = asyncio.run(ProxyConfig().get_config(config_file_path=str(file)))
-        return found
+    from litellm.proxy.common_utils.config_includes import resolve_include_file_path, resolve_includes
 
     async def read(location: str) -> dict[str, Any]:
         return _plain(Path(location))
@@ -160,22 +154,46 @@ def well_known_master_keys() -> frozenset[str]:
     return PUBLICLY_KNOWN_MASTER_KEY_SHA256_DIGESTS
 
 
-def declare_defaults(provider: str, defaults: dict[str, Any]) -> bool:
-    """Give LiteLLM an answer for the ids of our provider that no entry of its model map names.
+_rules: list[dict[str, Any]] = []
 
-    Returns:
-        Whether LiteLLM still has such rules (from 1.92 on). If not, unknown ids count as able to do nothing.
-    """
+
+@cache
+def _generalizations() -> Any:
+    """LiteLLM's module of rules for models that its map does not name; None where it has none."""
     try:
-        from litellm.litellm_core_utils.fallback_generalizations import (
-            get_fallback_generalization_rules,
-            set_fallback_generalizations,
-        )
+        from litellm.litellm_core_utils import fallback_generalizations
     except ImportError as error:
         logger.debug("LiteLLM has no rules for unknown models (%r)", error)
+        return None
+    return fallback_generalizations
+
+
+def declare_rules(provider: str, rules: dict[str, dict[str, Any]]) -> bool:
+    """Give LiteLLM answers for ids of our provider that no entry of its model map names.
+
+    Args:
+        provider: The prefix.
+        rules: What holds for ids that match a regular expression; where several match, the last one says it.
+
+    Returns:
+        Whether LiteLLM still has such rules. If not, unknown ids count as able to do nothing.
+    """
+    module = _generalizations()
+    if module is None:
         return False
     name = f"{provider}-defaults"
-    rules = [rule for rule in get_fallback_generalization_rules() if rule.get("name") != name]
-    rule = {"name": name, "pattern": f"^{provider}/", "model_info": defaults}
-    set_fallback_generalizations([*rules, rule])
+    others = [rule for rule in module.get_fallback_generalization_rules() if rule.get("name") != name]
+    _rules[:] = [
+        {"name": name, "pattern": f"^{provider}/{pattern}", "model_info": info} for pattern, info in rules.items()
+    ]
+    module.set_fallback_generalizations([*others, *_rules])
     return True
+
+
+def has_rules() -> bool:
+    """Whether the rules stand that `declare_rules` gave: LiteLLM forgets them whenever it loads its map."""
+    module = _generalizations()
+    if module is None:
+        return True
+    standing = module.get_fallback_generalization_rules()
+    return bool(_rules and standing) and (standing[-1] is _rules[-1] or any(rule is _rules[-1] for rule in standing))

@@ -5,6 +5,7 @@ proxies and agents catch. Everything else that can go wrong is one of these::
 
     MaasError
     ├── SettingsError          an environment variable or an argument that cannot be used
+    ├── UnsupportedLiteLLMError   the installed LiteLLM is too old, or a malicious release
     └── DataFileError          a YAML file with a mistake in it: names file, line and field
 """
 
@@ -19,6 +20,10 @@ class MaasError(Exception):
 
 class SettingsError(MaasError, ValueError):
     """A setting (environment variable, argument) has a value that cannot be used."""
+
+
+class UnsupportedLiteLLMError(MaasError, ImportError):
+    """The installed LiteLLM is too old for this package, or a malicious release."""
 
 
 class DataFileError(MaasError, ValueError):

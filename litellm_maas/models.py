@@ -115,6 +115,10 @@ class Catalogue:
         """What is assumed of a chat model that nobody has described."""
         return self._cached("")
 
+    def patterns(self) -> tuple[str, ...]:
+        """What the ids of the families look like, in lower case; where several match, the last one holds."""
+        return tuple(pattern for family in self._content.families for pattern in family.match)
+
     def _assemble(self, model_id: str) -> Model:
         entry = self._content.models.get(model_id)
         facts: dict[str, Any] = self._content.defaults.model_dump()

@@ -16,7 +16,7 @@ from litellm import CustomLLM, EmbeddingResponse, ImageResponse, ModelResponse
 from litellm.types.utils import ModelResponseStream
 from pydantic import SecretStr
 
-from litellm_maas import _litellm
+from litellm_maas import _litellm, model_map
 from litellm_maas.attempts import ATTEMPTS_PARAM, Attempt, is_routed, own_fallbacks
 from litellm_maas.errors import MaasError
 from litellm_maas.metered import Metered
@@ -304,6 +304,7 @@ def _plain_request(call: _Call, operation: str, content: dict[str, Any], withhel
 
 
 def _request(call: _Call, operation: str, body: dict[str, Any], headers: Any, subject: Any) -> WireRequest:
+    model_map.ensure_declared()
     endpoint = resolve_endpoint(call.get("api_base"))
     request = WireRequest(
         endpoint=endpoint,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import litellm
 import pytest
 import yaml
-from packaging.version import Version
 
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.support import MESSAGES, assemble
@@ -48,13 +46,6 @@ async def _astream(router: litellm.Router, **call: Any) -> list[Any]:
 Way = Callable[..., list[Any]]
 WAYS = [plain, aplain, stream, astream]
 every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-
-ASKS_A_THIRD_GROUP = Version(importlib.metadata.version("litellm")) >= Version("1.104")
-"""Whether LiteLLM goes on to a third group of fallbacks when an asynchronous stream has failed in two."""
-
-every_way_to_a_third_group = pytest.mark.parametrize(
-    "way", [way for way in WAYS if way is not astream or ASKS_A_THIRD_GROUP], ids=lambda way: way.__name__
-)
 
 
 def served(parts: list[Any]) -> str:

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from litellm_maas import settings
+from litellm_maas import settings, supported
 from litellm_maas.cli import probing
 from litellm_maas.cli.app import group
 from litellm_maas.doctor import gateway, ledgers, probe, programs, selftest, variables, versions
@@ -530,7 +530,7 @@ def test_no_litellm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     found = versions.litellm()
     assert found.what.startswith("is not installed")
-    assert f'pip install "{versions.REQUIREMENT}"' in (found.mend or "")
+    assert f'pip install "{supported.REQUIREMENT}"' in (found.mend or "")
 
 
 def test_an_old_python() -> None:

@@ -22,8 +22,6 @@ from tests.raw_gateway import answering, delta, event, serving
 from tests.support import KEY, MESSAGES
 
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES}
-PAYMENT_REQUIRED: Any = getattr(litellm, "PaymentRequiredError", litellm.APIError)
-
 BAD, CONTEXT, POLICY = litellm.BadRequestError, litellm.ContextWindowExceededError, litellm.ContentPolicyViolationError
 LIMIT, SERVER, AUTH = litellm.RateLimitError, litellm.InternalServerError, litellm.AuthenticationError
 MISSING, AWAY, DENIED = litellm.NotFoundError, litellm.ServiceUnavailableError, litellm.PermissionDeniedError

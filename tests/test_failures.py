@@ -18,7 +18,6 @@ from tests.proxy_process import free_port
 from tests.support import KEY, MESSAGES, astream
 
 NGINX = "<html>\r\n<head><title>{0}</title></head>\r\n<body><center><h1>{0}</h1></center><hr>nginx</body></html>"
-PAYMENT_REQUIRED: Any = getattr(litellm, "PaymentRequiredError", litellm.APIError)
 
 
 def in_openai_shape(message: str, **fields: Any) -> dict[str, Any]:
@@ -73,8 +72,8 @@ CASES = [
     case("401 Kong", 401, {"message": "Unauthorized"}, AUTH, "ACTIVE"),
     case("401 empty", 401, "", AUTH, "ACTIVE"),
     case("401 nginx", 401, NGINX.format("401 Authorization Required"), AUTH, "ACTIVE"),
-    case("402", 402, "Payment Required", PAYMENT_REQUIRED, "Top up"),
-    case("402 JSON", 402, in_openai_shape("Token Plan expired"), PAYMENT_REQUIRED, "Top up"),
+    case("402", 402, "Payment Required", litellm.PaymentRequiredError, "Top up"),
+    case("402 JSON", 402, in_openai_shape("Token Plan expired"), litellm.PaymentRequiredError, "Top up"),
     case("403 OpenAI", 403, in_openai_shape("model not enabled for this key"), DENIED, "Enable openai/gpt-4o"),
     case("403 Kong", 403, {"message": "You cannot consume this service"}, DENIED, "Enable openai/gpt-4o"),
     case("403 empty", 403, "", DENIED, "Enable openai/gpt-4o"),

@@ -27,7 +27,7 @@ def test_importing_keeps_the_entries_of_others() -> None:
 
 
 def test_registering_after_the_list_was_replaced(sandbox: Sandbox) -> None:
-    """When something replaced LiteLLM's list, `register()` makes `maas/` work again."""
+    """While somebody keeps the list that was replaced, `register()` makes `maas/` work again."""
     litellm.custom_provider_map = []
     with pytest.raises(litellm.BadRequestError):
         litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
@@ -136,12 +136,6 @@ def test_importing_opens_nothing_and_starts_nothing() -> None:
 
 def test_the_catalogue_answers_through_litellm() -> None:
     """LiteLLM's own look-ups answer for the known ids."""
-    assert litellm.supports_vision("maas/openai/gpt-4o")
-    assert not litellm.supports_vision("maas/z-ai/glm-5.2")
-    assert litellm.supports_reasoning("maas/qwen/qwen3.7-plus")
-    assert not litellm.supports_reasoning("maas/openai/gpt-4o")
-    assert litellm.supports_function_calling("maas/gemini/gemini-2.5-flash")
-    assert litellm.supports_response_schema("maas/qwen/qwen3-27b")
     assert litellm.get_max_tokens("maas/minimax/minimax-m2.5") == 16_400
     assert litellm.get_model_info("maas/z-ai/glm-5.2")["max_input_tokens"] == 200_000
     assert litellm.get_model_info("maas/qwen/qwen3-embedding-8b")["mode"] == "embedding"

@@ -35,7 +35,6 @@ from tests.routed import (
     broken,
     chain,
     every_way,
-    every_way_to_a_third_group,
     ordered,
     plain,
     served,
@@ -227,7 +226,7 @@ def test_where_all_rest_the_least_rested_is_called(sandbox: Sandbox, clock: Cloc
     assert asked(sandbox) == [FIRST, FIRST]
 
 
-@every_way_to_a_third_group
+@every_way
 def test_where_all_groups_rest_the_least_rested_is_called(
     sandbox: Sandbox, clock: Clock, tmp_path: Path, way: Way
 ) -> None:
@@ -292,7 +291,7 @@ def test_what_a_deployment_says_of_its_cooldown_stays(tmp_path: Path) -> None:
         assert [info.get("cooldown_time") for info in infos] == [None, 8, last]
 
 
-@every_way_to_a_third_group
+@every_way
 def test_groups_pass_resting_models_over(sandbox: Sandbox, tmp_path: Path, way: Way) -> None:
     """A group whose model rests is passed over for the groups that it falls back on, and so are those."""
     router = litellm_maas.load_router(chain(tmp_path))

@@ -27,7 +27,6 @@ from tests.routed import (
     broken,
     chain,
     every_way,
-    every_way_to_a_third_group,
     ordered,
     served,
 )
@@ -183,7 +182,7 @@ def test_images_know_of_each_other_too(
     assert asked(sandbox) == sent
 
 
-@every_way_to_a_third_group
+@every_way
 @each_kind
 def test_what_was_passed_over_is_told_once(sandbox: Sandbox, tmp_path: Path, way: Way, kind: str) -> None:
     """A response tells of each model that was passed over, in the order in which it was, and of those that failed."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import litellm
 import pytest
 
 from tests import routing_matrix
-from tests.routed import ASKS_A_THIRD_GROUP
 from tests.routing_matrix import FIRST, MODES, ROWS, SHORT, TIMEOUT, TRIO, WAYS, Bench, Cell, Cells, Row
 
 ROOT = Path(__file__).parent.parent
@@ -49,8 +47,6 @@ def cell_of(bench: Bench, cells: Cells, row: Row, way: str, mode: str) -> Cell:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_what_is_promised(bench: Bench, cells: Cells, row: Row, way: str) -> None:
     """The next model answers, or the caller hears why not, after no more requests than that takes."""
-    if row.name == "credits exhausted" and not ASKS_A_THIRD_GROUP:
-        pytest.skip("LiteLLM before 1.104 stops after the second model")
     for mode in row.modes:
         cell = cell_of(bench, cells, row, way, mode)
         asked = () if row.address else (FIRST_NAME,)
@@ -90,8 +86,6 @@ def test_what_litellm_does_by_itself(bench: Bench, cells: Cells, row: Row) -> No
 
 def test_the_tables_are_of_today(bench: Bench, cells: Cells) -> None:
     """The tables in README.md and docs/routing.md say what a run says, but for the times, and for what cannot run."""
-    if not hasattr(litellm, "PaymentRequiredError") or not ASKS_A_THIRD_GROUP:
-        pytest.skip("LiteLLM before 1.106 calls a 402 otherwise, and before 1.104 it stops after the second model")
     for row in ROWS:
         for mode in row.modes:
             for way in bench.ways:

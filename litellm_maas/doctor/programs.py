@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from litellm_maas.doctor.check import Check, green, not_checked, red, yellow
-from litellm_maas.doctor.versions import REQUIREMENT
+from litellm_maas.supported import REQUIREMENT
 
 _PATIENCE = 120.0
 """Seconds for a program."""

@@ -21,9 +21,9 @@ from litellm.integrations.custom_logger import CustomLogger
 import litellm_maas
 from litellm_maas import settings
 from litellm_maas.doctor.check import Check, green, red
-from litellm_maas.doctor.versions import REQUIREMENT
 from litellm_maas.spend.sqlite import SqliteLedger
 from litellm_maas.spend.tracking import tracking
+from litellm_maas.supported import REQUIREMENT
 from litellm_maas.wire.exceptions import PROVIDER
 
 _PATIENCE = 20.0

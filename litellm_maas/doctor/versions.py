@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from importlib import metadata
 
 from litellm_maas.doctor.check import Check, green, red, yellow
-
-MALICIOUS = frozenset({"1.82.7", "1.82.8", "1.107.0"})
-"""Releases of LiteLLM that were malicious and withdrawn."""
-
-FLOOR = "1.100"
-"""The oldest LiteLLM that this package supports, as pyproject.toml says."""
-
-NEWEST_TRIED = "1.110.2"
-"""The newest LiteLLM that `scripts/test-matrix` tries."""
-
-_CEILING = "2"
-
-REQUIREMENT = f"litellm[mcp]>={FLOOR},<{_CEILING},!=1.107.0"
-"""What pyproject.toml asks for."""
+from litellm_maas.supported import CEILING, FLOOR, MALICIOUS, NEWEST_TRIED, REQUIREMENT, numbers
 
 _OLDEST_PYTHON = (3, 10)
 _INSTALL = f'{sys.executable} -m pip install "{REQUIREMENT}"'
@@ -46,9 +32,9 @@ def litellm() -> Check:
             f"{version} was a malicious release that steals keys",
             f"{_INSTALL}; then revoke every key that this machine knew, and look for .pth files in site-packages",
         )
-    if not _numbers(FLOOR) <= _numbers(version) < _numbers(_CEILING):
-        return red("litellm", f"{version} is not supported: {FLOOR} and newer are, {_CEILING} is not", _INSTALL)
-    if _numbers(version) > _numbers(NEWEST_TRIED):
+    if not numbers(FLOOR) <= numbers(version) < numbers(CEILING):
+        return red("litellm", f"{version} is not supported: {FLOOR} and newer are, {CEILING} is not", _INSTALL)
+    if numbers(version) > numbers(NEWEST_TRIED):
         return yellow(
             "litellm",
             f"{version} is newer than {NEWEST_TRIED}, the newest that this litellm-maas was tried with",
@@ -56,9 +42,3 @@ def litellm() -> Check:
             f'{sys.executable} -m pip install "litellm[mcp]=={NEWEST_TRIED}"',
         )
     return green("litellm", f"{version}; {FLOOR} to {NEWEST_TRIED} were tried")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """What versions are compared by. A pre-release or a repaired release counts as the release."""
-    release = re.match(r"\d+(\.\d+)*", version)
-    return tuple(map(int, release[0].split("."))) if release else ()

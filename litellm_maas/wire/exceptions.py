@@ -15,9 +15,6 @@ from litellm_maas.wire.errors import STATUS_OF_KIND, Failure, Kind
 
 PROVIDER = "maas"
 
-# Not in every supported LiteLLM: 402 got a class of its own in 1.106.
-_PAYMENT_REQUIRED: Any = getattr(litellm, "PaymentRequiredError", None)
-
 
 class BudgetExceededError(  # type: ignore[misc]  # both have a status code, and it is the same
     litellm.BudgetExceededError, litellm.UnprocessableEntityError
@@ -51,7 +48,7 @@ _CLASS_OF_KIND: dict[Kind, Any] = {
     "context_window": litellm.ContextWindowExceededError,
     "content_policy": litellm.ContentPolicyViolationError,
     "authentication": litellm.AuthenticationError,
-    "payment": _PAYMENT_REQUIRED,
+    "payment": litellm.PaymentRequiredError,
     "permission": litellm.PermissionDeniedError,
     "not_found": litellm.NotFoundError,
     "unprocessable": litellm.UnprocessableEntityError,

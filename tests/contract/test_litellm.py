@@ -53,8 +53,8 @@ def test_other_custom_providers_keep_litellms_answer() -> None:
 
 
 def test_unknown_models_have_rules() -> None:
-    """`_litellm.declare_defaults` needs LiteLLM's rules for models that its map does not name."""
-    assert _litellm.declare_defaults("maas", {"mode": "chat", "supports_function_calling": True}), (
+    """`_litellm.declare_rules` needs LiteLLM's rules for models that its map does not name."""
+    assert _litellm.declare_rules("maas", {"": {"mode": "chat", "supports_function_calling": True}}), (
         "LiteLLM has no fallback generalizations: unknown maas/ ids count as able to do nothing; "
         "mend litellm_maas/_litellm.py"
     )
@@ -84,7 +84,7 @@ def test_the_caching_handler_tells_the_arguments_as_called(sandbox: Sandbox) -> 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-3.5-turbo", "o1", "gpt-5"])
 def test_names_of_openai_models_stay_with_us(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
-    """LiteLLM dispatches by the prefix, not by the name: before 1.98 `maas/gpt-4o` went to OpenAI."""
+    """LiteLLM dispatches by the prefix, not by the name: `maas/gpt-4o` goes to the gateway alone."""
     with Sandbox(key=OTHER_KEYS[1]) as not_ours:
         monkeypatch.setenv("OPENAI_API_KEY", OTHER_KEYS[1])
         monkeypatch.setenv("OPENAI_BASE_URL", not_ours.url)
@@ -155,3 +155,12 @@ def test_a_stream_keeps_its_chunks(sandbox: Sandbox) -> None:
         stream: Any = litellm.completion(stream=True, stream_options={"include_usage": asked}, **call)
         list(stream)
         assert _litellm.came_with_usage(stream) is asked, "mend litellm_maas/_litellm.py"
+
+
+def test_a_look_up_of_parameters_shows_fewer_than_a_call_sends(sandbox: Sandbox) -> None:
+    """`get_optional_params` leaves out what a call sends, as docs/errors.md says."""
+    asked: Any = {"reasoning_effort": "low", "user": "u-1"}
+    shown = litellm.utils.get_optional_params(model="openai/gpt-5", custom_llm_provider="maas", **asked)
+    assert not asked.keys() & shown.keys()
+    litellm.completion(model="maas/openai/gpt-5", messages=MESSAGES, **asked)
+    assert asked.items() <= sandbox.requests[-1].body.items()

@@ -14,7 +14,6 @@ import litellm
 import pytest
 from litellm.exceptions import MidStreamFallbackError
 from litellm.integrations.custom_logger import CustomLogger
-from packaging.version import Version
 
 from litellm_maas import _litellm
 from litellm_maas.attempts import bucket_of
@@ -202,9 +201,6 @@ def test_litellm_resolves_dotted_names(tmp_path: Path) -> None:
 
 def test_litellm_refuses_a_well_known_master_key() -> None:
     """`_litellm.well_known_master_keys` is LiteLLM's own list, since it has one."""
-    if Version(VERSION) < Version("1.106"):
-        assert _litellm.well_known_master_keys() == frozenset()
-        return
     assert hashlib.sha256(b"sk-1234").hexdigest() in _litellm.well_known_master_keys()
 
 
