@@ -82,8 +82,10 @@ def _fill(*, lasting: bool) -> None:
     entries = _entries(model_map)
     merged = {name: _merged(name, entry, model_map.get(name)) for name, entry in entries.items()}
     lacking = {name: entry for name, entry in merged.items() if model_map.get(name) != entry}
-    if lacking or not _litellm.has_rules():
+    had_rules = _litellm.has_rules()
+    if lasting or not had_rules:
         _litellm.declare_rules(PROVIDER, _rules())
+    if lacking or not had_rules:
         # Names that stand in the map already are looked up fast: LiteLLM lower-cases its whole map for each other one.
         model_map.update({name: dict(entry) for name, entry in lacking.items()})
         if lasting:
