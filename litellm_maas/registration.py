@@ -19,6 +19,11 @@ logger = logging.getLogger("litellm_maas")
 _lock = threading.Lock()
 
 
+def _is_prefix(name: object) -> bool:
+    # Not by `==`, which asks `_Prefix` where it can; and what is no string at all is neither equal nor unequal here.
+    return str.__eq__(PROVIDER, name) is True
+
+
 class _Prefix(str):
     """The prefix in LiteLLM's lists of providers, which LiteLLM compares with a model's before it looks the model up.
 
@@ -29,7 +34,7 @@ class _Prefix(str):
     __hash__ = str.__hash__
 
     def __eq__(self, other: object) -> bool:
-        if not str.__eq__(self, other):
+        if not _is_prefix(other):
             return False
         try:
             model_map.ensure_declared()

@@ -123,6 +123,7 @@ def test_the_name_in_litellms_lists_is_a_string() -> None:
         assert type(copied) is str
         assert copied == name == "maas"
     assert name != "openai"
+    assert not any(other == name for other in (None, 5, b"maas", "openai", "MAAS", litellm.LlmProviders.OPENAI))
 
 
 @pytest.mark.parametrize("way", WAYS)
