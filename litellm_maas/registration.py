@@ -16,7 +16,8 @@ from litellm_maas.wire.exceptions import PROVIDER
 
 logger = logging.getLogger("litellm_maas")
 
-_lock = threading.Lock()
+# Held for the lists alone, and by one thread twice: what enters them compares the prefix.
+_lock = threading.RLock()
 
 
 def _is_prefix(name: object) -> bool:
@@ -27,7 +28,8 @@ def _is_prefix(name: object) -> bool:
 class _Prefix(str):
     """The prefix in LiteLLM's lists of providers, which LiteLLM compares with a model's before it looks the model up.
 
-    That is the one moment before a call at which a plugin can notice that the map of models was replaced.
+    That is the one moment before a call at which a plugin can notice that the map of models was replaced, or the list
+    of custom providers: LiteLLM notes the prefix in a second list, which stays.
     """
 
     __slots__ = ()
@@ -36,6 +38,7 @@ class _Prefix(str):
     def __eq__(self, other: object) -> bool:
         if not _is_prefix(other):
             return False
+        _ensure_entered()
         try:
             model_map.ensure_declared()
         except SettingsError as error:  # the next call raises it
@@ -52,20 +55,31 @@ _ENTRY: Any = {"provider": _Prefix(PROVIDER), "custom_handler": maas}
 def register() -> None:
     """Register the provider `maas` and its models with LiteLLM.
 
-    Importing the package does this once. Call it again after something replaced `litellm.custom_provider_map` or
-    reloaded LiteLLM. Where `litellm.model_cost` was replaced, the next look-up or call of a `maas/` model does it by
-    itself. Entries of other providers are kept, and repeating it is cheap.
+    Importing the package does this once, and the next look-up or call of a `maas/` model does it again where something
+    replaced `litellm.model_cost` or `litellm.custom_provider_map`, or reloaded LiteLLM. Entries of other providers are
+    kept, and repeating it is cheap.
 
     Raises:
         SettingsError: `MAAS_VND_PER_USD` is not a positive number.
     """
     with _lock:
         entries: list[Any] = litellm.custom_provider_map
-        ours = [index for index, entry in enumerate(entries) if entry["provider"] == PROVIDER]
+        ours = [index for index, entry in enumerate(entries) if _is_prefix(entry["provider"])]
         if not ours:
             entries.append(_ENTRY)
         elif entries[ours[-1]] is not _ENTRY:
             entries[ours[-1]] = _ENTRY
         custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM leaves it untyped
-        _litellm.declare_reasoning_params(PROVIDER)
-        model_map.declare()
+    _litellm.declare_reasoning_params(PROVIDER)
+    model_map.declare()
+
+
+def _ensure_entered() -> None:
+    """Enter `maas` into LiteLLM's list again if the list was replaced; whatever handler a new list names stays."""
+    if any(_is_prefix(entry["provider"]) for entry in litellm.custom_provider_map):
+        return
+    with _lock:
+        entries: list[Any] = litellm.custom_provider_map
+        if not any(_is_prefix(entry["provider"]) for entry in entries):
+            entries.append(_ENTRY)
+            custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM leaves it untyped

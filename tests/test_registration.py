@@ -26,14 +26,22 @@ def test_importing_keeps_the_entries_of_others() -> None:
     assert litellm.custom_provider_map == [others, {"provider": "maas", "custom_handler": litellm_maas.maas}]
 
 
-def test_registering_after_the_list_was_replaced(sandbox: Sandbox) -> None:
-    """While somebody keeps the list that was replaced, `register()` makes `maas/` work again."""
-    litellm.custom_provider_map = []
-    with pytest.raises(litellm.BadRequestError):
+def test_the_list_was_replaced(sandbox: Sandbox) -> None:
+    """The next call enters `maas/` into a new list, once, beside what it holds; no `register()` is needed."""
+    acme: Any = {"provider": "acme", "custom_handler": CustomLLM()}
+    for new in ([], [acme]):
+        litellm.custom_provider_map = [*new]
         litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
-    litellm_maas.register()
-    litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
-    assert len(sandbox.requests) == 1
+        assert litellm.custom_provider_map == [*new, {"provider": "maas", "custom_handler": litellm_maas.maas}]
+    assert len(sandbox.requests) == 2
+
+
+def test_a_new_list_names_a_handler_of_its_own() -> None:
+    """Who puts another handler under our prefix keeps it, until `register()`."""
+    other: Any = {"provider": "maas", "custom_handler": CustomLLM()}
+    litellm.custom_provider_map = [other]
+    assert litellm.supports_vision("maas/openai/gpt-4o")
+    assert litellm.custom_provider_map == [other]
 
 
 def test_a_stale_handler_is_replaced() -> None:
@@ -53,6 +61,45 @@ def test_registering_in_threads() -> None:
     for thread in threads:
         thread.join()
     assert [entry["provider"] for entry in litellm.custom_provider_map] == ["maas"]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        'litellm.supports_vision("maas/openai/gpt-4o")',
+        'litellm.supports_function_calling("maas/somebody/new")',
+        '"thinking" in litellm.get_supported_openai_params("maas/openai/gpt-4o")',
+        'litellm.get_llm_provider("maas/openai/gpt-4o")[1] == "maas"',
+        'litellm.utils.return_raw_request(CallTypes.completion, dict(call))["raw_request_body"]',
+        'litellm.completion(**call)._hidden_params["response_cost"] > 0',
+        "len(list(litellm.completion(**call, stream=True))) > 1",
+        "asyncio.run(litellm.acompletion(**call)).choices[0].message.content",
+        'litellm.responses(model=call["model"], input="a").status == "completed"',
+        'litellm.embedding(model="maas/qwen/qwen3-embedding-8b", input=["a"]).data',
+        'litellm.image_generation(model=call["model"], prompt="a cat").data',
+    ],
+)
+def test_reloading_litellm(ask: str) -> None:
+    """Right after `importlib.reload(litellm)`, every look-up and every call finds `maas/`, and spend is recorded."""
+    out = run(
+        f"""
+        import asyncio, importlib, os, tempfile, litellm, litellm_maas
+        from litellm.types.utils import CallTypes
+        from litellm_maas.sandbox import Sandbox
+        os.environ["MAAS_LEDGER"] = os.path.join(tempfile.mkdtemp(), "ledger.db")
+        litellm_maas.track_spend()
+        with Sandbox() as box:
+            os.environ.update(MAAS_API_BASE=box.url, MAAS_API_KEY=box.key)
+            call = dict(model="maas/openai/gpt-4o", messages=[{{"role": "user", "content": "a"}}])
+            for _ in range(2):
+                importlib.reload(litellm)
+                print("#", bool({ask}))
+                importlib.reload(litellm)
+                litellm.completion(**call, metadata={{"session_id": "s"}})
+            print("#", litellm_maas.session_spend("s").calls)
+        """
+    )
+    assert [line for line in out.splitlines() if line.startswith("#")] == ["# True", "# True", "# 2"]
 
 
 def test_reloading_litellm_and_importing_again() -> None:
@@ -177,10 +224,15 @@ def test_cost_fields_are_dollars_by_the_stated_rate(monkeypatch: pytest.MonkeyPa
     assert not any(free_of_price.get(name) for name in free_of_price if "cost" in name)
     no_cache_price = litellm.model_cost["maas/openai/gpt-oss-120b"]
     assert no_cache_price["cache_read_input_token_cost"] == no_cache_price["input_cost_per_token"]
-    monkeypatch.setenv("MAAS_VND_PER_USD", "25000")
-    monkeypatch.setattr(litellm, "model_cost", copy.deepcopy(litellm.model_cost))
+    with monkeypatch.context() as patch:
+        patch.setenv("MAAS_VND_PER_USD", "25000")
+        patch.setattr(litellm, "model_cost", copy.deepcopy(litellm.model_cost))
+        litellm_maas.register()
+        dollars = litellm.model_cost["maas/openai/gpt-4o"]["input_cost_per_token"]
+        assert Decimal(str(dollars)) == Decimal("0.00000283552")
+    # A proxy that reloads its prices would bring back the registered ones.
+    litellm.model_cost = {}
     litellm_maas.register()
-    assert Decimal(str(litellm.model_cost["maas/openai/gpt-4o"]["input_cost_per_token"])) == Decimal("0.00000283552")
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "many", "nan", "inf"])
