@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import gc
 import json
 import pickle
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -82,14 +80,6 @@ WAYS = [
     pytest.param(_stream, id="stream"),
     pytest.param(_astream, id="astream"),
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def collect_what_others_left() -> None:
-    """Loading whole maps collects garbage: open sockets that tests of other files left are not these tests' to find."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture
