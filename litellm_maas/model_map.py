@@ -88,12 +88,14 @@ def _fill(*, lasting: bool) -> None:
     if lacking or not had_rules:
         # Names that stand in the map already are looked up fast: LiteLLM lower-cases its whole map for each other one.
         model_map.update({name: dict(entry) for name, entry in lacking.items()})
-        if lasting:
+        told = {name: entry for name, entry in lacking.items() if name != _ANY_MODEL}
+        if lasting and told:
             # A proxy puts them into each map that it loads, and prices of the user's over them.
-            litellm.register_model({name: entry for name, entry in lacking.items() if name != _ANY_MODEL})
-        # Empties LiteLLM's caches of look-ups, whichever model it is.
-        name = next(iter(entries))
-        litellm.register_model({name: dict(model_map[name])}, persist_across_reloads=False)
+            litellm.register_model(told)
+        else:
+            # Registering any model empties LiteLLM's caches of look-ups.
+            name = next(iter(entries))
+            litellm.register_model({name: dict(model_map[name])}, persist_across_reloads=False)
     _declared.update(entries)
     _mark = model_map[_ANY_MODEL] = entries[_ANY_MODEL]
 

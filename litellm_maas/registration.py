@@ -38,7 +38,7 @@ class _Prefix(str):
     def __eq__(self, other: object) -> bool:
         if not _is_prefix(other):
             return False
-        _ensure_entered()
+        _enter(replacing=False)
         try:
             model_map.ensure_declared()
         except SettingsError as error:  # the next call raises it
@@ -62,24 +62,24 @@ def register() -> None:
     Raises:
         SettingsError: `MAAS_VND_PER_USD` is not a positive number.
     """
+    _enter(replacing=True)
+    _litellm.declare_reasoning_params(PROVIDER)
+    model_map.declare()
+
+
+def _enter(*, replacing: bool) -> None:
+    """Enter `maas` into LiteLLM's list of custom providers, where it is missing.
+
+    Args:
+        replacing: Also in the place of another handler of that prefix, which otherwise stays.
+    """
     with _lock:
         entries: list[Any] = litellm.custom_provider_map
         ours = [index for index, entry in enumerate(entries) if _is_prefix(entry["provider"])]
         if not ours:
             entries.append(_ENTRY)
-        elif entries[ours[-1]] is not _ENTRY:
+        elif not replacing:
+            return
+        else:
             entries[ours[-1]] = _ENTRY
         custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM leaves it untyped
-    _litellm.declare_reasoning_params(PROVIDER)
-    model_map.declare()
-
-
-def _ensure_entered() -> None:
-    """Enter `maas` into LiteLLM's list again if the list was replaced; whatever handler a new list names stays."""
-    if any(_is_prefix(entry["provider"]) for entry in litellm.custom_provider_map):
-        return
-    with _lock:
-        entries: list[Any] = litellm.custom_provider_map
-        if not any(_is_prefix(entry["provider"]) for entry in entries):
-            entries.append(_ENTRY)
-            custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM leaves it untyped
