@@ -36,9 +36,6 @@ _FINAL: frozenset[Kind] = frozenset({"bad_request", "authentication", "unprocess
 """What every model refuses alike; `authentication` every one of the same account. A budget without room ends a request:
 it is there to limit what is spent, and no other model is to get round it."""
 
-_REFUSED: frozenset[Kind] = frozenset({"no_room", "no_price"})
-"""What a budget refuses."""
-
 Record = dict[str, Any]
 
 
@@ -110,8 +107,8 @@ def last_failure(trail: Sequence[Record]) -> Failure | None:
     made = _last_failed(trail)
     if made is None:
         return None
-    if made["kind"] in _REFUSED:
-        made = next(each for each in trail if each["kind"] in _REFUSED)
+    if made["budget"] is not None:
+        made = next(each for each in trail if each["budget"] is not None)
     same = {name: made[name] for name in ("kind", "reason", "hint", "retry_after", "budget")}
     return Failure(status=made["http_status"], **same)
 
@@ -231,7 +228,7 @@ class Attempt:
         """
         self._add(failure)
         resting.failed(self.target, failure, is_routed=self._is_routed)
-        return (last_failure(self._trail) or failure) if failure.kind in _REFUSED else failure
+        return (last_failure(self._trail) or failure) if failure.budget is not None else failure
 
     def answered(self) -> None:
         """Note that the model answers."""
