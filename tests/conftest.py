@@ -59,13 +59,6 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     live_in(tmp_path / "home", monkeypatch)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def keep_clients_of_litellm() -> None:
-    """LiteLLM closes what it evicts late or never: some later test would find the open sockets of its clients."""
-    cache = litellm.in_memory_llm_clients_cache
-    cache.max_size_in_memory, cache.default_ttl = 1_000_000, 1_000_000
-
-
 @pytest.fixture(autouse=True)
 def clean_litellm() -> Iterator[None]:
     """What a test sets on LiteLLM is gone after it."""
