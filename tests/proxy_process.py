@@ -27,6 +27,7 @@ MASTER_KEY = "sk-proxy-master-for-tests-only"
 # What is made once in a session, and the tests that use it.
 _SHARED = {
     "proxy": r"test_clients\.py|test_recording_proxy\.py|test_feature\[.*-proxy\]",
+    "reloaded": r"test_reloading_litellm\[",
     "installed": r"test_wheel\.py|test_readme\.py",
 }
 # Files of tests that share nothing and take seconds each, because they start programs: whoever is idle takes the next.

@@ -12,6 +12,7 @@ from litellm_maas.sandbox import Sandbox
 from litellm_maas.spend.budget import Budget
 from litellm_maas.spend.budgeting import budgeting
 from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.spend.tracking import tracking
 from litellm_maas.wire import pacing
 from tests.routed import FIRST, SECOND, Way, aplain, asked, broken, chain, every_way, ordered, plain, served
 from tests.support import MESSAGES
@@ -63,7 +64,8 @@ def refused(router: litellm.Router, way: Way, group: str) -> litellm.BudgetExcee
 
 
 def statuses(ledger: Path) -> list[tuple[str, str]]:
-    """What is recorded: each event's model and status."""
+    """What is recorded: each event's model and status. The first of a process may be written by a thread."""
+    tracking.close()
     with SqliteLedger(ledger) as found:
         return [(event.model_served, event.status) for event in found.events()]
 
