@@ -21,12 +21,12 @@ from statistics import median, quantiles
 from recording import event, fill
 
 import _litellm_maas_cli  # noqa: F401 - the package registers with LiteLLM on import, but not under its command
-from litellm_maas.spend.budget import Budget
-from litellm_maas.spend.budgeting import Room, Step, budgeting
-from litellm_maas.spend.event import new_id
-from litellm_maas.spend.gate import Refusal
-from litellm_maas.spend.identity import Identity
-from litellm_maas.spend.recorder import Recorder
+from litellm_maas.budgets.budget import Budget
+from litellm_maas.budgets.enforcement import Room, Step, budgeting
+from litellm_maas.budgets.reservations import Refusal
+from litellm_maas.ledger.event import new_id
+from litellm_maas.ledger.recorder import Recorder
+from litellm_maas.tracking.attribution import Identity
 
 TARGET = 150.0
 """Microseconds, p50, for the check before a call."""

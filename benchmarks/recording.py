@@ -25,11 +25,11 @@ from statistics import median, quantiles
 from typing import Any
 
 import _litellm_maas_cli  # noqa: F401 - the package registers with LiteLLM on import, but not under its command
-from litellm_maas.spend import schema
-from litellm_maas.spend.event import FIELDS, Event, new_id
-from litellm_maas.spend.ledger import INSERT_EVENT, row_of
-from litellm_maas.spend.recorder import Recorder
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.ledger import schema
+from litellm_maas.ledger.base import INSERT_EVENT, row_of
+from litellm_maas.ledger.event import FIELDS, Event, new_id
+from litellm_maas.ledger.recorder import Recorder
+from litellm_maas.ledger.sqlite import SqliteLedger
 
 MODELS = ("openai/gpt-4o", "qwen/qwen3.6-flash", "z-ai/glm-5.2", "minimax/minimax-m3", "gemini/gemini-2.5-flash")
 TARGETS = {"p50": 100.0, "p99": 1000.0}

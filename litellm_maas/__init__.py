@@ -13,19 +13,19 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from litellm_maas.version import __version__
+from litellm_maas._version import __version__
 
 if TYPE_CHECKING:
-    from litellm_maas.provider import maas
-    from litellm_maas.registration import register
-    from litellm_maas.routing.router import load_router
-    from litellm_maas.routing.rules import fallback_rules
-    from litellm_maas.spend.announcing import on_warning
-    from litellm_maas.spend.callback import spend_logger
-    from litellm_maas.spend.costs import cost_of
-    from litellm_maas.spend.meter import Cost
-    from litellm_maas.spend.sessions import session_spend
-    from litellm_maas.spend.tracking import track_spend
+    from litellm_maas.alerts import on_warning
+    from litellm_maas.provider.cooldown_rules import fallback_rules
+    from litellm_maas.provider.handler import maas
+    from litellm_maas.provider.register import register
+    from litellm_maas.router.load import load_router
+    from litellm_maas.tracking.event_builder import Cost
+    from litellm_maas.tracking.response_cost import cost_of
+    from litellm_maas.tracking.session_spend import session_spend
+    from litellm_maas.tracking.spend_logger import spend_logger
+    from litellm_maas.tracking.tracker import track_spend
 
 __all__ = [
     "Cost",
@@ -42,16 +42,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Cost": "litellm_maas.spend.meter",
-    "cost_of": "litellm_maas.spend.costs",
-    "fallback_rules": "litellm_maas.routing.rules",
-    "load_router": "litellm_maas.routing.router",
-    "maas": "litellm_maas.provider",
-    "on_warning": "litellm_maas.spend.announcing",
-    "register": "litellm_maas.registration",
-    "session_spend": "litellm_maas.spend.sessions",
-    "spend_logger": "litellm_maas.spend.callback",
-    "track_spend": "litellm_maas.spend.tracking",
+    "Cost": "litellm_maas.tracking.event_builder",
+    "cost_of": "litellm_maas.tracking.response_cost",
+    "fallback_rules": "litellm_maas.provider.cooldown_rules",
+    "load_router": "litellm_maas.router.load",
+    "maas": "litellm_maas.provider.handler",
+    "on_warning": "litellm_maas.alerts",
+    "register": "litellm_maas.provider.register",
+    "session_spend": "litellm_maas.tracking.session_spend",
+    "spend_logger": "litellm_maas.tracking.spend_logger",
+    "track_spend": "litellm_maas.tracking.tracker",
 }
 
 
@@ -71,4 +71,4 @@ def __dir__() -> list[str]:
 # seconds to import.
 if "_litellm_maas_cli" not in sys.modules:
     importlib.import_module("litellm_maas.supported").check()
-    importlib.import_module("litellm_maas.registration").register()
+    importlib.import_module("litellm_maas.provider.register").register()

@@ -1,7 +1,7 @@
 """The errors this package raises itself.
 
-A failed call raises LiteLLM's own exceptions (see `litellm_maas.wire.failures`), because those are what routers,
-proxies and agents catch. Everything else that can go wrong is one of these::
+A failed call raises LiteLLM's own exceptions (see `litellm_maas.gateway.error_response`), because those are what
+routers, proxies and agents catch. Everything else that can go wrong is one of these::
 
     MaasError
     ├── SettingsError          an environment variable or an argument that cannot be used

@@ -15,10 +15,10 @@ import pytest
 
 import litellm_maas
 from litellm_maas import settings
-from litellm_maas.resting import resting
+from litellm_maas.budgets.enforcement import budgeting
+from litellm_maas.resilience.cooldowns import resting
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.spend.budgeting import budgeting
-from litellm_maas.spend.tracking import tracking
+from litellm_maas.tracking.tracker import tracking
 from tests.support import KEY, OTHER_KEYS
 
 REAL_DATA_FOLDER = settings.data_folder()

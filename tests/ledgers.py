@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.sqlite import SqliteLedger
 
 NOON = dt.datetime(2026, 11, 2, 12, tzinfo=dt.timezone.utc)
 HOUR = dt.timedelta(hours=1)

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.sandbox import Answer, Charge, Choice, Fault, Sandbox
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.recorder import Recorder
 from tests.ledgers import locked, rows, total
 
 KEY = "vn-loss-0123456789abcdef0123456789"
@@ -327,7 +327,7 @@ LOSSES = (
             except OSError:
                 pass
         one_of_each()
-        from litellm_maas.spend.tracking import tracking
+        from litellm_maas.tracking.tracker import tracking
         print(tracking.recorder().set_aside)
         os.remove("disk/ballast")
         call()

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from litellm_maas.models import catalogue
+from litellm_maas.catalogue import catalogue
 from litellm_maas.sandbox import Sandbox
 from tests.support import KEY
 

@@ -13,9 +13,9 @@ from typing import Any
 import litellm
 import pytest
 
+from litellm_maas.ledger.base import LedgerError
+from litellm_maas.ledger.event import Event
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.ledger import LedgerError
 from tests.ledgers import rows, total
 from tests.support import KEY, MESSAGES, astream
 

@@ -22,9 +22,9 @@ import litellm
 import yaml
 
 import litellm_maas
-from litellm_maas.routing import shipped
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.router import templates
 from litellm_maas.sandbox import Fault, Sandbox
-from litellm_maas.spend.sqlite import SqliteLedger
 from tests.proxy_process import MASTER_KEY, free_port, missing, running_proxy
 from tests.support import MESSAGES
 
@@ -184,7 +184,7 @@ class Bench:
 
     def _router(self, way: str, models: list[dict[str, Any]]) -> litellm.Router:
         names = ["a", "a", "a"] if way == "`order` group" else ["a", "b", "c"]
-        content: dict[str, Any] = yaml.safe_load(shipped.config_file("router.yaml").read_text())
+        content: dict[str, Any] = yaml.safe_load(templates.config_file("router.yaml").read_text())
         content["model_list"] = [{**each, "model_name": name} for each, name in zip(models, names, strict=True)]
         settings = content["router_settings"]
         settings |= {"timeout": PATIENCE, "stream_timeout": PATIENCE}
@@ -248,11 +248,11 @@ def bench(folder: Path) -> Iterator[Bench]:
 
 def _proxy_config(folder: Path, sandbox: Sandbox) -> Path:
     """The shipped proxy config with a group for each row that differs in key, address and timeouts only."""
-    config: dict[str, Any] = yaml.safe_load(shipped.config_file("proxy.yaml").read_text())
+    config: dict[str, Any] = yaml.safe_load(templates.config_file("proxy.yaml").read_text())
     config["router_settings"] |= {"timeout": PATIENCE, "stream_timeout": PATIENCE}
     config["include"] = ["rows.yaml"]
     config["router_settings"] |= {"context_window_fallbacks": [], "content_policy_fallbacks": []}
-    shipped_models = yaml.safe_load(shipped.config_file("maas_models.yaml").read_text())["model_list"][:3]
+    shipped_models = yaml.safe_load(templates.config_file("maas_models.yaml").read_text())["model_list"][:3]
     rows = []
     for row in ROWS:
         for mode in row.modes:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from litellm_maas.pricing.book import Basis
-from litellm_maas.spend.event import Event, Status
-from litellm_maas.spend.ledger import Correction
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.ledger.base import Correction
+from litellm_maas.ledger.event import Event, Status
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.pricing.price_book import Basis
 
 NOW = dt.datetime(2026, 11, 22, 11, 37, 5, 123456, tzinfo=dt.timezone.utc)
 MODELS = ("openai/gpt-4o", "qwen/qwen3.6-plus", "gemini/gemini-2.5-flash", "[red]odd[/red]")

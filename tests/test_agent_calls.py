@@ -10,10 +10,10 @@ import pytest
 from litellm.integrations.custom_logger import CustomLogger
 
 import litellm_maas
-from litellm_maas.resting import resting
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.resilience.cooldowns import resting
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox, ToolCall
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.sqlite import SqliteLedger
 from tests.support import MESSAGES, astream
 
 MODEL = "maas/openai/gpt-4o"

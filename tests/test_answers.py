@@ -8,7 +8,7 @@ from typing import Any
 import litellm
 import pytest
 
-from litellm_maas.wire.thinking import ThinkSplitter
+from litellm_maas.provider.thinking import ThinkSplitter
 from tests.raw_gateway import answering, delta, event, reply, serving, usage
 from tests.support import MESSAGES, Assembled, assemble
 

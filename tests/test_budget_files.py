@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from litellm_maas import settings
+from litellm_maas.budgets import budget
 from litellm_maas.errors import DataFileError, SettingsError
-from litellm_maas.routing.router import load_router
-from litellm_maas.spend import budget
+from litellm_maas.router.load import load_router
 
 ODD = [
     ("credits: 200.000", "200.000 could be 200000 or 200 and 000 thousandths; write 200000 for the first, 200 for the second"),

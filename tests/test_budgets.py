@@ -26,22 +26,23 @@ import pytest
 from click.testing import CliRunner, Result
 
 import litellm_maas
+from litellm_maas import alerts
+from litellm_maas.budgets import budget
+from litellm_maas.budgets import enforcement as budgeting_module
+from litellm_maas.budgets.budget import Budget
+from litellm_maas.budgets.enforcement import budgeting
+from litellm_maas.budgets.max_cost import worst_case
+from litellm_maas.budgets.reservations import Gate
+from litellm_maas.budgets.spent_cache import Tally
 from litellm_maas.cli.budget import command
 from litellm_maas.errors import DataFileError
-from litellm_maas.pricing import book
-from litellm_maas.resting import Target, resting
+from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
+from litellm_maas.ledger.base import Correction
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.pricing import price_book
+from litellm_maas.resilience.cooldowns import Target, resting
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
-from litellm_maas.spend import announcing, budget
-from litellm_maas.spend import budgeting as budgeting_module
-from litellm_maas.spend.budget import Budget
-from litellm_maas.spend.budgeting import budgeting
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.gate import Gate
-from litellm_maas.spend.ledger import Correction
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.tally import Tally
-from litellm_maas.spend.worst_case import worst_case
-from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
 from tests.ledgers import event
 from tests.support import KEY, MESSAGES, astream
 
@@ -500,10 +501,10 @@ def test_warnings_reach_hook_and_webhook(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Each mark is told once a period to log, hook and webhook; one that fails harms nobody."""
-    monkeypatch.setattr(announcing, "_hooks", [])
+    monkeypatch.setattr(alerts, "_hooks", [])
     told: list[dict[str, Any]] = []
 
-    @announcing.on_warning
+    @alerts.on_warning
     def broken(warning: dict[str, Any]) -> None:
         raise RuntimeError
 
@@ -538,7 +539,7 @@ def test_a_webhook_that_is_away_is_said(
 ) -> None:
     """A webhook that does not answer is tried three times and then logged, without its address."""
     monkeypatch.setenv("MAAS_WEBHOOK", f"{sandbox.url}/s3cret")
-    announcing.say({"about": "budget", "text": "a test"})
+    alerts.say({"about": "budget", "text": "a test"})
     for thread in threading.enumerate():
         if thread.name == "maas-webhook":
             thread.join()
@@ -635,7 +636,7 @@ def test_the_worst_case_is_never_less_than_the_truth() -> None:
                 for _ in range(1 + pick.randrange(4))
             ]
             body = {"messages": messages, "max_tokens": 1 + pick.randrange(300)}
-            most = worst_case(model, "chat", body, "payg", book.official())
+            most = worst_case(model, "chat", body, "payg", price_book.official())
             litellm.completion(model=f"maas/{model}", api_base=sandbox.url, api_key=sandbox.key, **body)
             assert most is not None
             assert most >= (sandbox.bill.charges[-1].micro_credits or 0)
@@ -650,7 +651,7 @@ def test_text_is_counted_as_text(content: Any) -> None:
     """The worst case of text is at least its characters, whatever it begins with."""
     body = {"messages": [{"role": "user", "content": content}], "max_tokens": 1}
     length = len(content if isinstance(content, str) else content[0]["text"])
-    assert (worst_case("openai/gpt-4o", "chat", body, "payg", book.official()) or 0) >= length * 70_888
+    assert (worst_case("openai/gpt-4o", "chat", body, "payg", price_book.official()) or 0) >= length * 70_888
 
 
 def test_a_picture_costs_the_same_by_its_address() -> None:
@@ -665,18 +666,18 @@ def test_a_picture_costs_the_same_by_its_address() -> None:
     for url in ("https://example.vn/a.png", "data:image/png;base64," + "A" * 100_000):
         picture = {"type": "image_url", "image_url": {"url": url}}
         body = {"messages": [{"role": "user", "content": [picture]}], "tools": [{"function": Schema()}]}
-        costs.append(worst_case("openai/gpt-4o", "chat", body, "payg", book.official()))
+        costs.append(worst_case("openai/gpt-4o", "chat", body, "payg", price_book.official()))
     assert costs[0] == costs[1]
 
 
 def _official() -> dict[str, Any]:
-    _, newest = next(book.official().lists())
+    _, newest = next(price_book.official().lists())
     return dict(newest.models)
 
 
 def test_a_worst_case_counts_what_is_not_text() -> None:
     """Pictures, tools and images to be made are counted; what has no price has no worst case."""
-    prices = book.official()
+    prices = price_book.official()
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
     seen = worst_case("openai/gpt-4o", "chat", {"messages": [{"role": "user", "content": [picture]}]}, "payg", prices)
     assert seen is not None
@@ -1009,7 +1010,7 @@ def test_a_locked_ledger_is_waited_for(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     _wait_until(lambda: reserved(ledger) == 0)
     monkeypatch.setattr(budgeting_module, "_LONGEST_LOCK", 0.1)
-    monkeypatch.setattr("litellm_maas.spend.recorder._WAIT", 0.1)
+    monkeypatch.setattr("litellm_maas.ledger.recorder._WAIT", 0.1)
     other.execute("BEGIN IMMEDIATE")
     litellm.completion(**CALL)
     other.execute("ROLLBACK")

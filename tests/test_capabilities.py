@@ -9,7 +9,7 @@ from typing import Any
 import litellm
 import pytest
 
-from litellm_maas.models import Model, catalogue
+from litellm_maas.catalogue import Model, catalogue
 
 # Those with a cache price on the official list of 2026-08-03.
 CACHE_PRICED: frozenset[str] = frozenset(

@@ -13,13 +13,13 @@ import yaml
 from click.testing import CliRunner, Result
 
 import litellm_maas
+from litellm_maas.catalogue import catalogue
 from litellm_maas.cli import config as command_line
+from litellm_maas.did_you_mean import meant
 from litellm_maas.errors import DataFileError, MaasError, SettingsError
-from litellm_maas.models import catalogue
-from litellm_maas.pricing import book, prices
-from litellm_maas.routing import shipped
-from litellm_maas.routing.model_ids import meant
-from litellm_maas.routing.proxy_config import check_file
+from litellm_maas.pricing import price_book, price_file
+from litellm_maas.router import templates
+from litellm_maas.router.lint.proxy_config import check_file
 from litellm_maas.settings import PAYG_BASE_URL, PLAN_BASE_URL
 from tests.broken_configs import BROKEN, PROXY, ROUTER, Broken
 from tests.support import KEY
@@ -82,12 +82,12 @@ def test_load_router_says_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert str(caught.value).replace(f"{tmp_path}{os.sep}", "") == broken.says
 
 
-@pytest.mark.parametrize("name", shipped.NAMES)
+@pytest.mark.parametrize("name", templates.NAMES)
 def test_nothing_is_wrong_with_the_shipped_ones(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The shipped configs are checked without a word."""
     for variable, value in CLUSTER.items():
         monkeypatch.setenv(variable, value)
-    result = config("check", shipped.config_file(name))
+    result = config("check", templates.config_file(name))
     assert (result.exit_code, result.output[:23]) == (0, "OK: nothing is wrong wi")
 
 
@@ -101,15 +101,15 @@ def test_nothing_is_wrong_with_the_unbroken_ones(tmp_path: Path, content: str) -
 
 def test_the_trio_is_shipped_as_it_was_asked_for() -> None:
     """The shipped router has the vendor's trio, in its order; each number in it says why."""
-    content = yaml.safe_load(shipped.config_file("router.yaml").read_text())
+    content = yaml.safe_load(templates.config_file("router.yaml").read_text())
     group = [each["litellm_params"] for each in content["model_list"] if each["model_name"] == "maas"]
     assert [(each["model"], each["order"]) for each in group] == [
         ("maas/openai/gpt-4o", 1),
         ("maas/gemini/gemini-2.5-flash", 2),
         ("maas/qwen/qwen3-27b", 3),
     ]
-    for name in shipped.NAMES:
-        for line in shipped.config_file(name).read_text().splitlines():
+    for name in templates.NAMES:
+        for line in templates.config_file(name).read_text().splitlines():
             setting, _, value = line.strip().partition(": ")
             if value[:1].isdigit() and setting != "order":
                 assert " # " in line, f"{name}: {line}"
@@ -121,7 +121,7 @@ INCLUDABLE = ("maas_models.yaml", "maas_models.current.yaml")
 @pytest.mark.parametrize("name", INCLUDABLE)
 def test_what_an_include_may_hold(name: str) -> None:
     """A file to be included holds models and nothing else, in groups that no admin has named already."""
-    content = yaml.safe_load(shipped.config_file(name).read_text())
+    content = yaml.safe_load(templates.config_file(name).read_text())
     assert list(content) == ["model_list"]
     groups = {each["model_name"] for each in content["model_list"]}
     assert {group for group in groups if group != "maas" and not group.startswith("maas/")} == set()
@@ -145,7 +145,7 @@ def _plain(named: Any) -> Any:
 )
 def test_the_configs_agree(router: str, proxies: tuple[str, ...], models: str) -> None:
     """What the router and the proxies are told about the same thing is the same."""
-    contents = {name: yaml.safe_load(shipped.config_file(name).read_text()) for name in shipped.NAMES}
+    contents = {name: yaml.safe_load(templates.config_file(name).read_text()) for name in templates.NAMES}
     settings = contents[router]["router_settings"]
     for proxy in proxies:
         assert contents[proxy]["include"] == [models]
@@ -166,13 +166,13 @@ def test_the_configs_agree(router: str, proxies: tuple[str, ...], models: str) -
         assert each["litellm_params"]["timeout"] == settings["timeout"]
 
 
-@pytest.mark.parametrize("name", [each for each in shipped.NAMES if ".current." in each])
+@pytest.mark.parametrize("name", [each for each in templates.NAMES if ".current." in each])
 def test_current_models_are_priced(name: str) -> None:
     """Every model of a `.current` file has an official price today."""
     now = dt.datetime.now(dt.timezone.utc)
-    for each in yaml.safe_load(shipped.config_file(name).read_text())["model_list"]:
+    for each in yaml.safe_load(templates.config_file(name).read_text())["model_list"]:
         model = each["litellm_params"]["model"].removeprefix("maas/")
-        found = book.official().price(model, now)
+        found = price_book.official().price(model, now)
         assert found is not None, model
         assert "unpriced" not in each.get("model_info", {})
 
@@ -208,7 +208,7 @@ def test_findings_as_json(tmp_path: Path) -> None:
     """With `--json` each finding is an object; several files are checked at once."""
     file = tmp_path / "config.yaml"
     file.write_text(ROUTER.replace("{timeout: 60}", "{timeout: -1,\n  num_retries: -1}"))
-    result = config("check", "--json", file, shipped.config_file("router.yaml"))
+    result = config("check", "--json", file, templates.config_file("router.yaml"))
     found = json.loads(result.output)
     assert [(each["level"], each["line"], each["field"]) for each in found] == [
         ("error", 3, "router_settings.timeout"),
@@ -310,7 +310,7 @@ def test_show_of_the_shipped_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in CLUSTER.items():
         monkeypatch.setenv(variable, value)
     for name in ("proxy.yaml", "proxy-cluster.yaml"):
-        output = config("show", shipped.config_file(name)).output
+        output = config("show", templates.config_file(name)).output
         assert "master_key: os.environ/LITELLM_MASTER_KEY" in output
         assert "model: maas/qwen/qwen3-27b" in output
         assert "max_retries: 0" in output
@@ -341,27 +341,27 @@ def test_init_writes_starters_and_never_over_a_file(tmp_path: Path) -> None:
     result = config("init", folder)
     assert result.exit_code == 0
     written = [line.split()[0] for line in result.output.splitlines()]
-    assert written == [str(folder / name) for name in shipped.STARTERS]
+    assert written == [str(folder / name) for name in templates.STARTERS]
     assert ".current." in written[0]
-    assert prices.read(folder / "prices.example.yaml", prices.PriceFile).lists
+    assert price_file.read(folder / "prices.example.yaml", price_file.PriceFile).lists
     for name in ("proxy.current.yaml", "proxy.yaml"):
-        assert list(check_file(folder / name, book.official())) == []
+        assert list(check_file(folder / name, price_book.official())) == []
     (folder / "router.yaml").write_text("mine")
     (folder / "proxy.yaml").unlink()
     again = config("init", folder)
     assert (again.exit_code, again.stdout.split()[:1]) == (0, [str(folder / "proxy.yaml")])
     assert f"{folder / 'router.yaml'} is there already, and stays as it is." in again.stderr
     assert (folder / "router.yaml").read_text() == "mine"
-    assert list(check_file(folder / "proxy.yaml", book.official())) == []
+    assert list(check_file(folder / "proxy.yaml", price_book.official())) == []
     found = json.loads(config("init", folder, "--json").stdout)
-    assert (found["written"], len(found["kept"])) == ([], len(shipped.STARTERS))
-    assert len(json.loads(config("init", tmp_path / "json", "--json").output)["written"]) == len(shipped.STARTERS)
+    assert (found["written"], len(found["kept"])) == ([], len(templates.STARTERS))
+    assert len(json.loads(config("init", tmp_path / "json", "--json").output)["written"]) == len(templates.STARTERS)
 
 
 def test_a_shipped_config_that_does_not_exist() -> None:
     """A name that is none of the shipped ones is answered with those that are."""
     with pytest.raises(SettingsError, match=r"router\.current\.yaml.*router\.yaml"):
-        shipped.config_file("other.yaml")
+        templates.config_file("other.yaml")
 
 
 def test_a_master_key_that_the_environment_brings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

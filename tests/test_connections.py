@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import litellm
 import pytest
 
+from litellm_maas.gateway.request import Timeouts
 from litellm_maas.sandbox import Fault, Sandbox
-from litellm_maas.wire.requests import Timeouts
 from tests.support import MESSAGES, astream, run
 
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES}

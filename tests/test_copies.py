@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from litellm_maas.budgets.budget import Budget
+from litellm_maas.budgets.reservations import Gate
 from litellm_maas.cli.app import group
-from litellm_maas.spend import copies
-from litellm_maas.spend.budget import Budget
-from litellm_maas.spend.copies import Copied, back_up, restore
-from litellm_maas.spend.gate import Gate
-from litellm_maas.spend.ledger import Correction, LedgerError
-from litellm_maas.spend.recorder import Recorder
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.verify import verify
+from litellm_maas.ledger import backup
+from litellm_maas.ledger.backup import Copied, back_up, restore
+from litellm_maas.ledger.base import Correction, LedgerError
+from litellm_maas.ledger.recorder import Recorder
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.ledger.verify import verify
 from tests.ledgers import event, locked, program, rows, total
 from tests.recording import until
 from tests.test_ledger_versions import old
@@ -57,7 +57,7 @@ WRITE = """
     import sys
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
     from pathlib import Path
-    from litellm_maas.spend.recorder import Recorder
+    from litellm_maas.ledger.recorder import Recorder
     from tests.ledgers import event
     recorder, number = Recorder(Path(sys.argv[1])), 0
     recorder.record(event(f"{sys.argv[2]}-0", 1))
@@ -283,7 +283,7 @@ def test_who_writes_and_does_not_end_is_waited_for_in_vain(
     ledger: SqliteLedger, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind a program that keeps the ledger locked nothing is put back, which is said; a copy is made all the same."""
-    monkeypatch.setattr(copies, "PATIENCE", 0.2)
+    monkeypatch.setattr(backup, "PATIENCE", 0.2)
     with locked(path):
         assert back_up(path, tmp_path / "copy.db").events == 3
         with pytest.raises(LedgerError, match="is locked by another program"):

@@ -15,18 +15,19 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
+from litellm_maas import alerts
 from litellm_maas.cli.app import group
 from litellm_maas.errors import MaasError, SettingsError
-from litellm_maas.pricing import amounts, book
-from litellm_maas.pricing.book import PriceBook
+from litellm_maas.ledger import periods
+from litellm_maas.ledger.recorder import Recorder
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.pricing import amounts, price_book
+from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.sandbox import Answer, Charge, Choice, Sandbox
-from litellm_maas.spend import announcing, periods
-from litellm_maas.spend.identity import Identity
-from litellm_maas.spend.meter import Attempt
-from litellm_maas.spend.recorder import Recorder
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.tracking import track_spend, tracking
+from litellm_maas.tracking.attribution import Identity
+from litellm_maas.tracking.event_builder import Attempt
+from litellm_maas.tracking.tracker import track_spend, tracking
 from tests.ledgers import event
 from tests.support import KEY
 
@@ -58,7 +59,7 @@ class Month:
         self._ledger = SqliteLedger(path)
         self._chance = random.Random(7)
         self._http = httpx.Client(base_url=sandbox.url, headers={"authorization": f"Bearer {KEY}"}, trust_env=False)
-        self.books: PriceBook = book.official()
+        self.books: PriceBook = price_book.official()
         sandbox.account.clock = lambda: self.now.timestamp()  # noqa: PLW0108 - of the moment of asking
         sandbox.account.balance = 300_000 * MILLION
         monkeypatch.setattr(periods, "now", lambda zone: self.now.astimezone(zone))  # noqa: PLW0108 - ditto
@@ -164,10 +165,10 @@ def test_a_month_of_credits(month: Month, tmp_path: Path) -> None:
     month.look()
     # A week in which somebody still records by the old prices.
     (tmp_path / "stale.yaml").write_text(STALE)
-    month.books = book.with_own(tmp_path / "stale.yaml")
+    month.books = price_book.with_own(tmp_path / "stale.yaml")
     month.live(START + 28 * DAY)
     month.look()
-    month.books = book.official()
+    month.books = price_book.official()
     month.live(START + 30 * DAY)
 
     found = month.shown()
@@ -518,9 +519,9 @@ def test_amounts_that_are_none(text: str) -> None:
 def heard() -> Iterator[list[dict[str, Any]]]:
     """The warnings that a program's hook is given."""
     found: list[dict[str, Any]] = []
-    announcing.on_warning(found.append)
+    alerts.on_warning(found.append)
     yield found
-    announcing._hooks.remove(found.append)  # noqa: SLF001 - there is no way to take a hook back
+    alerts._hooks.remove(found.append)  # noqa: SLF001 - there is no way to take a hook back
 
 
 def _a_spender(path: Path) -> None:

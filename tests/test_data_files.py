@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from litellm_maas import data_files
+from litellm_maas import yaml_file
 from litellm_maas.errors import DataFileError, MaasError
-from litellm_maas.pricing import prices
+from litellm_maas.pricing import price_file
 
 
 class Inner(BaseModel):
@@ -31,7 +31,7 @@ def mistake(text: str | bytes, tmp_path: Path) -> DataFileError:
     file = tmp_path / "some.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataFileError) as caught:
-        data_files.read(file).validate(Outer)
+        yaml_file.read(file).validate(Outer)
     assert isinstance(caught.value, MaasError)
     assert str(file) in str(caught.value)
     return caught.value
@@ -64,18 +64,18 @@ def test_a_mistake_has_its_place(tmp_path: Path, text: Any, line: int | None, fi
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """A missing file is an error that names it."""
     with pytest.raises(DataFileError, match=r"gone\.yaml: cannot be read"):
-        data_files.read(tmp_path / "gone.yaml")
+        yaml_file.read(tmp_path / "gone.yaml")
 
 
 def test_anchors_and_merges(tmp_path: Path) -> None:
     """Aliases and merge keys work, and a key may override a merged one."""
     text = "parts:\n  a: &a {number: 1}\n  b: *a\n  c: {<<: *a, number: 3}\n"
-    found = data_files.read(tmp_path / "x.yaml", text).validate(Outer)
+    found = yaml_file.read(tmp_path / "x.yaml", text).validate(Outer)
     assert {name: part.number for name, part in found.parts.items()} == {"a": 1, "b": 1, "c": 3}
 
 
 def test_the_shipped_files_are_sound() -> None:
     """The shipped price file and catalogue hold no mistake, and the lists follow one another without a gap."""
-    official = prices.read(prices.OFFICIAL_FILE, prices.OfficialFile)
+    official = price_file.read(price_file.OFFICIAL_FILE, price_file.OfficialFile)
     newest, before = official.lists
     assert (before.first_day, before.end_day, newest.end_day) == (None, newest.first_day, None)

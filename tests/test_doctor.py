@@ -29,16 +29,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from litellm_maas import settings, supported
-from litellm_maas.cli import probing
+from litellm_maas.cli import probe as probing
 from litellm_maas.cli.app import group
-from litellm_maas.doctor import gateway, ledgers, probe, programs, selftest, variables, versions
+from litellm_maas.doctor import connectivity, environment, ledger, probe, selftest, subprocesses, versions
+from litellm_maas.ledger.location import place
+from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.credits import shown
-from litellm_maas.routing import shipped
+from litellm_maas.resilience import rate_limiter
+from litellm_maas.router import templates
 from litellm_maas.sandbox import Fault, Limit, Sandbox
 from litellm_maas.settings import Pacing
-from litellm_maas.spend.place import place
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.wire import pacing
 from tests.ledgers import event
 from tests.proxy_process import free_port
 from tests.support import KEY, OTHER_KEYS
@@ -264,7 +264,7 @@ def _config(old: str, new: str) -> Callable[[SetUp], None]:
 
     def change(setup: SetUp) -> None:
         for name in ("proxy.yaml", "maas_models.yaml"):
-            text = shipped.config_file(name).read_text(encoding="utf-8")
+            text = templates.config_file(name).read_text(encoding="utf-8")
             setup.write(name, text.replace(old, new))
         setup.set("LITELLM_MASTER_KEY", "sk-0123456789abcdef")
         setup.arguments += ["--config", str(setup.folder / "proxy.yaml")]
@@ -485,14 +485,14 @@ def test_the_whole_command(sandbox: Sandbox, tmp_path: Path) -> None:
 
 def test_a_program_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A self-test that hangs is given up."""
-    monkeypatch.setattr(programs, "_PATIENCE", 0.1)
+    monkeypatch.setattr(subprocesses, "_PATIENCE", 0.1)
     process = subprocess.Popen(
         [sys.executable, "-c", "import threading; threading.Event().wait()"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    found = list(programs.self_test(process))
+    found = list(subprocesses.self_test(process))
     assert [check.colour for check in found] == ["red", "yellow"]
     assert "did not end" in found[0].what
 
@@ -500,7 +500,7 @@ def test_a_program_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_malicious_litellm_is_not_loaded(setup: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
     """The self-test would run what steals keys, so it is not started."""
     _version("1.82.8")(setup)
-    monkeypatch.setattr(programs, "start_self_test", lambda: pytest.fail("it was started"))
+    monkeypatch.setattr(subprocesses, "start_self_test", lambda: pytest.fail("it was started"))
     done = CliRunner().invoke(group, ["doctor", "--json", "--timeout", "1"])
     assert done.exit_code == 1
     assert not {check["name"] for check in json.loads(done.stdout)["checks"]} & {"provider", "callback"}
@@ -592,7 +592,7 @@ def test_addresses_of_others_that_mean_nothing_here(setup: SetUp) -> None:
     setup.set("OPENAI_BASE_URL", "https://api.openai.com/v1")
     setup.set("LLM_BASE_URL", "ftp://x")
     setup.set("ANTHROPIC_BASE_URL", settings.PAYG_BASE_URL.removesuffix("/v1"))
-    base_url, _ = variables.base_url()
+    base_url, _ = environment.base_url()
     assert base_url.colour == "green"
 
 
@@ -677,8 +677,8 @@ def test_a_check_that_breaks_down(setup: SetUp, monkeypatch: pytest.MonkeyPatch)
     def broken(*_: Any) -> Any:
         raise RuntimeError(KEY)
 
-    monkeypatch.setattr(variables, "others", broken)
-    monkeypatch.setattr(gateway, "look", broken)
+    monkeypatch.setattr(environment, "others", broken)
+    monkeypatch.setattr(connectivity, "look", broken)
     found = {check["name"]: check for check in setup.checks()}
     assert [name for name, check in found.items() if check["colour"] == "red"] == ["gateway", "settings"]
     assert found["gateway"]["what"] == "the check itself failed (RuntimeError)"
@@ -716,7 +716,7 @@ def test_a_ledger_in_the_temporary_folder(setup: SetUp, tmp_path: Path, monkeypa
     monkeypatch.delenv("MAAS_LEDGER")
     monkeypatch.setenv("MAAS_HOME", f"{__file__}/home")
     for _ in range(2):
-        (check,) = [each for each in ledgers.ledger() if each.name == "ledger"]
+        (check,) = [each for each in ledger.ledger() if each.name == "ledger"]
         assert (check.colour, check.mend) == ("yellow", "set MAAS_HOME to a folder that stays")
         assert str(tmp_path) in check.what
         SqliteLedger(place()).close()  # type: ignore[arg-type]  # it is a path
@@ -884,7 +884,7 @@ def test_probes_are_paced_by_the_accounts_limit(setup: SetUp, monkeypatch: pytes
     assert {row["callable"] for row in rows} == {"yes"}
     minutes = -(-len(rows) // 5) - 1
     assert f"It takes about {minutes} minutes: the account's limit is 5 requests a minute (MAAS_RPM)." in done.stderr
-    assert pacing.configured is None
+    assert rate_limiter.configured is None
 
 
 @pytest.mark.parametrize("retry_after", [True, False])

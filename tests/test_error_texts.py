@@ -15,9 +15,9 @@ from typing import Any
 import litellm
 import pytest
 
+from litellm_maas.gateway.redact import redacted
+from litellm_maas.gateway.retry_after import LONGEST, retry_after
 from litellm_maas.sandbox import Fault, Sandbox
-from litellm_maas.wire.redact import redacted
-from litellm_maas.wire.waits import LONGEST, retry_after
 from tests.raw_gateway import answering, delta, event, serving
 from tests.support import KEY, MESSAGES
 

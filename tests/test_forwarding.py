@@ -16,20 +16,20 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
+from litellm_maas.budgets.budget import Budget
+from litellm_maas.budgets.reservations import Gate
 from litellm_maas.cli.app import group
-from litellm_maas.doctor import ledgers
+from litellm_maas.doctor import ledger as ledgers
+from litellm_maas.ledger import access, deadlines, forwarder, spools
+from litellm_maas.ledger.base import LedgerError
+from litellm_maas.ledger.event import Event, readable
+from litellm_maas.ledger.forward import forward
+from litellm_maas.ledger.forwarder import Forwarder
+from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.postgres import PostgresLedger
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.ledger.verify import verify
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.spend import deadlines, forwarder, opening, spools
-from litellm_maas.spend.budget import Budget
-from litellm_maas.spend.event import Event, readable
-from litellm_maas.spend.forward import forward
-from litellm_maas.spend.forwarder import Forwarder
-from litellm_maas.spend.gate import Gate
-from litellm_maas.spend.ledger import LedgerError
-from litellm_maas.spend.place import Database, place
-from litellm_maas.spend.postgres import PostgresLedger
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.verify import verify
 from tests.ledgers import event, unguarded
 from tests.loopback import Loopback
 from tests.postgres_server import PostgresServer
@@ -135,7 +135,7 @@ def test_unfit_rows_keep_nobody_back(ledger: Database, caplog: pytest.LogCapture
     spooled(ledger, event("later"))
     assert forward(ledger) == 1
     assert len(warnings(caplog)) == len(UNFIT)
-    waiting = opening.replay(ledger)
+    waiting = access.replay(ledger)
     assert (waiting.events, waiting.problem) == (0, None)
     assert waiting.remarks[0].text.startswith("6 events are not in maas@127.0.0.1:")
     assert "litellm-maas spend resend" in cli("spend").output
@@ -168,7 +168,7 @@ def test_an_unfit_row_is_sent_when_it_fits(ledger: Database) -> None:
     done = cli("spend", "resend")
     assert (done.exit_code, done.output) == (0, f"25 events sent to {ledger}.\n")
     assert arrived(ledger) == sorted(each.event_id for each in some(25))
-    assert opening.replay(ledger) == opening.Waiting()
+    assert access.replay(ledger) == access.Waiting()
 
 
 def test_a_database_that_takes_nothing_is_no_fault_of_the_rows(ledger: Database) -> None:
@@ -180,7 +180,7 @@ def test_a_database_that_takes_nothing_is_no_fault_of_the_rows(ledger: Database)
         forward(ledger)
     execute(ledger, "DROP TRIGGER refuse ON events")
     assert forward(ledger) == 40
-    assert opening.replay(ledger).remarks == ()
+    assert access.replay(ledger).remarks == ()
 
 
 def test_rows_that_cannot_be_read_keep_nobody_back(ledger: Database, caplog: pytest.LogCaptureFixture) -> None:
@@ -285,7 +285,7 @@ def test_what_waited_under_a_wrong_address_arrives(
     at: Address, database: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Calls that were recorded under a wrong port arrive once the address is right, and budgets go on counting them."""
-    from litellm_maas.spend.tracking import tracking
+    from litellm_maas.tracking.tracker import tracking
 
     wrong = at(other_address(database, port=free_port()))
     with SqliteLedger(spools.ready(wrong)) as spool:
@@ -304,7 +304,7 @@ def test_what_waited_under_a_wrong_address_arrives(
     assert any(f"3 events of {wrong.spool}" in said and f"go to {right} now" in said for said in warnings(caplog))
     (status,) = json.loads(cli("budget", "status", "--json").output)
     assert status["spent_micro_credits"] == sandbox.bill.micro_credits
-    assert opening.replay(right) == opening.Waiting()
+    assert access.replay(right) == access.Waiting()
     assert forward(right) == 0
 
 
@@ -359,7 +359,7 @@ def test_ledgers_are_not_mixed(at: Address, database: str, postgres_server: Post
     spooled(mine, event("mine"))
     assert forward(mine) == 1
     assert arrived(mine) == ["mine"]
-    (remark,) = opening.replay(mine).remarks
+    (remark,) = access.replay(mine).remarks
     assert remark.text.startswith(f"2 events for {other.at.key} still wait in {other.spool}. ")
     assert remark.command == f"litellm-maas spend resend --from {other.spool}"
     assert remark.command in cli("spend").output
@@ -369,7 +369,7 @@ def test_ledgers_are_not_mixed(at: Address, database: str, postgres_server: Post
     done = cli("spend", "resend", "--from", str(other.spool))
     assert done.exit_code == 0, done.output
     assert arrived(mine) == ["mine", "other0", "other1"]
-    assert opening.replay(mine).remarks == ()
+    assert access.replay(mine).remarks == ()
 
 
 def test_a_ledger_of_the_same_name_elsewhere_is_another(at: Address, database: str) -> None:
@@ -383,7 +383,7 @@ def test_a_ledger_of_the_same_name_elsewhere_is_another(at: Address, database: s
     spooled(after, event("new"))
     assert forward(after) == 1
     assert arrived(after) == ["new"]
-    assert str(before.spool) in opening.replay(after).remarks[0].text
+    assert str(before.spool) in access.replay(after).remarks[0].text
 
 
 def test_budgets_of_another_database_are_named(at: Address) -> None:
@@ -503,7 +503,7 @@ def test_a_dead_thread_is_replaced(ledger: Database, monkeypatch: pytest.MonkeyP
 
 def test_a_machine_that_is_cut_off_holds_nobody_up(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that is cut off amid a transaction loses the lock of the writers in time."""
-    from litellm_maas.spend import postgres_connection
+    from litellm_maas.ledger import postgres_connection
 
     limits = {**postgres_connection._LIMITS, "idle_in_transaction_session_timeout": "300ms"}  # noqa: SLF001 - sooner
     monkeypatch.setattr(postgres_connection, "_LIMITS", limits)

@@ -9,10 +9,10 @@ from typing import Any
 import litellm
 import pytest
 
+from litellm_maas.ledger.event import host_of, readable
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.spend.event import host_of, readable
-from litellm_maas.spend.identity import identify
-from litellm_maas.spend.tracking import tracking
+from litellm_maas.tracking.attribution import identify
+from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import rows
 from tests.support import MESSAGES
 

@@ -21,15 +21,15 @@ from typing import Any
 
 import pytest
 
-from litellm_maas.pricing import book
-from litellm_maas.pricing.book import PriceBook
-from litellm_maas.spend import schema
-from litellm_maas.spend.event import FIELDS, Event
-from litellm_maas.spend.ledger import Correction, LedgerBusyError, LedgerError
-from litellm_maas.spend.periods import Period
-from litellm_maas.spend.reprice import reprice
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.verify import check, verify
+from litellm_maas.ledger import schema
+from litellm_maas.ledger.base import Correction, LedgerBusyError, LedgerError
+from litellm_maas.ledger.event import FIELDS, Event
+from litellm_maas.ledger.periods import Period
+from litellm_maas.ledger.reprice import reprice
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.ledger.verify import check, verify
+from litellm_maas.pricing import price_book
+from litellm_maas.pricing.price_book import PriceBook
 from tests.ledgers import HOUR, NOON, event, locked, program, random_event, rows, total, unguarded
 
 
@@ -203,18 +203,18 @@ def test_repricing_leaves_a_ledger_that_verifies(ledger: SqliteLedger) -> None:
     ledger.insert(event("right", due, **{**usage, "basis": "official", "price_source": _source("openai/gpt-4o")}))
     ledger.insert(event("plan", 0, **{**usage, "basis": "plan"}))
     ledger.insert(event("hit", 0, **{**usage, "basis": "official", "status": "cache_hit"}))
-    found = reprice(ledger, book.official(), Period(None, None), "a test")
+    found = reprice(ledger, price_book.official(), Period(None, None), "a test")
     assert list(ledger.query("SELECT count(*) FROM corrections")) == [(0,)]
     ledger.correct(found.corrections)
     (change,) = found.changes
     assert (change.events, change.before, change.after) == (2, 1, 2 * due)
     assert [made.micro_credits for made in ledger.events()] == [due, due, due, 0, 0]
     assert verify(ledger) == []
-    assert reprice(ledger, book.official(), Period(None, None), "again").corrections == ()
+    assert reprice(ledger, price_book.official(), Period(None, None), "again").corrections == ()
 
 
 def _source(model: str) -> str | None:
-    price = book.official().price(model, NOON)
+    price = price_book.official().price(model, NOON)
     return price.source if price else None
 
 
@@ -265,7 +265,7 @@ def own_prices(tmp_path: Path, price: int, name: str = "contract 7") -> PriceBoo
     file = tmp_path / "prices.yaml"
     model = f"{{openai/gpt-4o: {{input: {price}, output: 200}}}}"
     file.write_text(f"format: 1\nlists:\n  - {{name: {name}, from: null, to: null, source: ours, models: {model}}}\n")
-    return book.with_own(file)
+    return price_book.with_own(file)
 
 
 @pytest.mark.parametrize(
@@ -420,7 +420,7 @@ OPEN_AND_INSERT = """
     import sys
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
     from pathlib import Path
-    from litellm_maas.spend.sqlite import SqliteLedger
+    from litellm_maas.ledger.sqlite import SqliteLedger
     from tests.ledgers import event
     print("ready", flush=True)
     ledger = None

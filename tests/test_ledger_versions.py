@@ -10,13 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from litellm_maas.spend import opening, schema
-from litellm_maas.spend.event import FIELDS
-from litellm_maas.spend.ledger import Correction, Ledger
-from litellm_maas.spend.place import Database, place
-from litellm_maas.spend.postgres import PostgresLedger
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.verify import verify
+from litellm_maas.ledger import access, schema
+from litellm_maas.ledger.base import Correction, Ledger
+from litellm_maas.ledger.event import FIELDS
+from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.postgres import PostgresLedger
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.ledger.verify import verify
 from tests.ledgers import event, rows
 
 TABLES = Path(__file__).parent / "ledgers_of_version_1"
@@ -93,7 +93,7 @@ def test_a_file_becomes_a_newer_one(old: Path) -> None:
 
 def test_a_report_updates_a_file_that_it_reads(old: Path) -> None:
     """After an update of the package a report comes at once, and not after the next call."""
-    with opening.opened(old) as ledger:
+    with access.opened(old) as ledger:
         assert ledger is not None
         assert [found.event_id for found in ledger.events()] == ["old"]
 

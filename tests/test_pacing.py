@@ -22,11 +22,11 @@ import redis
 from pydantic import SecretStr
 
 from litellm_maas import settings
+from litellm_maas.resilience import rate_limiter
+from litellm_maas.resilience.limiter_stores import RedisTurns, SqliteTurns, Turn, Turns
 from litellm_maas.sandbox import Fault, Sandbox
 from litellm_maas.sandbox.accounts import Limit as AccountLimit
 from litellm_maas.settings import Pacing
-from litellm_maas.wire import pacing
-from litellm_maas.wire.turns import RedisTurns, SqliteTurns, Turn, Turns
 from tests.proxy_process import free_port
 from tests.support import MESSAGES, astream
 from tests.workers import run_together
@@ -41,7 +41,7 @@ def own_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Turns of the test's own, and warnings that were not said yet."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     for remembered in ("_say_once", "_redis"):
-        getattr(pacing, remembered).cache_clear()
+        getattr(rate_limiter, remembered).cache_clear()
 
 
 @pytest.fixture
@@ -101,10 +101,10 @@ def test_a_burst_is_spread(paced: Set, sandbox: Sandbox, mode: str) -> None:
 _WORKER = """
     import _litellm_maas_cli, sys
     from litellm_maas import settings
-    from litellm_maas.wire import gateway
-    from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
-    from litellm_maas.wire.pacing import Paced
-    from litellm_maas.wire.requests import Timeouts, WireRequest
+    from litellm_maas.gateway import client
+    from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
+    from litellm_maas.resilience.rate_limiter import Paced
+    from litellm_maas.gateway.request import Timeouts, WireRequest
 
     body = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "Xin chào"}]}
     request = WireRequest(
@@ -115,7 +115,7 @@ _WORKER = """
     sys.stdin.readline()
     for _ in range(45):
         with Paced(request):
-            gateway.send(request)
+            client.send(request)
 """
 
 

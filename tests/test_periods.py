@@ -8,8 +8,8 @@ import zoneinfo
 import pytest
 
 from litellm_maas.errors import SettingsError
-from litellm_maas.spend import periods
-from litellm_maas.spend.periods import Period
+from litellm_maas.ledger import periods
+from litellm_maas.ledger.periods import Period
 
 HCM = periods.zone("Asia/Ho_Chi_Minh")
 NOW = dt.datetime(2026, 11, 22, 18, 37, 5, tzinfo=HCM)  # a Sunday

@@ -19,12 +19,12 @@ from litellm_maas import folders, settings
 from litellm_maas.cli import options
 from litellm_maas.cli.app import group
 from litellm_maas.errors import SettingsError
+from litellm_maas.ledger.base import LedgerError
+from litellm_maas.ledger.location import Database, as_typed, place
+from litellm_maas.ledger.periods import DEFAULT_ZONE
+from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.spend.ledger import LedgerError
-from litellm_maas.spend.periods import DEFAULT_ZONE
-from litellm_maas.spend.place import Database, as_typed, place
-from litellm_maas.spend.postgres import PostgresLedger
-from litellm_maas.spend.tracking import tracking
+from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import total
 from tests.support import MESSAGES, astream
 

@@ -19,20 +19,20 @@ import pytest
 
 import litellm_maas
 from litellm_maas.errors import SettingsError
-from litellm_maas.pricing import book
+from litellm_maas.ledger.base import Correction, Ledger, LedgerBusyError, LedgerError
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.forward import forward
+from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.periods import Period
+from litellm_maas.ledger.postgres import PostgresLedger
+from litellm_maas.ledger.reports import report
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.ledger.verify import verify
+from litellm_maas.pricing import price_book
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.forward import forward
-from litellm_maas.spend.ledger import Correction, Ledger, LedgerBusyError, LedgerError
-from litellm_maas.spend.meter import cost
-from litellm_maas.spend.periods import Period
-from litellm_maas.spend.place import Database, place
-from litellm_maas.spend.postgres import PostgresLedger
-from litellm_maas.spend.reports import report
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.tracking import tracking
-from litellm_maas.spend.verify import verify
+from litellm_maas.tracking.event_builder import cost
+from litellm_maas.tracking.tracker import tracking
 from tests.postgres_server import PostgresServer
 from tests.support import MESSAGES, run
 
@@ -60,7 +60,7 @@ def events(count: int, seed: int = 1) -> list[Event]:
         started = START + dt.timedelta(seconds=chance.randrange(172_800))
         model = chance.choice(["openai/gpt-4o", "qwen/qwen3.6-plus", "gemini/gemini-2.5-flash"])
         usage = Usage(chance.randrange(5000), 0, chance.randrange(2000), source="reported")
-        priced = cost(model, usage, started, "payg", book.official())
+        priced = cost(model, usage, started, "payg", price_book.official())
         made.append(
             Event(
                 event_id=f"{seed}-{number}",
@@ -222,7 +222,7 @@ def test_what_a_killed_process_left_is_sent_later(ledger: Database, sandbox: San
     code = """
         import litellm, litellm_maas, os, signal
         from tests.test_postgres import CALL
-        from litellm_maas.spend.forwarder import Forwarder
+        from litellm_maas.ledger.forwarder import Forwarder
         Forwarder.notice = lambda self: None  # the kill comes before the thread gets to run
         litellm.completion(**CALL)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -246,7 +246,7 @@ def test_a_fork_has_a_forwarder_of_its_own(ledger: Database, sandbox: Sandbox) -
         """
         import litellm, litellm_maas, os, warnings
         from tests.test_postgres import CALL
-        from litellm_maas.spend.tracking import tracking
+        from litellm_maas.tracking.tracker import tracking
         litellm.completion(**CALL)
         warnings.simplefilter("ignore")  # Python warns of forks in programs with threads
         if (child := os.fork()) == 0:

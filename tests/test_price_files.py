@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from litellm_maas.errors import DataFileError
-from litellm_maas.pricing import prices
-from litellm_maas.pricing.book import PriceBook
+from litellm_maas.pricing import price_file
+from litellm_maas.pricing.price_book import PriceBook
 
 SOUND = """\
 format: 1
@@ -109,7 +109,7 @@ def test_a_sound_file_is_read(tmp_path: Path) -> None:
     """The file that the mistakes are made in is sound without them."""
     file = tmp_path / "prices.yaml"
     file.write_text(SOUND)
-    first, second = prices.read(file, prices.PriceFile).lists
+    first, second = price_file.read(file, price_file.PriceFile).lists
     assert str(first.models["openai/gpt-4o"].cached) == "50"
     assert str(second.models["openai/gpt-4o"].input) == "90.5"
 
@@ -122,7 +122,7 @@ def test_a_mistake_is_found_where_it_stands(tmp_path: Path, mistake: str) -> Non
     file = tmp_path / "prices.yaml"
     file.write_text(SOUND.replace(sound, wrong, 1))
     with pytest.raises(DataFileError) as caught:
-        prices.read(file, prices.PriceFile)
+        price_file.read(file, price_file.PriceFile)
     found = caught.value
     assert (found.file, found.line, found.field) == (file, line, field)
     assert found.problem.startswith(problem)
@@ -141,7 +141,7 @@ def test_a_number_that_means_one_thing_is_taken(tmp_path: Path, written: str, pr
     """What YAML and people read alike is the price, to the last digit."""
     file = tmp_path / "prices.yaml"
     file.write_text(SOUND.replace("input: 100", f"input: {written}", 1))
-    found = prices.read(file, prices.PriceFile).lists[0].models["openai/gpt-4o"].input
+    found = price_file.read(file, price_file.PriceFile).lists[0].models["openai/gpt-4o"].input
     assert found == Decimal(price)
 
 
@@ -150,7 +150,9 @@ def test_ids_are_the_gateways(tmp_path: Path, written: str) -> None:
     """A model id with LiteLLM's prefix, or with white space around it, prices the model that is meant."""
     file = tmp_path / "prices.yaml"
     file.write_text(SOUND.replace("openai/gpt-4o", written))
-    book = PriceBook(prices.read(prices.OFFICIAL_FILE, prices.OfficialFile), prices.read(file, prices.PriceFile))
+    book = PriceBook(
+        price_file.read(price_file.OFFICIAL_FILE, price_file.OfficialFile), price_file.read(file, price_file.PriceFile)
+    )
     found = book.price("openai/gpt-4o", dt.datetime(2026, 8, 15, tzinfo=dt.timezone.utc))
     assert found is not None
     assert (found.basis, found.entry.input) == ("custom", Decimal("90.5"))
@@ -159,7 +161,7 @@ def test_ids_are_the_gateways(tmp_path: Path, written: str) -> None:
 def _refused_by_schema(text: str) -> bool:
     # JSON, which the schema is for, writes days as text.
     plain = json.loads(json.dumps(yaml.safe_load(text), default=str))
-    schema: dict[str, Any] = prices.json_schema()
+    schema: dict[str, Any] = price_file.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     return not jsonschema.Draft202012Validator(schema).is_valid(plain)
 
@@ -167,7 +169,7 @@ def _refused_by_schema(text: str) -> bool:
 def test_the_schema_for_editors_takes_what_is_sound() -> None:
     """The JSON Schema takes a sound file and, but for the rate that only it has, the shipped one."""
     assert not _refused_by_schema(SOUND)
-    shipped = yaml.safe_load(prices.OFFICIAL_FILE.read_text())
+    shipped = yaml.safe_load(price_file.OFFICIAL_FILE.read_text())
     del shipped["usd_rate"]
     assert not _refused_by_schema(yaml.safe_dump(shipped))
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from litellm_maas.cli.app import group, main
 from litellm_maas.errors import DataFileError, MaasError
-from litellm_maas.pricing import prices
-from litellm_maas.pricing.prices import PriceFile
+from litellm_maas.pricing import price_file
+from litellm_maas.pricing.price_file import PriceFile
 from tests.support import run
 
 EXAMPLE = Path(__file__).parent.parent / "configs" / "prices.example.yaml"
@@ -317,7 +317,7 @@ def test_check_a_file_with_a_mistake(
 def test_the_schema_that_is_shipped() -> None:
     """The shipped JSON Schema is what the code says."""
     printed = json.loads(invoke("schema").stdout)
-    assert json.loads(prices.SCHEMA_FILE.read_text(encoding="utf-8")) == printed, (
+    assert json.loads(price_file.SCHEMA_FILE.read_text(encoding="utf-8")) == printed, (
         "prices.schema.json is not what pricing/prices.py says any more; run: "
         "litellm-maas prices schema > litellm_maas/pricing/prices.schema.json"
     )
@@ -330,18 +330,18 @@ def _plain(file: Path) -> Any:
 
 def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example of a price file is sound by the code and by the schema it names, and can be put in force."""
-    content = prices.read(EXAMPLE, PriceFile)
+    content = price_file.read(EXAMPLE, PriceFile)
     assert content.estimate is None
     assert len(content.lists) == 3
-    jsonschema.Draft202012Validator.check_schema(prices.json_schema())
-    jsonschema.validate(_plain(EXAMPLE), prices.json_schema())
+    jsonschema.Draft202012Validator.check_schema(price_file.json_schema())
+    jsonschema.validate(_plain(EXAMPLE), price_file.json_schema())
     text = EXAMPLE.read_text(encoding="utf-8")
-    assert text.startswith(f"# yaml-language-server: $schema={prices.SCHEMA_FILE.name}\n")
-    assert f"litellm-maas prices schema > {prices.SCHEMA_FILE.name}" in text
+    assert text.startswith(f"# yaml-language-server: $schema={price_file.SCHEMA_FILE.name}\n")
+    assert f"litellm-maas prices schema > {price_file.SCHEMA_FILE.name}" in text
     monkeypatch.setenv("MAAS_PRICES", str(EXAMPLE))
     assert as_json("cost", "some-vendor/some-model", "--input", "1000000")["micro_credits"] == 8_000_000_000
     (tmp_path / "prices.yaml").write_text(text.replace("# estimate:", "estimate:"))
-    assert prices.read(tmp_path / "prices.yaml", PriceFile).estimate is not None
+    assert price_file.read(tmp_path / "prices.yaml", PriceFile).estimate is not None
 
 
 @pytest.mark.parametrize(
@@ -361,10 +361,10 @@ def test_schema_and_code_refuse_the_same(tmp_path: Path, spoil: Callable[[Any], 
     spoilt = copy.deepcopy(_plain(EXAMPLE))
     spoil(spoilt)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(spoilt, prices.json_schema())
+        jsonschema.validate(spoilt, price_file.json_schema())
     (tmp_path / "prices.yaml").write_text(json.dumps(spoilt))
     with pytest.raises(DataFileError):
-        prices.read(tmp_path / "prices.yaml", PriceFile)
+        price_file.read(tmp_path / "prices.yaml", PriceFile)
 
 
 def test_nothing_of_it_loads_litellm(own: Path) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from litellm_maas import _litellm
-from litellm_maas.pricing import book
+from litellm_maas import _litellm_compat
+from litellm_maas.pricing import price_book
 from litellm_maas.pricing.credits import in_credits, shown
 from litellm_maas.pricing.usage import LARGEST_COUNT, Usage, for_litellm
-from litellm_maas.spend.meter import Cost, cost
+from litellm_maas.tracking.event_builder import Cost, cost
 
 # The vendor's table as it is printed, with the ids that are known: input, output, cache now; the same before.
 TABLE = """
@@ -74,9 +74,9 @@ def due(
     return Fraction((read - cached) * plain + cached * cache + written * (output or 0), 1_000_000), saved
 
 
-def priced(model: str, usage: Usage, at: dt.datetime = NOW, prices: book.PriceBook | None = None) -> Cost:
+def priced(model: str, usage: Usage, at: dt.datetime = NOW, prices: price_book.PriceBook | None = None) -> Cost:
     """What a pay-as-you-go call costs."""
-    return cost(model, usage, at, "payg", prices or book.official())
+    return cost(model, usage, at, "payg", prices or price_book.official())
 
 
 def reported(read: Any, written: Any, cached: Any = 0) -> Usage:
@@ -85,11 +85,11 @@ def reported(read: Any, written: Any, cached: Any = 0) -> Usage:
     return Usage.reported(raw)
 
 
-def own(text: str, tmp_path: Path, dollar_price: book.DollarPrice | None = None) -> book.PriceBook:
+def own(text: str, tmp_path: Path, dollar_price: price_book.DollarPrice | None = None) -> price_book.PriceBook:
     """The official prices with a user's own file over them."""
     file = tmp_path / "prices.yaml"
     file.write_text(f"format: 1\n{text}", encoding="utf-8")
-    return book.with_own(file, dollar_price)
+    return price_book.with_own(file, dollar_price)
 
 
 def test_ten_thousand_random_usages() -> None:
@@ -114,7 +114,7 @@ def test_ten_thousand_random_usages() -> None:
 def test_the_price_file_holds_the_printed_table_and_nothing_else() -> None:
     """Every printed price with a known id is in the shipped lists, and no other id is."""
     shipped = {}
-    for _, price_list in book.official().lists():
+    for _, price_list in price_book.official().lists():
         moment = NOW if price_list.first_day else BEFORE
         for model, entry in price_list.models.items():
             shipped[model, moment] = (entry.input, entry.output, entry.cached)
@@ -123,7 +123,7 @@ def test_the_price_file_holds_the_printed_table_and_nothing_else() -> None:
 
 def test_names_without_an_id_are_listed_and_price_nothing() -> None:
     """The vendor's names for which no id is known stand in the file, and no model is priced by them."""
-    newest, before = (price_list for _, price_list in book.official().lists())
+    newest, before = (price_list for _, price_list in price_book.official().lists())
     assert [entry.name for entry in newest.unidentified] == [
         "GPT-5.4", "GPT-5.4 Mini", "GPT-5.4 Nano", "Opus 4.8", "Sonnet 4.6", "Haiku 4.5", "Kimi K2.7 Code",
         "Cohere Embed v4", "Cohere Rerank v4.0 pro", "gpt-image-2",
@@ -373,7 +373,7 @@ def dollars(model: str) -> tuple[Decimal, Decimal | None, Decimal] | None:
 def test_an_estimate_is_made_only_when_asked_for_and_is_called_one(tmp_path: Path) -> None:
     """LiteLLM's dollar price stands in for a missing one only at a rate that the user states, as an estimate."""
     usage = reported(1_000_000, 1_000_000, 500_000)
-    for prices in (book.official(), own(OWN, tmp_path, dollars)):
+    for prices in (price_book.official(), own(OWN, tmp_path, dollars)):
         assert priced("gemini/gemini-2.5-flash", usage, prices=prices).basis == "unpriced"
     prices = own("estimate: {vnd_per_usd: 26000.5}", tmp_path, dollars)
     found = priced("gemini/gemini-2.5-flash", usage, prices=prices)
@@ -387,7 +387,7 @@ def test_an_estimate_is_made_only_when_asked_for_and_is_called_one(tmp_path: Pat
 
 def test_the_estimate_knows_litellms_prices(tmp_path: Path) -> None:
     """With LiteLLM's own map, Gemini 2.5 Flash is estimated, by its full name and without a gateway's prefix."""
-    prices = own("estimate: {vnd_per_usd: 25000}", tmp_path, _litellm.dollar_price)
+    prices = own("estimate: {vnd_per_usd: 25000}", tmp_path, _litellm_compat.dollar_price)
     for name in ("gemini/gemini-2.5-flash", "somebody/gemini-2.5-flash"):
         found = priced(name, reported(1_000_000, 0), prices=prices)
         assert found.basis == "estimate"
@@ -398,7 +398,7 @@ def test_the_estimate_knows_litellms_prices(tmp_path: Path) -> None:
 def test_a_plan_call_costs_no_credits() -> None:
     """On the Token Plan host a call costs nothing by any price, and its tokens are kept."""
     usage = reported(100, 10)
-    found = cost("glm-5.2", usage, NOW, "plan", book.official())
+    found = cost("glm-5.2", usage, NOW, "plan", price_book.official())
     assert (found.micro_credits, found.basis, found.usage) == (0, "plan", usage)
 
 

@@ -15,10 +15,10 @@ import yaml
 from click.testing import CliRunner
 
 from litellm_maas.cli import config as command_line
-from litellm_maas.routing import shipped
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.router import templates
 from litellm_maas.sandbox import Fault, Sandbox
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.sqlite import SqliteLedger
 from tests.proxy_process import MASTER_KEY, running_proxy
 from tests.support import KEY, MESSAGES
 
@@ -136,7 +136,7 @@ def admins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """The proxy of an admin who includes the shipped models."""
     folder = tmp_path_factory.mktemp("admin")
     (folder / "admins.py").write_text(ADMINS_MODULE)
-    (folder / "maas_models.yaml").write_text(shipped.config_file("maas_models.yaml").read_text())
+    (folder / "maas_models.yaml").write_text(templates.config_file("maas_models.yaml").read_text())
     (folder / "config.yaml").write_text(yaml.safe_dump(ADMINS_CONFIG))
     yield from run(folder, "config.yaml")
 

@@ -6,9 +6,9 @@ from typing import Any
 import litellm
 import pytest
 
-from litellm_maas.models import catalogue
+from litellm_maas.catalogue import catalogue
+from litellm_maas.gateway.request import chat_body
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.wire.requests import chat_body
 from tests.support import MESSAGES, TOOL, assemble
 
 

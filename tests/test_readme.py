@@ -14,8 +14,8 @@ import httpx
 import pytest
 import yaml
 
+from litellm_maas.budgets import budget
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.spend import budget
 from tests.installed import ROOT
 from tests.proxy_process import MASTER_KEY, running_proxy
 from tests.support import MESSAGES

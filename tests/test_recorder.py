@@ -25,12 +25,12 @@ from typing import Any
 
 import pytest
 
-from litellm_maas.spend import checkpoints
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.ledger import LedgerError
-from litellm_maas.spend.recorder import Recorder
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.verify import verify
+from litellm_maas.ledger import checkpoints
+from litellm_maas.ledger.base import LedgerError
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.recorder import Recorder
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.ledger.verify import verify
 from tests.ledgers import event, locked, program, rows, total, unguarded
 from tests.recording import until
 
@@ -170,7 +170,7 @@ def test_a_locked_ledger_is_waited_for_once(
     recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind a lock that stays, the first call waits its time, in whatever thread; those after it wait no more."""
-    monkeypatch.setattr("litellm_maas.spend.recorder._WAIT", 0.5)
+    monkeypatch.setattr("litellm_maas.ledger.recorder._WAIT", 0.5)
     recorder.record(event("before", 1))
     with locked(path):
         started = time.monotonic()
@@ -233,7 +233,7 @@ MOST_LAG = 0.25
 MAKE_LEDGER = """
     import pathlib, sys
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
-    from litellm_maas.spend.sqlite import SqliteLedger
+    from litellm_maas.ledger.sqlite import SqliteLedger
     SqliteLedger(pathlib.Path(sys.argv[1])).close()
 """
 
@@ -367,7 +367,7 @@ AS_NOBODY = """
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
     import filelock
     from pathlib import Path
-    from litellm_maas.spend.recorder import Recorder
+    from litellm_maas.ledger.recorder import Recorder
     from tests.ledgers import event
     os.setgid(65534); os.setuid(65534)
     path = Path(sys.argv[1])
@@ -436,7 +436,7 @@ FULL_DISK = """
     import os, sys, shutil
     from pathlib import Path
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
-    from litellm_maas.spend.recorder import Recorder
+    from litellm_maas.ledger.recorder import Recorder
     from tests.ledgers import event, total
     folder, temporary_is_full_too = Path(sys.argv[1]), sys.argv[2] == "True"
     path = folder / "ledger.db"
@@ -488,7 +488,7 @@ FILE_TOO_LARGE = """
     import resource, signal, sys
     from pathlib import Path
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
-    from litellm_maas.spend.recorder import Recorder
+    from litellm_maas.ledger.recorder import Recorder
     from tests.ledgers import event, total
     path = Path(sys.argv[1])
     recorder = Recorder(path)
@@ -525,7 +525,7 @@ def test_memory_is_the_last_resort_and_has_an_end(
     tmp_path: Path, temporary_folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing at all can be written, a bounded number of events is kept in memory, and the rest is counted."""
-    monkeypatch.setattr("litellm_maas.spend.recorder._LARGEST_BACKLOG", 3)
+    monkeypatch.setattr("litellm_maas.ledger.recorder._LARGEST_BACKLOG", 3)
     blocked = tmp_path / "file"
     blocked.write_text("a file where folders would have to be")
     shutil.rmtree(temporary_folder)
@@ -568,7 +568,7 @@ def test_events_are_replayed_by_the_next_process(recorder: Recorder, path: Path)
 
 def test_a_replay_that_fails_is_tried_again(recorder: Recorder, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the ledger is locked again in the middle of a replay, the rest follows with a later event."""
-    monkeypatch.setattr("litellm_maas.spend.recorder._WAIT", 0.1)
+    monkeypatch.setattr("litellm_maas.ledger.recorder._WAIT", 0.1)
     path.mkdir()
     for number in range(3):
         recorder.record(event(f"e{number}", 1))
@@ -722,7 +722,7 @@ def test_recording_after_the_end(path: Path) -> None:
         import asyncio, threading, sys
         import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
         from pathlib import Path
-        from litellm_maas.spend.recorder import Recorder
+        from litellm_maas.ledger.recorder import Recorder
         from tests.ledgers import event
         recorder = Recorder(Path(sys.argv[1]))
         def work():
@@ -760,8 +760,8 @@ def test_a_child_that_outlives_its_parent(path: Path, moment: str) -> None:
     """What the child of a fork records after its parent has ended is in the ledger, whenever the parent forked."""
     code = """
         import os, sys, threading
-        from litellm_maas.spend.recorder import Recorder
-        from litellm_maas.spend.sqlite import SqliteLedger
+        from litellm_maas.ledger.recorder import Recorder
+        from litellm_maas.ledger.sqlite import SqliteLedger
         from pathlib import Path
         from tests.ledgers import event
 
@@ -804,8 +804,8 @@ def test_forks_amid_everything(path: Path) -> None:
     """Thirty forks, while threads write, read and open the same ledger: each child records, and all rows are there."""
     code = """
         import os, sys, threading
-        from litellm_maas.spend.recorder import Recorder
-        from litellm_maas.spend.sqlite import SqliteLedger
+        from litellm_maas.ledger.recorder import Recorder
+        from litellm_maas.ledger.sqlite import SqliteLedger
         from pathlib import Path
         from tests.ledgers import event
 
@@ -886,7 +886,7 @@ def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
     """All is imported when a recorder is made: a child forked amid another thread's import waits for it forever."""
     code = """
         import sys
-        from litellm_maas.spend.tracking import tracking
+        from litellm_maas.tracking.tracker import tracking
         from tests.ledgers import event
         recorder = tracking.recorder()
         before = set(sys.modules)
@@ -934,7 +934,7 @@ def test_a_large_log_is_moved_at_once(recorder: Recorder, path: Path, monkeypatc
     """Where the log has grown large nobody waits for the time to come, and the log's file shrinks again."""
     monkeypatch.setattr(checkpoints, "_AT_LEAST", 0.0)
     monkeypatch.setattr(checkpoints, "_LARGE", 500_000)
-    monkeypatch.setattr("litellm_maas.spend.sqlite._KEPT_OF_LOG", 100_000)
+    monkeypatch.setattr("litellm_maas.ledger.sqlite._KEPT_OF_LOG", 100_000)
     for number in range(400):
         recorder.record(event(f"e{number}", 1))
     until(lambda: alone(path) >= 64)
@@ -1015,13 +1015,13 @@ OUT_OF_REACH = """
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
     import filelock
     from pathlib import Path
-    from litellm_maas.spend import opening
-    from litellm_maas.spend.recorder import Recorder
+    from litellm_maas.ledger import access
+    from litellm_maas.ledger.recorder import Recorder
     from tests.ledgers import event
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     os.setgid(65534); os.setuid(65534)
     path = Path(sys.argv[1])
-    print(opening.replay(path).problem, flush=True)
+    print(access.replay(path).problem, flush=True)
     recorder = Recorder(path)
     recorder.record(event("mine", 1))
     recorder.replay()

@@ -15,7 +15,7 @@ import pytest
 
 import litellm_maas
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
-from litellm_maas.spend.tracking import tracking
+from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import rows
 from tests.recording import CALL, CHAT, EACH_WAY, WAYS, by_address, compare, drop, in_a_loop, until, who
 from tests.support import KEY, MESSAGES, TOOL, astream
@@ -285,7 +285,7 @@ def test_a_recording_that_cannot_be_breaks_no_call(
     sandbox: Sandbox, ledger_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A mistake in making an event is logged, and the caller gets the answer all the same."""
-    monkeypatch.setattr("litellm_maas.spend.meter.Event", None)
+    monkeypatch.setattr("litellm_maas.tracking.event_builder.Event", None)
     assert litellm.completion(**CALL).choices[0].message.content
     assert "a call could not be recorded" in caplog.text
 

@@ -16,8 +16,8 @@ from litellm.integrations.custom_logger import CustomLogger
 
 import litellm_maas
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
-from litellm_maas.spend.callback import SpendLogger
-from litellm_maas.spend.tracking import tracking
+from litellm_maas.tracking.spend_logger import SpendLogger
+from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import rows, total
 from tests.recording import CALL, EACH_WAY, WAYS, auntil, by_address, compare, recorded, until, who
 from tests.support import KEY, MESSAGES, astream, run

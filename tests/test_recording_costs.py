@@ -12,12 +12,12 @@ import pytest
 
 import litellm_maas
 from litellm_maas import settings
+from litellm_maas.budgets.budget import Budget
+from litellm_maas.budgets.enforcement import budgeting
+from litellm_maas.gateway import endpoint
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.sandbox import Answer, Choice, Sandbox
-from litellm_maas.spend.budget import Budget
-from litellm_maas.spend.budgeting import budgeting
-from litellm_maas.spend.tracking import tracking
-from litellm_maas.wire import endpoints
+from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import rows
 from tests.recording import CALL, CHAT, EACH_WAY, WAYS, by_address, in_a_loop, recorded, until
 from tests.support import MESSAGES
@@ -78,14 +78,14 @@ def test_a_token_plan_call(sandbox: Sandbox, ledger_path: Path, monkeypatch: pyt
     # The sandbox stands in for that host: the address is what tells it apart.
     monkeypatch.setattr(settings, "PLAN_BASE_URL", sandbox.url)
     monkeypatch.delenv("MAAS_API_BASE")
-    endpoints.parse_base_url.cache_clear()
+    endpoint.parse_base_url.cache_clear()
     try:
         response = way(api_base=sandbox.url, **CALL)
         litellm.callbacks = [litellm_maas.spend_logger]
         litellm.completion(**by_address(sandbox))
         until(lambda: len(recorded(ledger_path)) == 2)
     finally:
-        endpoints.parse_base_url.cache_clear()
+        endpoint.parse_base_url.cache_clear()
     for event in rows(ledger_path):
         assert (event.micro_credits, event.basis, event.usage_source) == (0, "plan", "reported")
         assert event.output_tokens == sandbox.bill.charges[0].output_tokens

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from litellm_maas.ledger.event import Event
 from litellm_maas.sandbox import Answer, Charge, Choice, Fault, Sandbox
-from litellm_maas.spend.event import Event
 from tests.ledgers import rows
 from tests.proxy_process import MASTER_KEY, TEAM_KEY
 from tests.recording import recorded, until

@@ -14,8 +14,9 @@ import litellm
 import pytest
 
 import litellm_maas
-from litellm_maas import _litellm, model_map
-from litellm_maas.models import catalogue
+from litellm_maas import _litellm_compat
+from litellm_maas.catalogue import catalogue
+from litellm_maas.provider import model_map
 from litellm_maas.sandbox import Sandbox
 from tests.support import MESSAGES, astream
 
@@ -171,7 +172,7 @@ def test_nothing_is_told_twice(sandbox: Sandbox) -> None:
     litellm_maas.register()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(litellm, "register_model", fail)
-        patch.setattr(_litellm, "declare_rules", fail)
+        patch.setattr(_litellm_compat, "declare_rules", fail)
         patch.setattr(model_map, "_entries", fail)
         litellm.completion(model=MODEL, messages=MESSAGES)
 

@@ -13,7 +13,7 @@ import pytest
 from litellm import CustomLLM
 
 import litellm_maas
-from litellm_maas.models import catalogue
+from litellm_maas.catalogue import catalogue
 from litellm_maas.sandbox import Sandbox
 from tests.support import MESSAGES, run
 
@@ -193,7 +193,7 @@ def test_importing_opens_nothing_and_starts_nothing() -> None:
         """,
         PYTHONDONTWRITEBYTECODE="1",
     )
-    assert out == "0 ['models.yaml', 'prices.yaml'] []"
+    assert out == "0 ['catalogue.yaml', 'prices.yaml'] []"
 
 
 def test_the_catalogue_answers_through_litellm() -> None:

@@ -18,11 +18,11 @@ import yaml
 
 import litellm_maas
 from litellm_maas.errors import DataFileError, SettingsError
-from litellm_maas.resting import Resting, Target, resting
-from litellm_maas.routing.known_routers import cooling, group_names, members
+from litellm_maas.gateway.errors import Failure
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.provider.known_routers import cooling, group_names, members
+from litellm_maas.resilience.cooldowns import Resting, Target, resting
 from litellm_maas.sandbox import Fault, Sandbox
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.wire.errors import Failure
 from tests.routed import (
     FIRST,
     SECOND,
@@ -645,7 +645,7 @@ def test_a_fork_amid_a_failure() -> None:
     code = """
         import os, threading
         from tests.test_router import GONE, TARGET
-        from litellm_maas.resting import Resting
+        from litellm_maas.resilience.cooldowns import Resting
         forked = threading.Event()
         class Slow(dict):
             def setdefault(self, *args):

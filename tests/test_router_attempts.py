@@ -12,11 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 import litellm_maas
-from litellm_maas.attempts import Attempt
+from litellm_maas.gateway.endpoint import resolve_endpoint
+from litellm_maas.gateway.errors import Failure, GatewayError
+from litellm_maas.gateway.request import Timeouts, WireRequest
+from litellm_maas.provider.attempt_history import Attempt
 from litellm_maas.sandbox import Fault, Sandbox
-from litellm_maas.wire.endpoints import resolve_endpoint
-from litellm_maas.wire.errors import Failure, GatewayError
-from litellm_maas.wire.requests import Timeouts, WireRequest
 from tests.routed import (
     FIRST,
     SECOND,

@@ -7,13 +7,13 @@ import litellm
 import pytest
 
 import litellm_maas
+from litellm_maas.budgets.budget import Budget
+from litellm_maas.budgets.enforcement import budgeting
 from litellm_maas.errors import DataFileError
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.resilience import rate_limiter
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.spend.budget import Budget
-from litellm_maas.spend.budgeting import budgeting
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.tracking import tracking
-from litellm_maas.wire import pacing
+from litellm_maas.tracking.tracker import tracking
 from tests.routed import FIRST, SECOND, Way, aplain, asked, broken, chain, every_way, ordered, plain, served
 from tests.support import MESSAGES
 
@@ -29,7 +29,7 @@ pacing: {requests_per_minute: 2, longest_wait: 1}
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A router's file; what it sets is gone after the test."""
-    monkeypatch.setattr(pacing, "configured", None)
+    monkeypatch.setattr(rate_limiter, "configured", None)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     (tmp_path / "router.yaml").write_text(ROUTER)
     return tmp_path / "router.yaml"

@@ -16,9 +16,9 @@ import yaml
 from packaging.version import Version
 
 import litellm_maas
-from litellm_maas.resting import resting
-from litellm_maas.routing import shipped
-from litellm_maas.routing.known_routers import cooling, members, order_of
+from litellm_maas.provider.known_routers import cooling, members, order_of
+from litellm_maas.resilience.cooldowns import resting
+from litellm_maas.router import templates
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.routed import (
     FIRST,
@@ -108,7 +108,7 @@ async def test_a_group_of_ones_own_that_cools_down(sandbox: Sandbox) -> None:
 def test_no_included_group_cools_down_as_a_whole() -> None:
     """Of each group for a proxy, LiteLLM never cools down the last model, and all others as long as it likes."""
     groups: dict[str, dict[int, Any]] = {}
-    for each in yaml.safe_load(shipped.config_file("maas_models.yaml").read_text())["model_list"]:
+    for each in yaml.safe_load(templates.config_file("maas_models.yaml").read_text())["model_list"]:
         groups.setdefault(each["model_name"], {})[order_of(each)] = each["model_info"].get("cooldown_time")
     assert len(groups) >= 4
     for cooldowns in groups.values():

@@ -10,9 +10,9 @@ import openai
 import pytest
 from pydantic import SecretStr
 
+from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
+from litellm_maas.gateway.request import Timeouts, WireRequest
 from litellm_maas.sandbox import Fault, Sandbox
-from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
-from litellm_maas.wire.requests import Timeouts, WireRequest
 from tests.support import KEY, MESSAGES
 
 pytest_plugins = ["pytester"]

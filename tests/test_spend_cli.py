@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 
 from litellm_maas.cli.app import group
 from litellm_maas.errors import MaasError
-from litellm_maas.spend import periods
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.reports import GROUPS
+from litellm_maas.ledger import periods
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.reports import GROUPS
 from tests.spend_events import MODELS, NOW, corrected, event, keys, random_events, recorded, total
 
 FILTERS: list[tuple[str, tuple[str, ...], Callable[[Event, str], bool]]] = [

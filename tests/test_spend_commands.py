@@ -20,10 +20,10 @@ from click.testing import CliRunner, Result
 
 from litellm_maas.cli.app import group
 from litellm_maas.errors import MaasError
-from litellm_maas.spend import exports
-from litellm_maas.spend.event import FIELDS, Event
-from litellm_maas.spend.ledger import INSERT_EVENT, Correction, row_of
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.ledger import export
+from litellm_maas.ledger.base import INSERT_EVENT, Correction, row_of
+from litellm_maas.ledger.event import FIELDS, Event
+from litellm_maas.ledger.sqlite import SqliteLedger
 from tests.spend_events import NOW, corrected, event, random_events, recorded
 from tests.support import run
 
@@ -126,7 +126,7 @@ def test_export_as_csv(history: tuple[Path, list[Event]]) -> None:
 def test_export_as_parquet(history: tuple[Path, list[Event]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Parquet file read back is the events, also where it is written in several pieces."""
     path, events = history
-    monkeypatch.setattr(exports, "_BATCH", 64)
+    monkeypatch.setattr(export, "_BATCH", 64)
     done = spend(path, "export", "--format", "parquet", "--output", str(tmp_path / "events.parquet"))
     assert done.exit_code == 0
     assert "200 events written" in done.stderr

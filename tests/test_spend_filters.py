@@ -18,12 +18,12 @@ from rich.console import Console
 from litellm_maas.cli import tables
 from litellm_maas.cli.app import group
 from litellm_maas.errors import MaasError
-from litellm_maas.spend import periods, reports
-from litellm_maas.spend.event import Event, readable
-from litellm_maas.spend.filters import Filters
-from litellm_maas.spend.periods import Period
-from litellm_maas.spend.place import Database, place
-from litellm_maas.spend.postgres import PostgresLedger
+from litellm_maas.ledger import periods, reports
+from litellm_maas.ledger.event import Event, readable
+from litellm_maas.ledger.filters import Filters
+from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.periods import Period
+from litellm_maas.ledger.postgres import PostgresLedger
 from tests.spend_events import NOW, event, random_events, recorded, total
 
 COMMAND = str(Path(sys.executable).with_name("litellm-maas"))

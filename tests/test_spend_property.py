@@ -24,12 +24,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from litellm_maas.spend import recorder as recorder_module
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.ledger import LedgerBusyError
-from litellm_maas.spend.recorder import Recorder
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.verify import verify
+from litellm_maas.ledger import recorder as recorder_module
+from litellm_maas.ledger.base import LedgerBusyError
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.recorder import Recorder
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.ledger.verify import verify
 from tests.ledgers import event, random_event, rows, total
 
 ROOT = Path(__file__).parent.parent
@@ -183,7 +183,7 @@ UNTIL_KILLED = """
     import sys
     from pathlib import Path
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
-    from litellm_maas.spend.recorder import Recorder
+    from litellm_maas.ledger.recorder import Recorder
     from tests.ledgers import event
     recorder = Recorder(Path(sys.argv[1]))
     for number in range(int(sys.argv[2]), 10**9):

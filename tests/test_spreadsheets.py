@@ -19,9 +19,9 @@ from click.testing import CliRunner, Result
 
 from litellm_maas.cli.app import group
 from litellm_maas.errors import MaasError
-from litellm_maas.spend import exports, plain_text, spreadsheets
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.ledger import export, plain_text, spreadsheets
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.sqlite import SqliteLedger
 from tests.spend_events import NOW, corrected, event, random_events, recorded
 
 HCM = zoneinfo.ZoneInfo("Asia/Ho_Chi_Minh")
@@ -139,7 +139,7 @@ def test_csv_for_excel(
     text = spend(path, "export", "--csv-for", "excel", "--timezone", zone).stdout
     assert text.startswith("\ufeffdate")
     header, *rows = cells(text, separator)
-    assert tuple(header) == exports.SPREADSHEET
+    assert tuple(header) == export.SPREADSHEET
     assert len(rows) == len(events)
     for row, each in zip(rows, events, strict=True):
         found = dict(zip(header, row, strict=True))
@@ -199,7 +199,7 @@ def test_a_workbook(
     assert len(rows) == len(events)
     for found, each in zip(rows, events, strict=True):
         local = each.started_at.astimezone(HCM)
-        assert tuple(found) == exports.SPREADSHEET
+        assert tuple(found) == export.SPREADSHEET
         assert found["date"] == dt.datetime.combine(local.date(), dt.time())
         assert found["time"] == local.time().replace(microsecond=0)
         cost = found["cost_vnd"]

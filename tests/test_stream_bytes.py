@@ -12,12 +12,12 @@ import litellm
 import pytest
 from pydantic import SecretStr
 
+from litellm_maas.gateway import client
+from litellm_maas.gateway.endpoint import resolve_endpoint
+from litellm_maas.gateway.request import Timeouts, WireRequest
+from litellm_maas.gateway.sse import EventDecoder
+from litellm_maas.provider.streaming import StreamDecoder
 from litellm_maas.sandbox import Answer, Choice, Sandbox, ToolCall
-from litellm_maas.wire import gateway
-from litellm_maas.wire.chunks import StreamDecoder
-from litellm_maas.wire.endpoints import resolve_endpoint
-from litellm_maas.wire.events import EventDecoder
-from litellm_maas.wire.requests import Timeouts, WireRequest
 from tests.raw_gateway import answering, async_answering, chunked, delta, event, serving, usage
 from tests.support import KEY, MESSAGES, Assembled, assemble
 
@@ -199,7 +199,7 @@ def test_a_stream_gives_its_connection_back(
     monkeypatch: pytest.MonkeyPatch, mode: str, pieces: tuple[bytes, ...]
 ) -> None:
     """Streams that end in good order use one connection, one after the other."""
-    monkeypatch.setattr(gateway, "_GRACE", 60.0)  # a busy machine may be slow to bring the end
+    monkeypatch.setattr(client, "_GRACE", 60.0)  # a busy machine may be slow to bring the end
 
     async def three() -> None:
         for _ in range(3):

@@ -12,10 +12,10 @@ import litellm
 import pytest
 
 import litellm_maas
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.usage import Usage, has_counts, of_embeddings
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.tracking import tracking
+from litellm_maas.tracking.tracker import tracking
 from tests.raw_gateway import answering, async_answering, delta, event, reply, serving, usage
 from tests.support import MESSAGES
 

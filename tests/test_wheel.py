@@ -38,7 +38,7 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
         "py.typed",
-        "models.yaml",
+        "catalogue.yaml",
         "pricing/prices.yaml",
         "pricing/prices.schema.json",
         "sandbox/pytest_plugin.py",

@@ -8,8 +8,8 @@ import sys
 
 import click
 
+from litellm_maas._version import __version__
 from litellm_maas.errors import MaasError
-from litellm_maas.version import __version__
 
 _COMMANDS = {
     "budget": "Set limits on what may be spent, and see how they stand.",

@@ -17,15 +17,16 @@ from rich.table import Table
 from rich.text import Text
 
 from litellm_maas import settings
-from litellm_maas.cli import budget_names, completion, options, price_book, tables
+from litellm_maas.budgets.budget import FILTERS, Budget
+from litellm_maas.budgets.enforcement import Budgeting
+from litellm_maas.budgets.reservations import Gate, State
+from litellm_maas.cli import budget_names, completion, options, tables
+from litellm_maas.did_you_mean import nearest
 from litellm_maas.errors import MaasError
-from litellm_maas.routing.model_ids import nearest
-from litellm_maas.spend import opening, periods, spools
-from litellm_maas.spend.budget import FILTERS, Budget
-from litellm_maas.spend.budgeting import Budgeting
-from litellm_maas.spend.gate import Gate, State
-from litellm_maas.spend.place import Database, place
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.ledger import access, periods, spools
+from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.tracking import current_prices
 
 _LAYOUTS = (
     ("per", "resets", "spent", "reserved", "limit", "used"),
@@ -93,7 +94,7 @@ def set_command(ledger: str | None, **given: Any) -> None:
         first = error.errors(include_url=False)[0]
         field = str(first["loc"][0]).replace("_", "-") if first["loc"] else "budget"
         raise MaasError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
-    known = price_book.known_models()
+    known = current_prices.known_models()
     with SqliteLedger(_file(ledger)) as opened:
         Gate(opened).set(made)
         unknown = list(budget_names.unknown(opened, made))
@@ -155,7 +156,7 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
 @options.where
 def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> None:
     """Show what is spent of the budgets, or of one. Exit status 1 if one that blocks is used up."""
-    opening.replay(place(ledger))
+    access.replay(place(ledger))
     own = Budgeting().own()
     with _gate(ledger, writable=True) as gate:
         found = [each for each in (own if gate is None else gate.budgets(own)) if name in (None, each.name)]
@@ -233,7 +234,7 @@ def _budgets(named: str | None) -> list[Budget]:
 @contextmanager
 def _gate(named: str | None, *, writable: bool = False) -> Iterator[Gate | None]:
     """The gate of a ledger; None where there is no ledger. Makes no file."""
-    with opening.opened(_file(named), writable=writable) as ledger:
+    with access.opened(_file(named), writable=writable) as ledger:
         yield Gate(ledger) if isinstance(ledger, SqliteLedger) else None
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 
+from litellm_maas.budgets.budget import Budget
 from litellm_maas.cli import tables
-from litellm_maas.spend import reports
-from litellm_maas.spend.budget import Budget
-from litellm_maas.spend.ledger import Ledger
-from litellm_maas.spend.periods import Period
+from litellm_maas.ledger import reports
+from litellm_maas.ledger.base import Ledger
+from litellm_maas.ledger.periods import Period
 
 _MOST = 10
 """Names that are listed."""

@@ -11,7 +11,7 @@ _PREFIX = "maas/"
 
 def model_ids(incomplete: str) -> list[CompletionItem]:
     """Complete a model id of the catalogue, with the prefix `maas/` or without."""
-    from litellm_maas.models import catalogue  # noqa: PLC0415 - only where it is asked for
+    from litellm_maas.catalogue import catalogue  # noqa: PLC0415 - only where it is asked for
 
     prefix = _PREFIX if incomplete.startswith(_PREFIX) else ""
     return _of((prefix + each for each in catalogue().ids()), incomplete)
@@ -19,7 +19,7 @@ def model_ids(incomplete: str) -> list[CompletionItem]:
 
 def groups(incomplete: str) -> list[CompletionItem]:
     """Complete the last name of a list such as `model,day`."""
-    from litellm_maas.spend.reports import GROUPS  # noqa: PLC0415 - the same
+    from litellm_maas.ledger.reports import GROUPS  # noqa: PLC0415 - the same
 
     written, comma, _ = incomplete.rpartition(",")
     return _of((f"{written}{comma}{each}" for each in GROUPS), incomplete)

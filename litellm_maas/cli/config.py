@@ -13,7 +13,7 @@ import yaml
 
 from litellm_maas import settings
 from litellm_maas.errors import MaasError
-from litellm_maas.pricing import book
+from litellm_maas.pricing import price_book
 
 _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -34,11 +34,11 @@ def show(file: Path, *, as_json: bool) -> None:
 
     LiteLLM itself puts it together. References to environment variables are printed as they are written.
     """
-    from litellm_maas import _litellm  # noqa: PLC0415 - loads LiteLLM, which takes seconds
-    from litellm_maas.routing.masking import masked  # noqa: PLC0415 - the same
+    from litellm_maas import _litellm_compat  # noqa: PLC0415 - loads LiteLLM, which takes seconds
+    from litellm_maas.router.lint.redact import masked  # noqa: PLC0415 - the same
 
     try:
-        effective = masked(_litellm.effective_config(file.absolute()))
+        effective = masked(_litellm_compat.effective_config(file.absolute()))
     except MaasError:
         raise
     except Exception as error:  # noqa: BLE001 - LiteLLM raises what it likes
@@ -60,8 +60,8 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     with 1 if there is an error; warnings alone exit with 0.
     """
     from litellm_maas.errors import DataFileError  # noqa: PLC0415 - with the next, which loads LiteLLM for seconds
-    from litellm_maas.routing.findings import Finding  # noqa: PLC0415
-    from litellm_maas.routing.proxy_config import check_file  # noqa: PLC0415
+    from litellm_maas.router.lint.diagnostics import Finding  # noqa: PLC0415
+    from litellm_maas.router.lint.proxy_config import check_file  # noqa: PLC0415
 
     prices = _prices()
 
@@ -92,9 +92,9 @@ def init(folder: Path, *, as_json: bool) -> None:
     `litellm --config proxy.current.yaml` starts a proxy with them; `litellm_maas.load_router("router.current.yaml")`
     makes a router. The `.current` files hold ids that are live and priced, the others the vendor's example trio.
     """
-    from litellm_maas.routing import shipped  # noqa: PLC0415 - the group's help needs none of it
+    from litellm_maas.router import templates  # noqa: PLC0415 - the group's help needs none of it
 
-    targets = {folder / name: shipped.config_file(name) for name in shipped.STARTERS}
+    targets = {folder / name: templates.config_file(name) for name in templates.STARTERS}
     kept = [str(target) for target in targets if target.exists()]
     written = [str(target) for target in targets if not target.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,11 +107,11 @@ def init(folder: Path, *, as_json: bool) -> None:
     width = max(map(len, written), default=0)
     for target in targets:
         if str(target) in written:
-            click.echo(f"{target!s:{width}}  {shipped.ABOUT[target.name]}")
+            click.echo(f"{target!s:{width}}  {templates.ABOUT[target.name]}")
     for path in kept:
         click.echo(f"{path} is there already, and stays as it is.", err=True)
 
 
 def _prices() -> Any:
     own = settings.prices()
-    return book.official() if own is None else book.with_own(Path(own))
+    return price_book.official() if own is None else price_book.with_own(Path(own))

@@ -13,15 +13,16 @@ from rich.console import Console
 from rich.text import Text
 
 from litellm_maas import settings
+from litellm_maas.balance import low_balance, readings
+from litellm_maas.balance.forecast import Balance, Drift
+from litellm_maas.balance.readings import ConsoleNote, NoteKind
 from litellm_maas.cli import options, tables
-from litellm_maas.cli.spend_notes import waiting_note
+from litellm_maas.cli.spend_hints import waiting_note
 from litellm_maas.errors import SettingsError
+from litellm_maas.ledger import access, periods
+from litellm_maas.ledger.location import place
+from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing import amounts
-from litellm_maas.spend import console, credit_watch, opening, periods
-from litellm_maas.spend.balance import Balance, Drift
-from litellm_maas.spend.console import ConsoleNote, NoteKind
-from litellm_maas.spend.place import place
-from litellm_maas.spend.sqlite import SqliteLedger
 
 _KINDS: dict[NoteKind, str] = {"reading": "reading", "topup": "top-up"}
 _HOST = click.option("--host", metavar="HOST", callback=options.host_name, help="Only the account at this host.")
@@ -54,8 +55,8 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
         return
     where = place(ledger)
     now = periods.now(periods.zone(periods.DEFAULT_ZONE))
-    waiting = opening.replay(where)
-    found = credit_watch.standing(where, now, host)
+    waiting = access.replay(where)
+    found = low_balance.standing(where, now, host)
     if as_json and len(found) > 1:
         raise SettingsError(
             f"balances of more than one account are noted ({', '.join(map(_account, found))}); name one with --host"
@@ -64,13 +65,13 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
     if not found:
         options.refuse_missing(ledger)
         at = f" for {host}" if host else ""
-        tables.say(to, f"No balance is noted{at} in {credit_watch.notes_file(where)}. Begin with:", *_begin(host))
+        tables.say(to, f"No balance is noted{at} in {low_balance.notes_file(where)}. Begin with:", *_begin(host))
         if as_json:
             tables.print_json({"balance_micro_credits": None})
     for each in found:
-        warnings = list(credit_watch.warnings(each, now))
+        warnings = list(low_balance.warnings(each, now))
         # What is said now comes out as a log line anyway.
-        unsaid = [warning["text"] for warning in warnings if not credit_watch.say_once_a_day(where, warning, now)]
+        unsaid = [warning["text"] for warning in warnings if not low_balance.say_once_a_day(where, warning, now)]
         if as_json:
             tables.print_json(_as_json(each, warnings))
         else:
@@ -104,8 +105,8 @@ def topup_command(*, amount: str, at: str | None, host: str | None, ledger: str 
 @options.where
 def list_command(*, as_json: bool, ledger: str | None) -> None:
     """List what was noted, with the numbers that `remove` takes."""
-    with opening.opened(credit_watch.notes_file(place(ledger))) as file:
-        notes = [] if file is None else console.notes(file)
+    with access.opened(low_balance.notes_file(place(ledger))) as file:
+        notes = [] if file is None else readings.notes(file)
     if as_json:
         tables.print_json([_note_as_json(each) for each in notes])
         return
@@ -126,10 +127,10 @@ def list_command(*, as_json: bool, ledger: str | None) -> None:
 @options.where
 def remove_command(*, number: int, ledger: str | None) -> None:
     """Remove a note that was a mistake."""
-    with opening.opened(credit_watch.notes_file(place(ledger)), writable=True) as file:
+    with access.opened(low_balance.notes_file(place(ledger)), writable=True) as file:
         if not isinstance(file, SqliteLedger):
             raise SettingsError(f"there is no note {number}, as nothing is noted; begin with: {_begin()[0]}")
-        console.remove(file, number)
+        readings.remove(file, number)
     click.echo(f"Note {number} is removed.")
 
 
@@ -149,8 +150,8 @@ def _note(kind: NoteKind, amount: str, at: str | None, host: str | None, ledger:
         raise SettingsError(f"--at {at} is in the future; note what was, with the time at which it was")
     if kind == "topup" and not micro_credits:
         raise SettingsError("a top-up must be more than 0 credits; write what was added")
-    with contextlib.closing(SqliteLedger(credit_watch.notes_file(place(ledger)))) as file:
-        number = console.note(file, kind, moment.astimezone(dt.timezone.utc), micro_credits, host or "")
+    with contextlib.closing(SqliteLedger(low_balance.notes_file(place(ledger)))) as file:
+        number = readings.note(file, kind, moment.astimezone(dt.timezone.utc), micro_credits, host or "")
     of = f"{_KINDS[kind]} of {tables.money(micro_credits, exact=True)}{f' at {host}' if host else ''}"
     click.echo(f"Noted as {number}: {of}, {_local(moment)}.")
 

@@ -18,11 +18,11 @@ import litellm_maas
 from litellm_maas import settings
 from litellm_maas.cli import spend
 from litellm_maas.errors import MaasError
+from litellm_maas.ledger import reports
+from litellm_maas.ledger.periods import Period
+from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.credits import shown
 from litellm_maas.sandbox import Fault, Sandbox
-from litellm_maas.spend import reports
-from litellm_maas.spend.periods import Period
-from litellm_maas.spend.sqlite import SqliteLedger
 
 _TAG = "demo"
 _DOWN = "openai/gpt-4o-mini"

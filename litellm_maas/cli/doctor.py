@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from litellm_maas.cli import options, tables
-from litellm_maas.doctor import programs, versions
+from litellm_maas.doctor import subprocesses, versions
 from litellm_maas.doctor.check import Check, Colour, not_checked
 from litellm_maas.errors import MaasError
 
@@ -50,27 +50,27 @@ def command(
         raise click.UsageError("models are named for --probe")
     python, litellm = versions.python(), versions.litellm()
     # Started before anything else: it takes the longest.
-    self_test = programs.start_self_test() if not quick and litellm.colour == "green" else None
-    config = programs.start_config_check(config_file) if config_file and litellm.colour == "green" else None
-    from litellm_maas.cli import price_book  # noqa: PLC0415 - while the programs load LiteLLM
-    from litellm_maas.doctor import examine  # noqa: PLC0415 - the same
+    self_test = subprocesses.start_self_test() if not quick and litellm.colour == "green" else None
+    config = subprocesses.start_config_check(config_file) if config_file and litellm.colour == "green" else None
+    from litellm_maas.doctor import runner  # noqa: PLC0415 - the same
+    from litellm_maas.tracking import current_prices  # noqa: PLC0415 - while the programs load LiteLLM
 
     try:
-        book = price_book.in_force()
+        book = current_prices.in_force()
     except MaasError:
         book = None  # the file has a line of its own
-    checks, access = examine.surroundings(examine.Asked(config_file, timeout, book))
+    checks, access = runner.surroundings(runner.Asked(config_file, timeout, book))
     checks = [python, litellm, *checks]
     if self_test is not None:
-        checks += programs.self_test(self_test)
+        checks += subprocesses.self_test(self_test)
     if config_file is not None:
-        checks += [not_checked("config", "litellm")] if config is None else programs.config(config, config_file)
+        checks += [not_checked("config", "litellm")] if config is None else subprocesses.config(config, config_file)
     to = tables.console(stderr=as_json and probe)
     if not as_json or probe:
         _show(to, checks)
     probes: list[Any] = []
     if probe:
-        from litellm_maas.cli import probing  # noqa: PLC0415 - only where it is asked for
+        from litellm_maas.cli import probe as probing  # noqa: PLC0415 - only where it is asked for
 
         names = [name.removeprefix("maas/") for name in models] or access.models
         found = probing.probe(access.endpoint, access.key, names, yes=yes)

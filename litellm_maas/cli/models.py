@@ -11,18 +11,19 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from litellm_maas.cli import options, price_book, tables
+from litellm_maas.catalogue import catalogue
+from litellm_maas.cli import options, tables
 from litellm_maas.errors import MaasError
-from litellm_maas.models import catalogue
-from litellm_maas.pricing.book import PriceBook
-from litellm_maas.spend import opening
-from litellm_maas.spend.last_attempts import callable_models
-from litellm_maas.spend.ledger import LedgerError
-from litellm_maas.spend.place import place
-from litellm_maas.wire import gateway
-from litellm_maas.wire.endpoints import resolve_endpoint, resolve_key
-from litellm_maas.wire.errors import GatewayError
-from litellm_maas.wire.requests import Timeouts, WireRequest
+from litellm_maas.gateway import client
+from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
+from litellm_maas.gateway.errors import GatewayError
+from litellm_maas.gateway.request import Timeouts, WireRequest
+from litellm_maas.ledger import access
+from litellm_maas.ledger.base import LedgerError
+from litellm_maas.ledger.location import place
+from litellm_maas.ledger.model_status import callable_models
+from litellm_maas.pricing.price_book import PriceBook
+from litellm_maas.tracking import current_prices
 
 _NUMBERS = ("context", "input", "cached", "output")
 _COLUMNS = ("takes", *_NUMBERS, "basis", "callable")
@@ -49,11 +50,11 @@ def command(*, offline: bool, probe: bool, yes: bool, ledger: str | None, as_jso
     ids = list(catalogue().ids()) if offline else _listed()
     known = _attempts(ledger)
     if probe:
-        from litellm_maas.cli import probing  # noqa: PLC0415 - only where it is asked for
+        from litellm_maas.cli import probe as probing  # noqa: PLC0415 - only where it is asked for
 
         probes = probing.probe(resolve_endpoint(None), resolve_key(None), ids, yes=yes, once=True)
         known |= {each.model: answer for each in probes if (answer := each.answer) is not None}
-    book = price_book.in_force()
+    book = current_prices.in_force()
     rows = [_row(model_id, book, known.get(model_id, "unknown")) for model_id in ids]
     if as_json:
         tables.print_json(rows)
@@ -109,7 +110,7 @@ def _table(rows: list[dict[str, Any]], columns: Sequence[str]) -> Table:
 
 def _attempts(ledger: str | None) -> dict[str, str]:
     try:
-        with opening.opened(place(ledger)) as found:
+        with access.opened(place(ledger)) as found:
             return {} if found is None else callable_models(found, dt.datetime.now(dt.timezone.utc))
     except LedgerError as error:
         click.echo(f"Which models can be called is not known: {error}", err=True)
@@ -122,7 +123,7 @@ def _listed() -> list[str]:
         raise MaasError("no API key: set MAAS_API_KEY, or list the shipped catalogue with --offline")
     request = WireRequest(resolve_endpoint(None), key, "/models", "models", None, Timeouts(first_byte=30.0))
     try:
-        payload = json.loads(gateway.send(request).body)
+        payload = json.loads(client.send(request).body)
         return [str(entry["id"]) for entry in payload["data"]]
     except GatewayError as error:
         raise MaasError(f"{error.failure.reason}. {error.failure.hint}") from None

@@ -15,12 +15,12 @@ from click.shell_completion import CompletionItem
 from litellm_maas import settings
 from litellm_maas.cli import completion
 from litellm_maas.errors import MaasError, SettingsError
-from litellm_maas.spend import filters as spend_filters
-from litellm_maas.spend import periods
-from litellm_maas.spend.event import Status, host_of, readable
-from litellm_maas.spend.filters import Filters
-from litellm_maas.spend.periods import DEFAULT_ZONE, Period
-from litellm_maas.spend.place import Database, as_typed, place
+from litellm_maas.ledger import filters as spend_filters
+from litellm_maas.ledger import periods
+from litellm_maas.ledger.event import Status, host_of, readable
+from litellm_maas.ledger.filters import Filters
+from litellm_maas.ledger.location import Database, as_typed, place
+from litellm_maas.ledger.periods import DEFAULT_ZONE, Period
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -12,15 +12,16 @@ from typing import Any
 import click
 from rich.text import Text
 
-from litellm_maas.cli import options, price_book, tables
+from litellm_maas.catalogue import catalogue
+from litellm_maas.cli import options, tables
 from litellm_maas.errors import MaasError, SettingsError
-from litellm_maas.models import catalogue
-from litellm_maas.pricing import prices
-from litellm_maas.pricing.book import Basis, PriceBook
+from litellm_maas.ledger import periods
+from litellm_maas.pricing import price_file
 from litellm_maas.pricing.comparison import Compared
-from litellm_maas.pricing.prices import VENDOR_ZONE, PriceEntry, PriceFile, PriceList
+from litellm_maas.pricing.price_book import Basis, PriceBook
+from litellm_maas.pricing.price_file import VENDOR_ZONE, PriceEntry, PriceFile, PriceList
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.spend import meter, periods
+from litellm_maas.tracking import current_prices, event_builder
 
 _KINDS = ("input", "cached", "output")
 
@@ -43,7 +44,7 @@ def command(context: click.Context, /, *, as_json: bool) -> None:
 @options.as_json
 def list_command(*, as_json: bool) -> None:
     """List today's prices."""
-    book = price_book.in_force()
+    book = current_prices.in_force()
     today = dt.datetime.now(VENDOR_ZONE).date()
     in_force = [(basis, each) for basis, each in book.lists() if each.holds_on(today)]
     rows: dict[str, tuple[Basis, PriceList, PriceEntry]] = {}
@@ -63,7 +64,7 @@ def list_command(*, as_json: bool) -> None:
 @options.as_json
 def show_command(*, model_id: str, as_json: bool) -> None:
     """Show the prices of one model over time."""
-    model_id, book = model_id.removeprefix("maas/"), price_book.in_force()
+    model_id, book = model_id.removeprefix("maas/"), current_prices.in_force()
     history = [(basis, each, each.models[model_id]) for basis, each in book.lists() if model_id in each.models]
     if not history:
         raise _unknown(model_id, book)
@@ -96,7 +97,7 @@ def check_command(*, file: Path, as_json: bool) -> None:
     """
     from litellm_maas.doctor import own_prices  # noqa: PLC0415 - the other commands need none of it
 
-    content = prices.read(file, PriceFile)
+    content = price_file.read(file, PriceFile)
     rows = own_prices.compared(content)
     warnings = list(own_prices.warnings(rows))
     if as_json:
@@ -126,7 +127,7 @@ def cost_command(*, model_id: str, input_tokens: int, cached: int, at: str | Non
     """Show what a call would cost."""
     if cached > input_tokens:
         raise SettingsError(f"--cached {cached} is more than --input {input_tokens}; cached tokens are a part of them")
-    model_id, book = model_id.removeprefix("maas/"), price_book.in_force()
+    model_id, book = model_id.removeprefix("maas/"), current_prices.in_force()
     now = periods.now(VENDOR_ZONE)
     when = now if at is None else periods.moment(at, now)
     usage = Usage(
@@ -137,7 +138,7 @@ def cost_command(*, model_id: str, input_tokens: int, cached: int, at: str | Non
         image_size=used["size"],
         image_quality=used["quality"],
     )
-    found = meter.cost(model_id, usage, when, "payg", book)
+    found = event_builder.cost(model_id, usage, when, "payg", book)
     if found.micro_credits is None:
         raise _no_price(model_id, when, book)
     if as_json:
@@ -162,7 +163,7 @@ def cost_command(*, model_id: str, input_tokens: int, cached: int, at: str | Non
 @command.command(name="schema", short_help="Print the JSON Schema of a price file.")
 def schema_command() -> None:
     """Print the JSON Schema of a price file, for editors that check while you type."""
-    tables.print_json(prices.json_schema())
+    tables.print_json(price_file.json_schema())
 
 
 def _show_list(rows: dict[str, tuple[Basis, PriceList, PriceEntry]], lists: Iterable[PriceList]) -> None:

@@ -12,13 +12,13 @@ from click.shell_completion import CompletionItem
 
 from litellm_maas.cli import completion, options, spend_export, spend_ledger, spend_tail, tables
 from litellm_maas.cli.options import Asked
-from litellm_maas.cli.spend_notes import Note, missing_note, nothing_recorded, unknown_note, waiting_note
+from litellm_maas.cli.spend_hints import Note, missing_note, nothing_recorded, unknown_note, waiting_note
 from litellm_maas.cli.spend_report import Shown, counting
-from litellm_maas.spend import opening
-from litellm_maas.spend.filters import EVERYTHING
-from litellm_maas.spend.ledger import Ledger
-from litellm_maas.spend.periods import Period
-from litellm_maas.spend.reports import GROUPS, Total
+from litellm_maas.ledger import access
+from litellm_maas.ledger.base import Ledger
+from litellm_maas.ledger.filters import EVERYTHING
+from litellm_maas.ledger.periods import Period
+from litellm_maas.ledger.reports import GROUPS, Total
 
 
 def _names(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -74,9 +74,9 @@ def command(
     asked = options.asked(**asked_for)
     dialect = tables.excel_dialect() if csv_for is not None else None
     show = Shown(asked, by or (("day",) if chart else ()), limit)
-    waiting = opening.replay(asked.ledger)
+    waiting = access.replay(asked.ledger)
     beside = tables.console(stderr=as_json or as_csv)
-    with opening.opened(asked.ledger) as ledger:
+    with access.opened(asked.ledger) as ledger:
         if asked.is_missing:
             _say_missing(show if as_csv else None, asked, dialect)
         is_empty = ledger is None or not ledger.last_number()

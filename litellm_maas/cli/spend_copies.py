@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from litellm_maas.cli import options, tables
-from litellm_maas.cli.spend_notes import waiting_note
+from litellm_maas.cli.spend_hints import waiting_note
 from litellm_maas.errors import MaasError
-from litellm_maas.spend import copies, opening
-from litellm_maas.spend.copies import Copied
-from litellm_maas.spend.forward import forward
-from litellm_maas.spend.opening import Waiting
-from litellm_maas.spend.place import Database, place
+from litellm_maas.ledger import access, backup
+from litellm_maas.ledger.access import Waiting
+from litellm_maas.ledger.backup import Copied
+from litellm_maas.ledger.forward import forward
+from litellm_maas.ledger.location import Database, place
 
 _WAIT = 60.0
 """Seconds to wait for another sender of the same events."""
@@ -28,10 +28,10 @@ _file = click.Path(dir_okay=False, path_type=Path)
 def backup_command(*, file: Path, force: bool, ledger: str | None) -> None:
     """Copy the ledger into FILE, as it is at this moment. Programs may go on recording."""
     path = _ledger_file(ledger, "pg_dump --schema=litellm_maas")
-    waiting = opening.replay(path)
+    waiting = access.replay(path)
     if not path.exists():
         raise MaasError(f"there is no ledger at {path}; name one with --ledger or MAAS_LEDGER")
-    copied = copies.back_up(path, file, overwrite=force)
+    copied = backup.back_up(path, file, overwrite=force)
     click.echo(f"{file} holds what {path} does: {_held(copied)}.")
     _say(waiting)
 
@@ -47,7 +47,7 @@ def restore_command(*, file: Path, ledger: str | None) -> None:
     path = _ledger_file(ledger, "pg_restore")
     if not file.exists():
         raise MaasError(f"there is no file {file}; name a copy that `litellm-maas spend backup` has made")
-    done = copies.restore(file, path)
+    done = backup.restore(file, path)
     click.echo(f"{path} holds what {file} does: {_held(done.now)}.")
     if done.kept is not None:
         held = "what nobody could read" if done.before is None else _held(done.before)
@@ -66,7 +66,7 @@ def resend_command(*, other: Path | None, ledger: str | None) -> None:
         raise MaasError(f"there is no spool {other}; litellm-maas doctor names those that are")
     sent = forward(where, wait=_WAIT, again=True, taking=other)
     click.echo(f"{tables.counted(sent, 'event')} sent to {where}.")
-    _say(opening.replay(where))
+    _say(access.replay(where))
 
 
 def _say(waiting: Waiting) -> None:

@@ -14,10 +14,10 @@ import click
 
 from litellm_maas.cli import options, tables
 from litellm_maas.cli.options import Asked
-from litellm_maas.cli.spend_notes import missing_note, nothing_recorded, say_beside, waiting_note
+from litellm_maas.cli.spend_hints import missing_note, nothing_recorded, say_beside, waiting_note
 from litellm_maas.errors import MaasError
-from litellm_maas.spend import exports, opening
-from litellm_maas.spend.event import Event
+from litellm_maas.ledger import access, export
+from litellm_maas.ledger.event import Event
 
 _ONLY: Mapping[str, Callable[[Event], bool]] = {
     "unpriced": lambda event: event.basis == "unpriced" and event.status in ("ok", "aborted"),
@@ -62,9 +62,9 @@ def command(
     if output is not None and not force and output.is_file() and output.stat().st_size:
         raise MaasError(f"{output} is there already; name another --output, or overwrite it with --force")
     asked = options.asked(**asked_for)
-    waiting = opening.replay(asked.ledger)
+    waiting = access.replay(asked.ledger)
     write = _writer(form, asked, for_people=csv_for is not None)
-    with opening.opened(asked.ledger) as ledger:
+    with access.opened(asked.ledger) as ledger:
         is_missing = asked.is_missing
         events: Iterator[Event] = iter(()) if ledger is None else ledger.events(asked.period.since, asked.period.until)
         chosen = filter(_ONLY[only], events) if only is not None else events
@@ -85,13 +85,13 @@ def command(
 def _writer(form: str, asked: Asked, *, for_people: bool) -> Callable[[Iterator[Event], Any], int]:
     """Return what writes events in a form, and returns how many there were."""
     if for_people:
-        return lambda events, to: exports.write_csv_for_people(events, to, tables.excel_dialect(), asked.zone)
+        return lambda events, to: export.write_csv_for_people(events, to, tables.excel_dialect(), asked.zone)
     if form == "xlsx":
-        return lambda events, to: exports.write_xlsx(events, to, asked.zone)
+        return lambda events, to: export.write_xlsx(events, to, asked.zone)
     writers: Mapping[str, Callable[[Iterator[Event], Any], int]] = {
-        "jsonl": exports.write_jsonl,
-        "csv": exports.write_csv,
-        "parquet": exports.write_parquet,
+        "jsonl": export.write_jsonl,
+        "csv": export.write_csv,
+        "parquet": export.write_parquet,
     }
     return writers[form]
 

@@ -8,12 +8,13 @@ from typing import Any
 import click
 from rich.text import Text
 
-from litellm_maas.cli import options, price_book, spend_copies, tables
-from litellm_maas.cli.spend_notes import missing_note, nothing_recorded, say_beside, waiting_note
+from litellm_maas.cli import options, spend_copies, tables
+from litellm_maas.cli.spend_hints import missing_note, nothing_recorded, say_beside, waiting_note
 from litellm_maas.errors import MaasError
-from litellm_maas.spend import opening, verify
-from litellm_maas.spend.place import place
-from litellm_maas.spend.reprice import Change, Repricing, reprice
+from litellm_maas.ledger import access, verify
+from litellm_maas.ledger.location import place
+from litellm_maas.ledger.reprice import Change, Repricing, reprice
+from litellm_maas.tracking import current_prices
 
 
 @click.command(name="reprice", short_help="Price recorded calls by today's prices; shows first, writes with --apply.")
@@ -29,10 +30,10 @@ def reprice_command(*, apply: bool, reason: str, as_json: bool, **asked_for: Any
     Shows the difference; --apply writes it, as corrections beside the rows, which stay as they are.
     """
     asked = options.asked(**asked_for)
-    waiting = opening.replay(asked.ledger)
-    book = price_book.in_force()
+    waiting = access.replay(asked.ledger)
+    book = current_prices.in_force()
     found = Repricing((), ())
-    with opening.opened(asked.ledger, writable=apply) as ledger, tables.busy("repricing"):
+    with access.opened(asked.ledger, writable=apply) as ledger, tables.busy("repricing"):
         if ledger is not None:
             found = reprice(ledger, book, asked.period, reason, asked.filters)
             if apply:
@@ -91,14 +92,14 @@ def verify_command(*, ledger: str | None, as_json: bool) -> None:
     Rows that your own lists have priced are priced again by MAAS_PRICES, where the list is still there.
     """
     where = place(ledger)
-    say_beside(waiting_note(opening.replay(where)))
-    prices = price_book.in_force()
-    with opening.opened(where) as found:
+    say_beside(waiting_note(access.replay(where)))
+    prices = current_prices.in_force()
+    with access.opened(where) as found:
         if found is None:
             raise MaasError(f"there is no ledger at {where}; name one with --ledger or MAAS_LEDGER")
         with tables.busy("checking every row"):
             verified = verify.check(found, prices)
-    problems = [*verified.problems, *opening.left_out(where)]
+    problems = [*verified.problems, *access.left_out(where)]
     if as_json:
         plain = {"ledger": str(where), "problems": problems, "not_repriced": verified.not_repriced}
         tables.print_json(plain)

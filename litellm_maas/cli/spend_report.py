@@ -9,13 +9,13 @@ from rich.text import Text
 
 from litellm_maas.cli import spend_tables, tables
 from litellm_maas.cli.options import Asked
-from litellm_maas.cli.spend_notes import Note, hosts_note, notes
-from litellm_maas.spend import periods, reports
-from litellm_maas.spend.ledger import Ledger
-from litellm_maas.spend.opening import Waiting
-from litellm_maas.spend.periods import DEFAULT_ZONE, Period
-from litellm_maas.spend.reports import Report, Total
-from litellm_maas.spend.spreadsheets import Dialect
+from litellm_maas.cli.spend_hints import Note, hosts_note, notes
+from litellm_maas.ledger import periods, reports
+from litellm_maas.ledger.access import Waiting
+from litellm_maas.ledger.base import Ledger
+from litellm_maas.ledger.periods import DEFAULT_ZONE, Period
+from litellm_maas.ledger.reports import Report, Total
+from litellm_maas.ledger.spreadsheets import Dialect
 
 _PERIODS = {"today": "day", "week": "week", "month": "month"}
 _IN_WORDS = {"today": "today", "week": "this week", "month": "this month"}

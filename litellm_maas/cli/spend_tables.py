@@ -12,10 +12,10 @@ from rich.text import Text
 
 from litellm_maas.cli import charts, tables
 from litellm_maas.cli.charts import Bar
-from litellm_maas.pricing.book import Basis
-from litellm_maas.spend import exports, reports
-from litellm_maas.spend.reports import Total
-from litellm_maas.spend.spreadsheets import PLAIN, Dialect
+from litellm_maas.ledger import export, reports
+from litellm_maas.ledger.reports import Total
+from litellm_maas.ledger.spreadsheets import PLAIN, Dialect
+from litellm_maas.pricing.price_book import Basis
 
 Key = tuple[Any, ...]
 Section = tuple[str, Sequence[tuple[Key, Total]]]
@@ -85,7 +85,7 @@ def print_csv(by: Sequence[str], groups: Mapping[Key, Total], for_people: Dialec
         for_people: How a spreadsheet wants it, with amounts in VND; None for a program, with micro-credits.
     """
     sums = [name for name in Total().as_dict() if name != "by_basis"]
-    amount: Callable[[int], Any] = exports.credits_of if for_people is not None else lambda micro_credits: micro_credits
+    amount: Callable[[int], Any] = export.credits_of if for_people is not None else lambda micro_credits: micro_credits
 
     def rows() -> Iterator[list[Any]]:
         for key, total in groups.items():

@@ -15,12 +15,12 @@ from pathlib import Path
 import click
 
 from litellm_maas.cli import options, tables
-from litellm_maas.spend import opening, periods, plain_text
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.filters import EVERYTHING, Filters
-from litellm_maas.spend.ledger import Ledger, LedgerError
-from litellm_maas.spend.periods import DEFAULT_ZONE
-from litellm_maas.spend.place import Database, place
+from litellm_maas.ledger import access, periods, plain_text
+from litellm_maas.ledger.base import Ledger, LedgerError
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.filters import EVERYTHING, Filters
+from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.periods import DEFAULT_ZONE
 
 _INTERVAL = 0.25
 """Seconds between two looks at the ledger."""
@@ -38,7 +38,7 @@ def command(*, lines: int, timezone: str, as_json: bool, ledger: str | None, **n
     zone = periods.zone(timezone)
     where = place(ledger)
     filters = Filters(**named)
-    opening.replay(where)
+    access.replay(where)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             for event in _follow(where, lines, filters):
@@ -69,7 +69,7 @@ def _follow(where: Path | Database, lines: int, filters: Filters) -> Iterator[Ev
     while True:
         try:
             # Opened anew each time: the ledger may not be there yet, or may be another one.
-            with opening.opened(where) as ledger:
+            with access.opened(where) as ledger:
                 last = ledger.last_number() if ledger is not None else 0
                 if number is None:
                     number = 0 if ledger is None else _beginning(ledger, lines, filters)

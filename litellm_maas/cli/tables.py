@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from litellm_maas.ledger import plain_text, spreadsheets
+from litellm_maas.ledger.spreadsheets import PLAIN, Dialect
 from litellm_maas.pricing.credits import shown
-from litellm_maas.spend import plain_text, spreadsheets
-from litellm_maas.spend.spreadsheets import PLAIN, Dialect
 
 NARROW = 80
 """Columns up to which a table takes its narrow form."""

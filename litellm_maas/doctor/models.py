@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from litellm_maas.did_you_mean import nearest
 from litellm_maas.doctor.check import Check, green, not_checked, red, yellow
-from litellm_maas.pricing.book import PriceBook
-from litellm_maas.routing.includes import Config
-from litellm_maas.routing.model_ids import nearest
+from litellm_maas.pricing.price_book import PriceBook
+from litellm_maas.router.lint.includes import Config
 
 _PREFIX = "maas/"
 

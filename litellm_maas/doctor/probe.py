@@ -13,22 +13,23 @@ from typing import Any
 from pydantic import SecretStr
 
 from litellm_maas import settings
+from litellm_maas.budgets.max_cost import worst_case
+from litellm_maas.catalogue import catalogue
 from litellm_maas.doctor.check import Check, green, red, yellow
-from litellm_maas.models import catalogue
-from litellm_maas.pricing.book import PriceBook
+from litellm_maas.gateway import client
+from litellm_maas.gateway.endpoint import Endpoint
+from litellm_maas.gateway.errors import Failure, GatewayError
+from litellm_maas.gateway.request import Timeouts, WireRequest
+from litellm_maas.gateway.sse import EventDecoder
+from litellm_maas.ledger.event import Kind, host_of
+from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.spend.event import Kind, host_of
-from litellm_maas.spend.identity import Identity
-from litellm_maas.spend.meter import Attempt
-from litellm_maas.spend.recorder import Recorder
-from litellm_maas.spend.worst_case import worst_case
-from litellm_maas.wire import gateway, pacing
-from litellm_maas.wire.endpoints import Endpoint
-from litellm_maas.wire.errors import Failure, GatewayError
-from litellm_maas.wire.events import EventDecoder
-from litellm_maas.wire.pacing import Paced
-from litellm_maas.wire.requests import Timeouts, WireRequest
+from litellm_maas.resilience import rate_limiter
+from litellm_maas.resilience.rate_limiter import Paced
+from litellm_maas.tracking.attribution import Identity
+from litellm_maas.tracking.event_builder import Attempt
 
 TAG = "doctor"
 """The tag of what is recorded."""
@@ -206,7 +207,7 @@ class Prober:
                 if not patience or failure.kind != "rate_limit" or failure.status is None:
                     raise
             patience -= 1
-            if failure.retry_after is None or settings.pacing(pacing.configured) is None:
+            if failure.retry_after is None or settings.pacing(rate_limiter.configured) is None:
                 _sleep(min(failure.retry_after or _WINDOW, _WINDOW))  # else pacing waits by itself
 
     def _call_once(self, found: Probe, request: WireRequest, kind: Kind, body: dict[str, Any]) -> Mapping[str, Any]:
@@ -236,7 +237,7 @@ class Prober:
 
     def _plain(self, found: Probe, request: WireRequest) -> Mapping[str, Any]:
         began = time.perf_counter()
-        body = gateway.send(request).body
+        body = client.send(request).body
         if found.latency is None:
             found.latency = time.perf_counter() - began
         reply = _parsed(body)
@@ -246,7 +247,7 @@ class Prober:
     def _streamed(self, found: Probe, request: WireRequest) -> Mapping[str, Any]:
         began, events = time.perf_counter(), EventDecoder()
         reply: dict[str, Any] = {}
-        with gateway.open_stream(request) as received, gateway.reading(request):
+        with client.open_stream(request) as received, client.reading(request):
             for data in itertools.chain.from_iterable(map(events.feed, received.iter_bytes())):
                 chunk = _parsed(data)
                 if found.first_token is None and chunk.get("choices"):

@@ -21,10 +21,10 @@ from litellm.integrations.custom_logger import CustomLogger
 import litellm_maas
 from litellm_maas import settings
 from litellm_maas.doctor.check import Check, green, red
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.tracking import tracking
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.provider.exceptions import PROVIDER
 from litellm_maas.supported import REQUIREMENT
-from litellm_maas.wire.exceptions import PROVIDER
+from litellm_maas.tracking.tracker import tracking
 
 _PATIENCE = 20.0
 """Seconds for LiteLLM's threads to call a callback."""

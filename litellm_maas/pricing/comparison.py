@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from litellm_maas.pricing.book import PriceBook
-from litellm_maas.pricing.prices import VENDOR_ZONE, PriceEntry, PriceFile, PriceList
+from litellm_maas.pricing.price_book import PriceBook
+from litellm_maas.pricing.price_file import VENDOR_ZONE, PriceEntry, PriceFile, PriceList
 
 _FACTOR = 10
 """From this factor on a price is said to be unlike the official one."""

@@ -11,13 +11,13 @@ For trying things out, for this package's tests and for the tests of its users::
 
 For pytest, `pytest_plugins = ["litellm_maas.sandbox.pytest_plugin"]` in a `conftest.py` brings the fixture
 `maas_sandbox`. Nothing here is the real gateway: where its behaviour is not documented, the docstrings of
-`litellm_maas.sandbox.accounts` and `litellm_maas.sandbox.refusals` say what this one does.
+`litellm_maas.sandbox.accounts` and `litellm_maas.sandbox.validation` say what this one does.
 """
 
 from litellm_maas.sandbox.accounts import Account, Limit
-from litellm_maas.sandbox.answers import Answer, Choice, ToolCall
-from litellm_maas.sandbox.bill import Charge
+from litellm_maas.sandbox.billing import Charge
 from litellm_maas.sandbox.faults import Fault
+from litellm_maas.sandbox.scripted import Answer, Choice, ToolCall
 from litellm_maas.sandbox.server import Request, Sandbox
 
 __all__ = ["Account", "Answer", "Charge", "Choice", "Fault", "Limit", "Request", "Sandbox", "ToolCall"]

@@ -8,7 +8,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from litellm_maas.sandbox import tokens
-from litellm_maas.sandbox.answers import Answer, Choice
+from litellm_maas.sandbox.scripted import Answer, Choice
 
 Event = dict[str, Any]
 

@@ -16,13 +16,13 @@ from typing import Any
 
 from aiohttp import web
 
-from litellm_maas.models import Catalogue, Model, catalogue
-from litellm_maas.sandbox import bill, chat, messages, refusals, responses, tokens
+from litellm_maas.catalogue import Catalogue, Model, catalogue
+from litellm_maas.sandbox import billing, chat, messages, responses, tokens, validation
 from litellm_maas.sandbox.accounts import Account, Limit
-from litellm_maas.sandbox.answers import Answer, Cache, answer
 from litellm_maas.sandbox.chat import Event, Served
 from litellm_maas.sandbox.faults import NO_FAULT, Fault, Faults
-from litellm_maas.sandbox.refusals import Refused
+from litellm_maas.sandbox.scripted import Answer, Cache, answer
+from litellm_maas.sandbox.validation import Refused
 
 DEFAULT_KEY = "vn-sandbox-key"
 _EMBEDDING_DIMENSIONS = 64
@@ -106,7 +106,7 @@ class Sandbox:
         if rpm:
             self.account.per_minute = Limit(rpm, 60.0)
         self.faults = Faults()
-        self.bill = bill.Bill()
+        self.bill = billing.Bill()
         self.requests: deque[Request] = deque(maxlen=_REMEMBERED_REQUESTS)
         self._models = models or catalogue().ids()
         self._catalogue: Catalogue = catalogue()
@@ -176,16 +176,16 @@ class Sandbox:
     ) -> web.StreamResponse:
         if not http.path.startswith("/v1/") or operation.startswith("/v1"):
             raise Refused(404, {"message": "no Route matched with those values"})
-        key = refusals.check_key(self.account, headers.get("authorization") or headers.get("x-api-key", ""))
+        key = validation.check_key(self.account, headers.get("authorization") or headers.get("x-api-key", ""))
         self.account.collect()
         if (http.method, operation) == ("GET", "/models"):
             return web.json_response({"object": "list", "data": [self._listed(model) for model in self._models]})
         if operation not in (*_PROTOCOLS, "/embeddings", "/images/generations"):
             raise Refused(404, {"message": "no Route matched with those values"})
         if not isinstance(body, dict) or not isinstance(body.get("model"), str):
-            raise Refused(400, refusals.openai_error("model is required", "invalid_request_error"))
-        refusals.check_limits(self.account, body["model"])
-        refusals.check_model(self.account, body["model"], self._models)
+            raise Refused(400, validation.openai_error("model is required", "invalid_request_error"))
+        validation.check_limits(self.account, body["model"])
+        validation.check_model(self.account, body["model"], self._models)
         model = self._catalogue.model(body["model"])
         if operation == "/embeddings":
             return self._embeddings(key, body, model)
@@ -208,7 +208,7 @@ class Sandbox:
         self, http: web.Request, key: str, body: Mapping[str, Any], model: Model, protocol: _Protocol, fault: Fault
     ) -> web.StreamResponse:
         request = protocol.chat_request(body)
-        refusals.check_chat(request, model)
+        validation.check_chat(request, model)
         found = answer(request, model, self._script.popleft() if self._script else None, self._cache)
         now = dt.datetime.fromtimestamp(self.account.clock(), dt.timezone.utc)
         served = Served(f"chatcmpl-{uuid.uuid4().hex}", int(now.timestamp()), model.id, found, body)
@@ -235,10 +235,10 @@ class Sandbox:
     ) -> None:
         found = served.answer
         input_tokens, cached = found.input_tokens or 0, found.cached_tokens or 0
-        micro_credits = bill.cost(served.model, at, input_tokens, cached, output_tokens)
+        micro_credits = billing.cost(served.model, at, input_tokens, cached, output_tokens)
         self.account.spend(micro_credits)
         self.bill.add(
-            bill.Charge(
+            billing.Charge(
                 response_id=served.response_id,
                 at=at,
                 key=key,
@@ -254,7 +254,7 @@ class Sandbox:
 
     def _embeddings(self, key: str, body: Mapping[str, Any], model: Model) -> web.Response:
         if model.mode != "embedding":
-            raise Refused(404, refusals.openai_error(f"{model.id} does not serve embeddings", "not_found_error"))
+            raise Refused(404, validation.openai_error(f"{model.id} does not serve embeddings", "not_found_error"))
         given = body.get("input")
         texts = [str(text) for text in given] if isinstance(given, list) else [str(given or "")]
         read = sum(map(tokens.count, texts))

@@ -13,7 +13,7 @@ import pytest
 from litellm import CustomLLM
 
 import litellm_maas
-from litellm_maas import _litellm
+from litellm_maas import _litellm_compat
 from litellm_maas.sandbox import Sandbox
 from tests.support import KEY, MESSAGES, OTHER_KEYS, TOOL, assemble, astream
 
@@ -36,9 +36,9 @@ def test_the_public_registry_takes_our_handler() -> None:
 
 def test_the_table_of_provider_configurations_is_where_it_was() -> None:
     """`_litellm.declare_reasoning_params` needs LiteLLM's table of provider configurations."""
-    assert _litellm.declare_reasoning_params("maas"), (
+    assert _litellm_compat.declare_reasoning_params("maas"), (
         "LiteLLM moved ProviderConfigManager._PROVIDER_CONFIG_MAP: reasoning_effort, thinking and verbosity are "
-        "refused for maas/ models unless a call carries allowed_openai_params; mend litellm_maas/_litellm.py"
+        "refused for maas/ models unless a call carries allowed_openai_params; mend litellm_maas/_litellm_compat.py"
     )
     supported: Any = litellm.get_supported_openai_params(model="maas/openai/gpt-4o")
     assert {"reasoning_effort", "thinking", "verbosity", "user", "tools", "response_format"} <= set(supported)
@@ -54,9 +54,9 @@ def test_other_custom_providers_keep_litellms_answer() -> None:
 
 def test_unknown_models_have_rules() -> None:
     """`_litellm.declare_rules` needs LiteLLM's rules for models that its map does not name."""
-    assert _litellm.declare_rules("maas", {"": {"mode": "chat", "supports_function_calling": True}}), (
+    assert _litellm_compat.declare_rules("maas", {"": {"mode": "chat", "supports_function_calling": True}}), (
         "LiteLLM has no fallback generalizations: unknown maas/ ids count as able to do nothing; "
-        "mend litellm_maas/_litellm.py"
+        "mend litellm_maas/_litellm_compat.py"
     )
     litellm_maas.register()
     assert litellm.supports_function_calling("maas/somebody/new-model")
@@ -69,7 +69,7 @@ def test_the_logging_object_tells_the_parameters_as_called(sandbox: Sandbox, nam
     litellm.completion(model="maas/openai/gpt-5", messages=MESSAGES, **{name: value})
     assert sandbox.requests[0].body[name] == value, (
         f"{name} no longer stands in logging_obj.optional_params: find where LiteLLM keeps it; "
-        "mend litellm_maas/wire/requests.py"
+        "mend litellm_maas/gateway/request.py"
     )
 
 
@@ -78,7 +78,7 @@ def test_the_caching_handler_tells_the_arguments_as_called(sandbox: Sandbox) -> 
     litellm.image_generation(model="maas/openai/gpt-4o", prompt="a cat", n=3)
     assert sandbox.requests[0].body.get("n") == 3, (
         "LiteLLM's caching handler no longer knows the arguments: size, quality and number of images are lost; "
-        "mend litellm_maas/_litellm.py"
+        "mend litellm_maas/_litellm_compat.py"
     )
 
 
@@ -105,7 +105,7 @@ async def test_streams_of_model_responses_with_a_last_generic_chunk(sandbox: San
     charge = sandbox.bill.charges[0]
     usage = chunks[-1]._hidden_params["usage"]
     assert (usage.prompt_tokens, usage.completion_tokens) == (charge.input_tokens, charge.output_tokens), (
-        "LiteLLM lost the usage of a custom provider's stream; mend litellm_maas/wire/chunks.py"
+        "LiteLLM lost the usage of a custom provider's stream; mend litellm_maas/provider/streaming.py"
     )
 
 
@@ -154,7 +154,7 @@ def test_a_stream_keeps_its_chunks(sandbox: Sandbox) -> None:
     for asked in (False, True):
         stream: Any = litellm.completion(stream=True, stream_options={"include_usage": asked}, **call)
         list(stream)
-        assert _litellm.came_with_usage(stream) is asked, "mend litellm_maas/_litellm.py"
+        assert _litellm_compat.came_with_usage(stream) is asked, "mend litellm_maas/_litellm_compat.py"
 
 
 def test_a_look_up_of_parameters_shows_fewer_than_a_call_sends(sandbox: Sandbox) -> None:

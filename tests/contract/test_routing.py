@@ -15,11 +15,11 @@ import pytest
 from litellm.exceptions import MidStreamFallbackError
 from litellm.integrations.custom_logger import CustomLogger
 
-from litellm_maas import _litellm
-from litellm_maas.attempts import bucket_of
-from litellm_maas.routing.known_routers import MARK, cooling, deployment_of, entries, group_names, members
-from litellm_maas.routing.router_file import settings_model
-from litellm_maas.routing.rules import is_further
+from litellm_maas import _litellm_compat
+from litellm_maas.provider.attempt_history import bucket_of
+from litellm_maas.provider.cooldown_rules import is_further
+from litellm_maas.provider.known_routers import MARK, cooling, deployment_of, entries, group_names, members
+from litellm_maas.router.lint.router_file import settings_model
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.routed import TRIO
 from tests.support import MESSAGES, assemble
@@ -79,7 +79,7 @@ def test_callbacks_are_asked_for_deployments(watch: Watch) -> None:
     made = router()
     asyncio.run(made.acompletion(model="a", messages=MESSAGES))
     ((deployments, _, _),) = watch.asked
-    assert len(deployments) == 3, "LiteLLM asks its callbacks differently; see litellm_maas/routing/rules.py"
+    assert len(deployments) == 3, "LiteLLM asks its callbacks differently; see litellm_maas/provider/cooldown_rules.py"
     for each in deployments:
         info = each["model_info"]
         assert info.get(MARK) == "one of mine", "routers with the same models are no longer told apart: see MARK"
@@ -139,11 +139,11 @@ def test_attempts_know_of_each_other(sandbox: Sandbox, watch: Watch, kind: str, 
         asyncio.run(made.acompletion(model="a", messages=MESSAGES, metadata=metadata))
         sandbox.faults.clear()
         attempts = [earlier for _, _, earlier in watch.asked]
-        message = "what an attempt notes no longer reaches the next one; see litellm_maas/attempts.py"
+        message = "what an attempt notes no longer reaches the next one; see litellm_maas/provider/attempt_history.py"
         expected = [[500], [500, 404]] if not settings else [[500], [500, 500], [500, 500, 404]]
         assert attempts[1:] == expected, message
         said = [is_one for _, is_one, _ in watch.asked]
-        assert said == [False, *[True] * len(expected)], "see is_further in litellm_maas/routing/rules.py"
+        assert said == [False, *[True] * len(expected)], "see is_further in litellm_maas/provider/cooldown_rules.py"
 
 
 @pytest.mark.parametrize("status", [402, 403, 404, 408])
@@ -156,7 +156,7 @@ def test_a_routers_stream_falls_back_on_a_wrapped_error(sandbox: Sandbox, status
         return [chunk async for chunk in stream]
 
     assert assemble(*asyncio.run(consume())).only.content.startswith("gemini/"), (
-        "asynchronous streams no longer fall back on 4xx; see litellm_maas/wire/exceptions.py"
+        "asynchronous streams no longer fall back on 4xx; see litellm_maas/provider/exceptions.py"
     )
     assert "original_exception" in inspect.signature(MidStreamFallbackError.__init__).parameters
 
@@ -188,22 +188,22 @@ def test_litellm_merges_includes(tmp_path: Path) -> None:
     """`_litellm.effective_config` joins lists and replaces everything else, as the proxy does."""
     (tmp_path / "a.yaml").write_text("include: [b.yaml]\nmodel_list: [1]\ngeneral_settings: {x: 1}\n")
     (tmp_path / "b.yaml").write_text("model_list: [2]\ngeneral_settings: {y: 2}\n")
-    merged = _litellm.effective_config(tmp_path / "a.yaml")
+    merged = _litellm_compat.effective_config(tmp_path / "a.yaml")
     assert merged == {"model_list": [1, 2], "general_settings": {"y": 2}}
 
 
 def test_litellm_resolves_dotted_names(tmp_path: Path) -> None:
     """`_litellm.named_instance` finds attributes of installed modules and of modules beside the config."""
     (tmp_path / "own.py").write_text("thing = 5\n")
-    assert _litellm.named_instance("own.thing", tmp_path / "config.yaml") == 5
-    assert isinstance(_litellm.named_instance("litellm_maas.maas", tmp_path / "config.yaml"), litellm.CustomLLM)
+    assert _litellm_compat.named_instance("own.thing", tmp_path / "config.yaml") == 5
+    assert isinstance(_litellm_compat.named_instance("litellm_maas.maas", tmp_path / "config.yaml"), litellm.CustomLLM)
 
 
 def test_litellm_refuses_a_well_known_master_key() -> None:
     """`_litellm.well_known_master_keys` is LiteLLM's own list, since it has one."""
-    assert hashlib.sha256(b"sk-1234").hexdigest() in _litellm.well_known_master_keys()
+    assert hashlib.sha256(b"sk-1234").hexdigest() in _litellm_compat.well_known_master_keys()
 
 
 def test_a_process_without_a_proxy_has_no_proxys_router() -> None:
     """`_litellm.proxy_router` is None where no proxy runs; where one does, tests/test_proxy_config.py sees it."""
-    assert _litellm.proxy_router() is None
+    assert _litellm_compat.proxy_router() is None

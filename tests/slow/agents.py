@@ -17,10 +17,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.credits import shown
 from litellm_maas.sandbox import Answer, Charge, Choice, Fault, Request, Sandbox, ToolCall
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.sqlite import SqliteLedger
 
 ROOT = Path(__file__).parent.parent.parent
 FIRST, SECOND = "openai/gpt-4o", "qwen/qwen3.6-flash"

@@ -24,10 +24,10 @@ from typing import Any
 
 import httpx
 
+from litellm_maas.budgets.budget import Budget
+from litellm_maas.budgets.reservations import Gate
+from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
-from litellm_maas.spend.budget import Budget
-from litellm_maas.spend.gate import Gate
-from litellm_maas.spend.sqlite import SqliteLedger
 
 CALLS, PROCESSES, AFFORDABLE = 200, 4, 37
 BODY: dict[str, Any] = {"messages": [{"role": "user", "content": "Xin chào"}], "max_tokens": 200}

@@ -18,10 +18,10 @@ from typing import Any
 
 import yaml
 
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.credits import shown
 from litellm_maas.sandbox import Charge, Fault, Request, Sandbox
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.sqlite import SqliteLedger
 from tests.proxy_process import MASTER_KEY, running_proxy
 from tests.slow.client_cases import CLIENTS, Case, Client, Setting
 

@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from litellm_maas.spend.recorder import Recorder
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.verify import verify
+from litellm_maas.ledger.recorder import Recorder
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.ledger.verify import verify
 from tests.ledgers import event, program, rows
 from tests.test_copies import writers
 
@@ -26,7 +26,7 @@ SHORT = """
     import sys
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
     from pathlib import Path
-    from litellm_maas.spend.recorder import Recorder
+    from litellm_maas.ledger.recorder import Recorder
     from tests.ledgers import event
     print("ready", flush=True)
     sys.stdin.readline()

@@ -21,11 +21,11 @@ from typing import Any
 
 import openpyxl
 
-from litellm_maas.pricing import book
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.pricing import price_book
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.meter import cost
-from litellm_maas.spend.sqlite import SqliteLedger
+from litellm_maas.tracking.event_builder import cost
 from tests.ledgers import unguarded
 from tests.spend_events import event
 
@@ -46,7 +46,7 @@ def year() -> list[Event]:
         started_at = (start + dt.timedelta(minutes=35 * number)).astimezone(dt.timezone.utc)
         model = MODELS[number % 3]
         usage = Usage(900 + number, number % 300, 40 + number % 90, 0, source="reported")
-        priced = cost(model, usage, started_at, "payg", book.official())
+        priced = cost(model, usage, started_at, "payg", price_book.official())
         found.append(
             event(
                 number,

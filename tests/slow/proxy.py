@@ -23,12 +23,12 @@ from typing import Any
 import httpx
 import yaml
 
+from litellm_maas.budgets.budget import Budget
+from litellm_maas.budgets.reservations import Gate
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.ledger.verify import verify
 from litellm_maas.sandbox import Charge, Fault, Sandbox
-from litellm_maas.spend.budget import Budget
-from litellm_maas.spend.event import Event
-from litellm_maas.spend.gate import Gate
-from litellm_maas.spend.sqlite import SqliteLedger
-from litellm_maas.spend.verify import verify
 from tests.ledgers import rows
 from tests.proxy_process import free_port
 

@@ -15,9 +15,9 @@ import openai
 import pytest
 
 import litellm_maas
-from litellm_maas.resting import resting
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.resilience.cooldowns import resting
 from litellm_maas.sandbox import Fault, Sandbox
-from litellm_maas.spend.sqlite import SqliteLedger
 from tests.support import MESSAGES
 
 CALLS = int(os.environ.get("SOAK_CALLS", "2000"))

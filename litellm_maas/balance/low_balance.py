@@ -1,0 +1,156 @@
+"""Warnings before credits run out: once a day, in whichever process notices first."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from litellm_maas import alerts, settings
+from litellm_maas.balance import readings
+from litellm_maas.balance.forecast import Balance, balance
+from litellm_maas.balance.readings import ConsoleNote
+from litellm_maas.errors import MaasError
+from litellm_maas.ledger import access, periods, spools
+from litellm_maas.ledger.base import Ledger, microseconds
+from litellm_maas.ledger.location import Database
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.pricing.credits import shown
+
+logger = logging.getLogger("litellm_maas")
+
+
+_EXPIRY = dt.timedelta(days=7)
+"""How long before credits expire a warning is given."""
+_RECOVERY = dt.timedelta(days=7)
+"""For how long expired credits can be recovered (vendor documentation, read 2026-10)."""
+
+
+def standing(where: Path | Database, now: dt.datetime, host: str | None = None) -> list[Balance]:
+    """Return how the credits of each account stand by what is noted and recorded.
+
+    Args:
+        where: The ledger.
+        now: The moment of asking.
+        host: Only the account at this host; None for each one of which a reading is noted.
+
+    Raises:
+        LedgerError: A ledger cannot be read.
+    """
+    with access.opened(notes_file(where)) as file:
+        notes = [] if file is None else readings.notes(file)
+        hosts = sorted({each.host for each in notes if each.kind == "reading" and host in (None, each.host)})
+        if file is None or not hosts:
+            return []
+        if isinstance(where, Path):
+            return _balances(notes, file, now, hosts)
+    with access.opened(where) as ledger:
+        return [] if ledger is None else _balances(notes, ledger, now, hosts)
+
+
+def _balances(notes: Sequence[ConsoleNote], ledger: Ledger, now: dt.datetime, hosts: Iterable[str]) -> list[Balance]:
+    return [found for host in hosts if (found := balance(notes, ledger, now, host)) is not None]
+
+
+def notes_file(where: Path | Database) -> Path:
+    """The file that the notes on the console are in.
+
+    Raises:
+        LedgerError: It is the file in front of a database, and cannot be made.
+    """
+    return spools.ready(where, make=False) if isinstance(where, Database) else where
+
+
+def warnings(found: Balance, now: dt.datetime) -> Iterator[dict[str, Any]]:
+    """What there is to warn of, as plain values: `text`, `mark`, and figures in micro-credits.
+
+    Raises:
+        SettingsError: `MAAS_CREDITS_WARN_HOURS` or `MAAS_CREDITS_WARN_BELOW` cannot be used.
+    """
+    left, soonest = found.micro_credits, found.forecast.earliest
+    credits_ = f"credits at {found.host}" if found.host else "credits"
+    figures = {
+        "about": "credits",
+        "host": found.host or None,
+        "balance_micro_credits": left,
+        "zero_at": _iso(found.forecast.at),
+        "zero_at_the_earliest": _iso(soonest),
+        "last_hour_micro_credits": found.burn.last_hour,
+    }
+    hours = settings.credits_warn_hours()
+    if (text := _on_expiry(found, now)) is not None:
+        yield {**figures, "mark": "expiry", "text": f"{credits_} {text}"}
+    elif hours and soonest is not None and soonest - now < dt.timedelta(hours=hours):
+        how = f"may run out at {_local(soonest)} ({periods.DEFAULT_ZONE})" if soonest > now else "have run out"
+        yield {
+            **figures,
+            "mark": f"{hours:g} h",
+            "text": f"{credits_} {how}: {shown(left)} left by the ledger, {shown(found.burn.last_hour)} spent in the "
+            "last hour. At zero every model is switched off: top up in the console, then `litellm-maas credits topup`",
+        }
+    below = settings.credits_warn_below()
+    if below is not None and left < below:
+        yield {
+            **figures,
+            "mark": shown(below),
+            "text": f"{credits_} are below {shown(below)}: {shown(left)} left by the ledger. Top up in the console, "
+            "then `litellm-maas credits topup`",
+        }
+
+
+def _on_expiry(found: Balance, now: dt.datetime) -> str | None:
+    """Say that credits expire, or have expired, where that comes before they are spent."""
+    expires_at, spent_at = found.expires_at, found.forecast.at
+    if expires_at is None or expires_at - now > _EXPIRY:
+        return None
+    if expires_at <= now:
+        if not found.expired:
+            return None
+        lost = f"expired at {_local(expires_at)} ({periods.DEFAULT_ZONE}): {shown(found.expired)} left by the ledger"
+        if now < expires_at + _RECOVERY:
+            return f"{lost}. The vendor can recover them until {_local(expires_at + _RECOVERY)}: ask in the console"
+        return f"{lost}. If the console shows something else: `litellm-maas credits set AMOUNT`"
+    if found.micro_credits <= 0 or (spent_at is not None and spent_at < expires_at):
+        return None
+    return (
+        f"expire at {_local(expires_at)} ({periods.DEFAULT_ZONE}): {shown(found.micro_credits)} left by the ledger. A "
+        "top-up in the console makes them last for another year; then `litellm-maas credits topup`"
+    )
+
+
+def warn(where: Path | Database) -> None:
+    """Say what there is to warn of, unless somebody has on this day. Never raises."""
+    now = periods.now(dt.timezone.utc)
+    try:
+        for found in standing(where, now):
+            for warning in warnings(found, now):
+                say_once_a_day(where, warning, now)
+    except (MaasError, OSError) as error:
+        logger.debug("credits were not checked: %s", error)
+
+
+def say_once_a_day(where: Path | Database, warning: dict[str, Any], now: dt.datetime) -> bool:
+    """Say a warning, unless somebody has on this day; whether it was said.
+
+    Raises:
+        LedgerError: The file cannot be written.
+    """
+    day = f"{now.astimezone(periods.zone(periods.DEFAULT_ZONE)):%Y-%m-%d}"
+    about = " ".join(filter(None, ("credits", warning["host"], warning["mark"])))
+    row = (about, day, microseconds(now))
+    with contextlib.closing(SqliteLedger(notes_file(where))) as ledger:
+        _, new = readings.write(ledger, "INSERT INTO notices VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
+    if new:
+        alerts.say(warning)
+    return bool(new)
+
+
+def _local(at: dt.datetime) -> str:
+    return periods.clock(at.astimezone(periods.zone(periods.DEFAULT_ZONE)))
+
+
+def _iso(moment: dt.datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")

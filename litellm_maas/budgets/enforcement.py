@@ -1,0 +1,186 @@
+"""The budgets in force in this process: where they come from, and asking the gate for room."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+
+from litellm_maas import alerts, settings
+from litellm_maas.budgets import budget
+from litellm_maas.budgets.budget import Budget
+from litellm_maas.budgets.reservations import Gate, Refusal
+from litellm_maas.errors import DataFileError
+from litellm_maas.ledger.base import LedgerBusyError, LedgerError
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.tracking.attribution import Identity
+from litellm_maas.tracking.tracker import tracking
+from litellm_maas.yaml_file import Watched
+
+logger = logging.getLogger("litellm_maas")
+
+_LONGEST_WAIT = 30.0
+"""Seconds that a call waits for room that calls under way may leave."""
+_LONGEST_LOCK = 30.0
+"""Seconds that another program may keep the ledger locked before calls go on without being counted."""
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
+_WRITER_PAUSE = 0.000_2
+_STAYS = "a reservation stays for up to 15 minutes: %s"
+
+
+Step = float | Callable[[], None]
+"""Seconds to wait, or work that takes long and must not be done on an event loop."""
+
+
+class Room:
+    """Room for one call in the budgets that it counts for.
+
+    Attributes:
+        budgets: Those budgets.
+        reservation: What was set aside, until it is settled.
+    """
+
+    def __init__(self, gate: Gate, budgets: Sequence[Budget], reservation: str) -> None:
+        self._gate = gate
+        self.budgets = budgets
+        self.reservation = reservation
+
+    def settle(self) -> None:
+        """Give the room up, because the ledger now says what the call cost, or because nothing was sent.
+
+        Never raises and never waits: if another process is writing just then, a thread does it.
+        """
+        try:
+            self._settle()
+        except LedgerBusyError:
+            threading.Thread(target=self._settle_patiently, name="maas-budget", daemon=True).start()
+        except LedgerError as error:
+            logger.warning(_STAYS, error)
+
+    def _settle(self, wait: float = 0.0) -> None:
+        for notice in self._gate.settle(self.reservation, self.budgets, wait):
+            alerts.announce(notice)
+
+    def _settle_patiently(self) -> None:
+        try:
+            self._settle(_LONGEST_WAIT)
+        except LedgerError as error:
+            logger.warning(_STAYS, error)
+
+
+class Budgeting:
+    """The budgets of this process, on the ledger that it records in.
+
+    Attributes:
+        configured: Budgets that a program brought, by a router's config for instance.
+    """
+
+    def __init__(self) -> None:
+        self.configured: tuple[Budget, ...] = ()
+        self._from_file = Watched(budget.read, _say_budgets_stay)
+        self._gates: dict[Path, Gate] = {}
+        self._ledgers: list[SqliteLedger] = []
+        self._lock = threading.Lock()
+        self._unreadable: str | None = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def room(
+        self, ledger: Path, model: str, identity: Identity, needed: Callable[[], int | None]
+    ) -> Generator[Step, None, Room | Refusal | None]:
+        """Ask for room; yields what is to be done before the next try, and returns the room, or why there is none.
+
+        Args:
+            ledger: The ledger's file.
+            model: The model id that is to be called.
+            identity: Who calls.
+            needed: Tells what it costs at worst, in micro-credits; None where that is not known. Asked only if a budget
+                counts the call.
+
+        Returns:
+            None where no budget counts the call, or where the ledger cannot be used: then a warning says so once, and
+            the call goes on, as recording never stops a call.
+        """
+        began = looked = time.monotonic()
+        has_added_up = False
+        pause, writer_pause = _SHORTEST_PAUSE, _WRITER_PAUSE
+        while True:
+            try:
+                gate = self._gate(ledger)
+                budgets = [found for found in gate.budgets(self.own()) if found.matches(model, identity)]
+                if not has_added_up and not gate.is_ready(budgets):
+                    has_added_up = True
+                    yield functools.partial(_add_up, gate, budgets)
+                verdict = gate.admit(budgets, needed()) if budgets else None
+            except LedgerBusyError:
+                if time.monotonic() - looked > _LONGEST_LOCK:
+                    self._say_once(f"{ledger} is locked")
+                    return None
+                yield writer_pause
+                writer_pause = min(2 * writer_pause, _SHORTEST_PAUSE)
+                continue
+            except LedgerError as error:
+                self._say_once(str(error))
+                return None
+            if isinstance(verdict, str):
+                return Room(gate, budgets, verdict)
+            looked = time.monotonic()
+            if verdict is None or verdict.why != "busy" or looked + pause - began > _LONGEST_WAIT:
+                return verdict
+            yield pause
+            pause, writer_pause = min(2 * pause, _LONGEST_PAUSE), _WRITER_PAUSE
+
+    def own(self) -> tuple[Budget, ...]:
+        """The budgets that are not in the ledger: a program's own, and those of the file that `MAAS_BUDGETS` names.
+
+        While the file has a mistake, those that it held before stay in force.
+
+        Raises:
+            DataFileError: It has one from the beginning: nothing is spent unlimited.
+        """
+        file = settings.budgets()
+        return self.configured if file is None else (*self.configured, *self._from_file.get(file))
+
+    def _gate(self, ledger: Path) -> Gate:
+        if (found := self._gates.get(ledger)) is None:
+            with self._lock:
+                if (found := self._gates.get(ledger)) is None:
+                    opened = SqliteLedger(ledger)
+                    self._ledgers.append(opened)
+                    found = self._gates[ledger] = Gate(opened)
+        return found
+
+    def close(self) -> None:
+        """Close the ledgers."""
+        self._gates.clear()
+        while self._ledgers:
+            self._ledgers.pop().close()
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._ledgers.clear()
+        self._gates.clear()
+
+    def _say_once(self, problem: str) -> None:
+        if self._unreadable != problem:
+            self._unreadable = problem
+            logger.warning("budgets are not being enforced: %s", problem)
+
+
+def _say_budgets_stay(mistake: DataFileError) -> None:
+    logger.warning("MAAS_BUDGETS: %s. The budgets that it held before stay in force until it is mended.", mistake)
+
+
+def _add_up(gate: Gate, budgets: Sequence[Budget]) -> None:
+    try:
+        gate.status(budgets)
+    except LedgerError as error:
+        logger.debug("the next try says what is wrong: %s", error)
+
+
+budgeting = Budgeting()
+tracking.closers.append(budgeting.close)

@@ -1,0 +1,213 @@
+"""The gate: whether the budgets of a ledger have room for a call, its cost at worst being set aside while it lasts.
+
+What is spent, what is set aside and the new reservation are one transaction on the ledger, so that any number of
+processes share one truth. A reservation is given up when the event of its call is in the ledger. That of a process that
+died ends by itself, and so does that of a call that takes longer than `RESERVED_FOR`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from litellm_maas.budgets.budget import Budget, from_mapping
+from litellm_maas.budgets.spent_cache import Tally
+from litellm_maas.ledger.base import microseconds
+from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger
+
+RESERVED_FOR = dt.timedelta(minutes=15)
+"""How long a reservation lasts whose call never ends: that of a process that was killed."""
+
+_LATER = dt.timedelta(minutes=1)
+"""By how much a reservation may have been made later than by this caller's clock, who waited for others meanwhile."""
+_LOOK_AGAIN = 1.0
+"""Seconds after which budgets that another process set or removed are seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a budget stands.
+
+    Attributes:
+        spent: Micro-credits spent in the period.
+        reserved: Micro-credits set aside for calls that are under way.
+    """
+
+    budget: Budget
+    spent: int
+    reserved: int
+
+    @property
+    def resets_at(self) -> dt.datetime | None:
+        """When the period ends; None where it never does, or slides."""
+        return self.budget.period(dt.datetime.now(dt.timezone.utc)).until
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no room.
+
+    Attributes:
+        needed: What the call can cost at worst, in micro-credits; None where its model has no price.
+        why: ``busy`` where there may be room once calls that are under way have ended.
+    """
+
+    state: State
+    needed: int | None
+    why: Literal["full", "busy", "unpriced"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A budget of which more than so many per cent are spent."""
+
+    state: State
+    percent: int
+
+
+class Gate:
+    """The budgets of one ledger file: those that the ledger itself holds, and those that a program brings.
+
+    Raises:
+        LedgerError: The ledger cannot be opened. All its methods raise that too, and LedgerBusyError where another
+            process is writing just then, for which `admit` never waits.
+    """
+
+    def __init__(self, ledger: SqliteLedger) -> None:
+        self._ledger = ledger
+        self._tally = Tally(ledger)
+        self._known: tuple[Budget, ...] = ()
+        self._looked_at: float | None = None
+
+    def budgets(self, own: Sequence[Budget] = ()) -> tuple[Budget, ...]:
+        """All budgets; the program's own win over those of the same name in the ledger."""
+        if self._looked_at is None or time.monotonic() - self._looked_at > _LOOK_AGAIN:
+            rows = self._ledger.query("SELECT definition FROM budgets ORDER BY name")
+            self._known = tuple(from_mapping(json.loads(row[0])) for row in rows)
+            self._looked_at = time.monotonic()
+        names = {budget.name for budget in own}
+        return (*own, *(budget for budget in self._known if budget.name not in names))
+
+    def set(self, made: Budget) -> None:
+        """Keep a budget in the ledger, in the place of one of the same name."""
+        with self._ledger.exclusive(PATIENCE) as connection:
+            connection.execute(
+                "INSERT INTO budgets VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET definition = excluded.definition",
+                (made.name, made.model_dump_json()),
+            )
+        self._looked_at = None
+
+    def remove(self, name: str) -> bool:
+        """Remove a budget from the ledger; whether it was there."""
+        with self._ledger.exclusive(PATIENCE) as connection:
+            removed = connection.execute("DELETE FROM budgets WHERE name = ?", (name,)).rowcount
+        self._looked_at = None
+        return bool(removed)
+
+    def is_ready(self, budgets: Sequence[Budget]) -> bool:
+        """Whether `admit` is quick; if not, all events of a period may have to be read first, as `status` does too."""
+        now = dt.datetime.now(dt.timezone.utc)
+        return all(self._tally.knows(budget, now) for budget in budgets)
+
+    def admit(self, budgets: Sequence[Budget], needed: int | None) -> str | Refusal:
+        """Set the cost of a call at worst aside in each budget that it counts for.
+
+        Args:
+            budgets: Those that it counts for.
+            needed: Micro-credits; None where its model has no price.
+
+        Returns:
+            The id of the reservation, or why there is none.
+        """
+        now = dt.datetime.now(dt.timezone.utc)
+        reservation = uuid.uuid4().hex
+        with self._ledger.exclusive() as connection:
+            self._tally.catch_up(connection)
+            # Those in a far future are from a clock that was wrong.
+            connection.execute("DELETE FROM reservations WHERE NOT (expires_at > ? AND expires_at <= ?)", _lasting(now))
+            refusals = (
+                Refusal(state, needed, why)
+                for budget in budgets
+                if (why := _no_room(state := self._state(connection, budget, now), needed)) is not None
+            )
+            # A budget that is full says more than one that may have room in a moment.
+            if (refusal := min(refusals, key=lambda found: found.why == "busy", default=None)) is not None:
+                return refusal
+            expires_at = microseconds(now + RESERVED_FOR)
+            connection.executemany(
+                "INSERT INTO reservations VALUES (?, ?, ?, ?)",
+                [(reservation, budget.name, needed or 0, expires_at) for budget in budgets],
+            )
+        return reservation
+
+    def settle(self, reservation: str, budgets: Sequence[Budget], wait: float = 0.0) -> list[Notice]:
+        """Give a reservation up, now that the ledger says what the call cost; what there is to say about budgets.
+
+        Args:
+            reservation: Its id.
+            budgets: Those that it was set aside in.
+            wait: Seconds to wait for another writer.
+        """
+        now = dt.datetime.now(dt.timezone.utc)
+        notices = []
+        with self._ledger.exclusive(wait) as connection:
+            connection.execute("DELETE FROM reservations WHERE id = ?", (reservation,))
+            self._tally.catch_up(connection)
+            for budget in budgets:
+                state = self._state(connection, budget, now)
+                passed = [percent for percent in budget.warn_at if state.spent * 100 >= percent * budget.limit]
+                new = [percent for percent in passed if _is_new(connection, budget, percent, now)]
+                # Who passes several at once is told of the last.
+                notices += [Notice(state, max(new))] if new else []
+        return notices
+
+    def status(self, budgets: Sequence[Budget]) -> list[State]:
+        """How budgets stand."""
+        now = dt.datetime.now(dt.timezone.utc)
+        with self._ledger.exclusive(PATIENCE) as connection:
+            self._tally.catch_up(connection)
+            return [self._state(connection, budget, now) for budget in budgets]
+
+    def _state(self, connection: sqlite3.Connection, budget: Budget, now: dt.datetime) -> State:
+        ((reserved,),) = connection.execute(
+            "SELECT coalesce(sum(micro_credits), 0) FROM reservations"
+            " WHERE budget = ? AND expires_at > ? AND expires_at <= ?",
+            (budget.name, *_lasting(now)),
+        )
+        return State(budget, self._tally.spent(connection, budget, now), reserved)
+
+
+def _lasting(now: dt.datetime) -> tuple[int, int]:
+    """After and until when a reservation ends that counts now."""
+    return microseconds(now), microseconds(now + RESERVED_FOR + _LATER)
+
+
+def _no_room(state: State, needed: int | None) -> Literal["full", "busy", "unpriced"] | None:
+    if state.budget.action == "warn":
+        return None
+    if needed is None:
+        if not state.budget.allow_unpriced:
+            return "unpriced"
+        needed = 0
+    if state.spent + needed > state.budget.limit or state.spent >= state.budget.limit:
+        return "full"
+    return "busy" if state.spent + state.reserved + needed > state.budget.limit else None
+
+
+def _is_new(connection: sqlite3.Connection, budget: Budget, percent: int, now: dt.datetime) -> bool:
+    """Whether nobody has said so in this period; of a window that slides, on this day."""
+    period = (
+        budget.period(now).since if budget.window is None else now.replace(hour=0, minute=0, second=0, microsecond=0)
+    )
+    said = connection.execute(
+        "INSERT INTO notices VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        # Who raises a limit is warned again.
+        (f"{percent} % of {budget.limit} of {budget.name}", str(period), microseconds(now)),
+    )
+    return said.rowcount > 0

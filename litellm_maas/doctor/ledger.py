@@ -1,0 +1,149 @@
+"""The ledger, what waits beside it, and the shared list of turns."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from litellm_maas import folders, settings
+from litellm_maas.balance import readings
+from litellm_maas.doctor.check import Check, from_error, green, red, yellow
+from litellm_maas.errors import SettingsError
+from litellm_maas.gateway.endpoint import Endpoint
+from litellm_maas.ledger import access
+from litellm_maas.ledger.base import LedgerBusyError, LedgerError
+from litellm_maas.ledger.location import Database, default_ledger, place
+from litellm_maas.ledger.postgres import PostgresLedger
+from litellm_maas.ledger.sqlite import SqliteLedger, opened_to_read
+from litellm_maas.resilience.limiter_stores import PacingError
+from litellm_maas.resilience.rate_limiter import shared_turns
+
+_CHOOSE_A_HOME = "set MAAS_HOME to a folder that stays"
+_LARGE = 256 * 1024 * 1024
+"""Bytes from which on reading all of a ledger takes too long for a person who waits."""
+
+
+def ledger() -> Iterator[Check]:
+    """Whether spend can be recorded, and what waits to be."""
+    try:
+        where = place()
+    except SettingsError as error:
+        yield from_error("ledger", error)
+        return
+    checks = (
+        [_database(where), _file(where.spool, "spool")] if isinstance(where, Database) else [_file(where, "ledger")]
+    )
+    yield from checks
+    if all(check.colour != "red" for check in checks):
+        yield from _waiting(where)
+
+
+def _database(database: Database) -> Check:
+    try:
+        with PostgresLedger(database) as found:
+            number = found.last_number()
+    except LedgerError as error:
+        return from_error("ledger", error)
+    return green("ledger", f"{database}, {number:,} events")
+
+
+def _file(path: Path, name: str) -> Check:
+    try:
+        if not path.exists() or not path.stat().st_size:
+            return _to_be_made(path, name)
+        opened_to_read(path).close()  # opened to be written to, one whose log is missing would become a new one
+        with SqliteLedger(path) as found:
+            _try_to_write(found)
+            size, number = path.stat().st_size, found.last_number()
+            damage = found.damage() if size < _LARGE else []
+        mode = path.stat().st_mode & 0o777
+    except LedgerError as error:
+        return from_error(name, error)
+    except OSError as error:
+        return red(name, f"{path}: {error.strerror}", "set MAAS_LEDGER to a file in a folder that you may write to")
+    if damage:
+        return red(name, f"{path} is damaged: {damage[0]}", f"mv {path} {path}.damaged; a new one is made by itself")
+    what = f"{path}, {number:,} events, {size / 1024 / 1024:,.1f} MiB, mode {mode:o}"
+    if mode & 0o077 and os.name == "posix":
+        return yellow(name, f"{what}: others can read who spent what", f"chmod 600 {path}")
+    if _is_temporary(path):
+        return yellow(name, f"{what}: in the temporary folder, which may be emptied at any time", _CHOOSE_A_HOME)
+    if size >= _LARGE:
+        what += "; too large to be read here for damage: litellm-maas spend verify"
+    return green(name, what)
+
+
+def _to_be_made(path: Path, name: str) -> Check:
+    """Whether the ledger can be made when there is something to record. Makes nothing."""
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return red(
+            name,
+            f"{path} cannot be made: {folder} is no folder that you may write to",
+            f"export MAAS_LEDGER={default_ledger()}",
+        )
+    if _is_temporary(path):
+        what = f"{path} is made with the first call that is recorded: in the temporary folder, which may be emptied"
+        return yellow(name, what, _CHOOSE_A_HOME)
+    return green(name, f"{path} is made with the first call that is recorded")
+
+
+def _is_temporary(path: Path) -> bool:
+    """Whether a ledger is in the temporary folder because there is no home."""
+    temporary = folders.temporary_folder(make=False)
+    return temporary is not None and path.parent == temporary
+
+
+def _try_to_write(found: SqliteLedger) -> None:
+    """Begin to write, and leave it.
+
+    Raises:
+        LedgerError: It cannot be written, or another program writes for longer than it should.
+    """
+    try:
+        readings.write(found, "DELETE FROM notices WHERE about = ?", ("",))
+    except LedgerBusyError:
+        raise LedgerError(
+            f"{found.path} is locked by another program for seconds; end that program: fuser -v {found.path}"
+        ) from None
+
+
+def _waiting(where: Path | Database) -> Iterator[Check]:
+    waiting = access.replay(where)
+    beside = where.spool if isinstance(where, Database) else where
+    if waiting.problem is not None:
+        what = f"{waiting.events} events wait beside the ledger: {waiting.problem}"
+        yield red("waiting", what, "litellm-maas spend")
+    elif waiting.events:
+        files = ", ".join(str(each) for each in access.waiting_files(where)) or f"{beside}.waiting"
+        yield red("waiting", f"{waiting.events} files beside the ledger hold no event: {files}", f"rm {files}")
+    for remark in waiting.remarks:
+        yield red("waiting", remark.text.rpartition(". ")[0], remark.command)
+    if waiting == access.Waiting():
+        yield green("waiting", "no event waits beside the ledger")
+
+
+def pacing(endpoint: Endpoint | None) -> Check:
+    """Whether requests are paced, and whether they are held just now."""
+    try:
+        pacing = settings.pacing()
+    except SettingsError as error:
+        return from_error("pacing", error)
+    if pacing is None:
+        return green("pacing", "off; the account's default limit is 10 requests a minute (MAAS_RPM=10 keeps it)")
+    name = urlsplit(endpoint.base_url).netloc if endpoint is not None else ""
+    turns = next(shared_turns(pacing))
+    try:
+        held = turns.held(name)
+    except (PacingError, sqlite3.Error) as error:
+        where = "check MAAS_REDIS_URL and that Redis runs" if pacing.redis else f"rm {settings.data_folder()}/pacing.db"
+        return red("pacing", f"the list of turns cannot be used: {error}", where)
+    if held > 0:
+        return yellow("pacing", f"held for {held:.0f} s: the gateway asked for that", f"wait {held:.0f} s")
+    where = "Redis" if pacing.redis else "this machine"
+    return green("pacing", f"{pacing.requests} requests in {pacing.seconds:g} s, shared by {where}")

@@ -1,0 +1,113 @@
+"""All checks, with those that wait for somebody else made side by side."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from litellm_maas.doctor import connectivity, environment, ledger, models
+from litellm_maas.doctor.check import Check, not_checked, red
+from litellm_maas.doctor.probe import TAG
+from litellm_maas.errors import MaasError
+from litellm_maas.gateway.endpoint import Endpoint, resolve_key
+from litellm_maas.ledger import access
+from litellm_maas.ledger.location import place
+from litellm_maas.ledger.model_status import callable_models
+from litellm_maas.pricing.price_book import PriceBook
+
+_TRIO = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")
+"""What the shipped configs call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be examined.
+
+    Attributes:
+        config: A config whose models are looked at too.
+        timeout: Seconds for each step on the way to the gateway.
+        book: The prices in force; None where they cannot be read.
+    """
+
+    config: Path | None
+    timeout: float
+    book: PriceBook | None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a call needs, as far as it is there."""
+
+    endpoint: Endpoint | None
+    key: SecretStr | None
+    models: tuple[str, ...] = ()
+
+
+def surroundings(asked: Asked) -> tuple[list[Check], Access]:
+    """Everything but LiteLLM: variables, the gateway, models, files, the ledger, pacing; and what calls need."""
+    (base_url, endpoint), key_check = environment.base_url(), environment.key()
+    # A key of a wrong shape would only be refused.
+    key = resolve_key(None) if key_check.colour != "red" else None
+    with ThreadPoolExecutor(1) as pool:
+        way = None if endpoint is None else pool.submit(connectivity.look, endpoint, key, asked.timeout)
+        rest = [
+            *_made("recording", lambda: [environment.recording(asked.config)]),
+            *_made("settings", environment.others),
+            *_made("files", environment.files),
+            *_made("ledger", ledger.ledger),
+            *_made("pacing", lambda: [ledger.pacing(endpoint)]),
+        ]
+        attempts = _attempts()
+        used = _used(asked.config, attempts)
+    checks = [key_check, base_url]
+    listed = None
+    if way is None:
+        checks += [not_checked(name, "base url") for name in ("dns", "tls", "gateway", "key accepted", "clock")]
+    else:
+        try:
+            found = way.result()
+        except Exception as error:  # noqa: BLE001 - see `_failed`
+            found = connectivity.Way([_failed("gateway", error)])
+        checks += found.checks
+        listed = found.listed
+    because = next((check.name for check in checks if check.colour == "red"), "gateway")
+    checks += _made("models", lambda: models.check(listed, used, attempts, asked.book, asked.config, because))
+    return [*checks, *rest], Access(endpoint, key, tuple(used) or _TRIO)
+
+
+def _made(name: str, check: Callable[[], Iterable[Check]]) -> list[Check]:
+    try:
+        return list(check())
+    except Exception as error:  # noqa: BLE001 - see `_failed`
+        return [_failed(name, error)]
+
+
+def _failed(name: str, error: Exception) -> Check:
+    """A check that broke down itself is a line like any other: the others are worth seeing all the same."""
+    # Without the error's text, which may quote what it could not understand: a key, for instance.
+    what = f"the check itself failed ({type(error).__name__})"
+    return red(name, what, "please report this, with the output of: litellm-maas doctor --json")
+
+
+def _attempts() -> Mapping[str, str]:
+    try:
+        with access.opened(place()) as ledger:
+            now = dt.datetime.now(dt.timezone.utc)
+            return {} if ledger is None else callable_models(ledger, now, not_only=TAG)
+    except MaasError:
+        return {}  # the ledger has a line of its own
+
+
+def _used(config: Path | None, attempts: Mapping[str, str]) -> Mapping[str, bool]:
+    """Return the models in use, of a config or of programs that had answers, and whether each may be unpriced."""
+    if config is None:
+        return {model: False for model, answer in attempts.items() if answer == "yes"}
+    try:
+        return models.configured(config)
+    except MaasError:
+        return {}  # the config has lines of its own

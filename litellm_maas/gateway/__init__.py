@@ -1,0 +1,1 @@
+"""HTTP to MaaS: requests, connections, streams and what their errors mean. Knows no LiteLLM."""

@@ -1,0 +1,89 @@
+"""What can go wrong with a call to the gateway. Knows no LiteLLM: `provider.exceptions` makes the exception."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal[
+    "bad_request",
+    "context_window",
+    "content_policy",
+    "authentication",
+    "payment",
+    "permission",
+    "not_found",
+    "unprocessable",
+    "retryable",
+    "rate_limit",
+    "timeout",
+    "connection",
+    "server",
+    "bad_gateway",
+    "unavailable",
+    "no_room",
+    "no_price",
+]
+"""`retryable` is a status from 400 to 499 that says nothing against the request: 409, 423, 424, 425, 499, the like.
+
+Of `no_room` and `no_price` the gateway knows nothing: a budget of the user's own refuses the call."""
+
+STATUS_OF_KIND: dict[Kind, int] = {
+    "bad_request": 400,
+    "context_window": 400,
+    "content_policy": 400,
+    "authentication": 401,
+    "payment": 402,
+    "permission": 403,
+    "not_found": 404,
+    "unprocessable": 422,
+    "retryable": 409,
+    "rate_limit": 429,
+    "server": 500,
+    "bad_gateway": 502,
+    "unavailable": 503,
+}
+"""The HTTP status that an exception of a kind carries, and that an error inside a 200 reply stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong with a call.
+
+    Attributes:
+        kind: The class of failure; decides the exception.
+        status: The HTTP status of the reply, or of the error inside it; None where there was no reply.
+        reason: The gateway's own words, on one line, without the key and without what the caller wrote.
+        hint: One line of what to do.
+        retry_after: Seconds to wait before the next try, where the gateway says so; a day at most.
+        is_out_of_credits: Whether the account has no credits left, or its plan is used up.
+        budget: Of a budget that refuses the call, what is spent and its limit, in micro-credits.
+    """
+
+    kind: Kind
+    status: int | None
+    reason: str
+    hint: str
+    retry_after: float | None = None
+    is_out_of_credits: bool = False
+    budget: tuple[int, int] | None = None
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it stays until somebody acts: no such model, not enabled, no credits."""
+        return self.kind in ("payment", "permission", "not_found") or self.is_out_of_credits
+
+
+class GatewayError(Exception):
+    """A call failed; carried up to the provider, which turns it into LiteLLM's exception.
+
+    Attributes:
+        failure: Why.
+        payload: What came with the error and is not one itself, such as a usage report; None where nothing did.
+    """
+
+    def __init__(self, failure: Failure, payload: Mapping[str, Any] | None = None) -> None:
+        self.failure = failure
+        self.payload = payload
+        super().__init__(failure.reason)

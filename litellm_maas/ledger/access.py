@@ -1,0 +1,135 @@
+"""Opening the ledger in force, to read or to correct it, and what still waits beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from litellm_maas.ledger import spools
+from litellm_maas.ledger.base import Ledger, LedgerError
+from litellm_maas.ledger.forward import forward
+from litellm_maas.ledger.location import Database
+from litellm_maas.ledger.postgres import PostgresLedger
+from litellm_maas.ledger.recorder import Recorder
+from litellm_maas.ledger.spools import OtherSpool, Unfit
+from litellm_maas.ledger.sqlite import SqliteLedger, opened_to_read
+
+_WAIT = 1.0
+"""Seconds to wait for another writer, or sender of the same events; a person is waiting for the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What there is to say of some events, and the command that follows from it."""
+
+    text: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The events beside a ledger.
+
+    Attributes:
+        events: How many still wait.
+        problem: Why they could not be recorded; None where they were, or where nothing waited.
+        remarks: What else there is to say of events that are not in the ledger.
+    """
+
+    events: int = 0
+    problem: str | None = None
+    remarks: tuple[Remark, ...] = ()
+
+
+@contextlib.contextmanager
+def opened(where: Path | Database, *, writable: bool = False) -> Iterator[Ledger | None]:
+    """A ledger, closed again afterwards; None where nothing was ever recorded. Makes no file.
+
+    Raises:
+        LedgerError: It cannot be opened, or is no ledger.
+    """
+    ledger = PostgresLedger(where) if isinstance(where, Database) else _open(where, writable=writable)
+    try:
+        yield ledger
+    finally:
+        if ledger is not None:
+            ledger.close()
+
+
+def replay(where: Path | Database) -> Waiting:
+    """Record what waits beside a ledger, so that totals are complete. Never raises: what cannot be recorded stays."""
+    recorder = Recorder(where.spool if isinstance(where, Database) else where)
+    problem = None
+    try:
+        recorder.replay(_WAIT)
+        if isinstance(where, Database):
+            forward(where, wait=_WAIT)
+    except (LedgerError, OSError) as error:
+        problem = str(error)
+    finally:
+        recorder.close()
+    problem = problem or recorder.out_of_reach()
+    waiting = sum(1 for _ in recorder.waiting())
+    if not isinstance(where, Database):
+        return Waiting(waiting, problem)
+    not_sent, left_out = _not_sent(where)
+    remarks = [_of_left_out(where, left_out)] if left_out else []
+    remarks += [_of_other(where, other) for other in spools.others(where) if other.is_left_behind]
+    return Waiting(waiting + not_sent, problem, tuple(remarks))
+
+
+def _of_left_out(database: Database, left_out: list[Unfit]) -> Remark:
+    number = f"{len(left_out):,} event{'s are' if len(left_out) > 1 else ' is'}"
+    text = (
+        f"{number} not in {database}, which does not take such (event {left_out[0].event_id}: {left_out[0].reason}). "
+        "When the cause is removed:"
+    )
+    return Remark(text, "litellm-maas spend resend")
+
+
+def _of_other(database: Database, other: OtherSpool) -> Remark:
+    number = f"{other.waiting:,} event{'s' if other.waiting > 1 else ''}"
+    text = (
+        f"{number} for {other.about or 'a database whose address is not known'} still wait in {other.path}. "
+        f"If that is the same ledger as {database}:"
+    )
+    return Remark(text, f"litellm-maas spend resend --from {shlex.quote(str(other.path))}")
+
+
+def waiting_files(where: Path | Database) -> list[Path]:
+    """The files that wait beside a ledger."""
+    return list(Recorder(where.spool if isinstance(where, Database) else where).waiting())
+
+
+def left_out(where: Path | Database) -> list[str]:
+    """The events that a database does not take, each in a sentence."""
+    found = _not_sent(where)[1] if isinstance(where, Database) else []
+    return [f"event {each.event_id} is not in the database, which does not take it: {each.reason}" for each in found]
+
+
+def _not_sent(database: Database) -> tuple[int, list[Unfit]]:
+    """How many events of a spool are still to be sent, and those that the database did not take."""
+    if not database.spool.exists():
+        return 0, []
+    try:
+        with opened_to_read(database.spool) as spool:
+            number = spools.progress(spool, database).number
+            ((waiting,),) = spool.query("SELECT count(*) FROM events WHERE seq > ?", (number,))
+            return waiting, spools.unfit(spool, database)
+    except LedgerError:
+        return 0, []
+
+
+def _open(path: Path, *, writable: bool) -> Ledger | None:
+    try:
+        # A recorder makes the file before it makes the ledger in it.
+        if path.stat().st_size == 0:
+            return None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror or error}; name another ledger with MAAS_LEDGER") from None
+    return SqliteLedger(path) if writable else opened_to_read(path)

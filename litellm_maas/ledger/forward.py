@@ -1,0 +1,171 @@
+"""Forwarding: events that are safe in a ledger file go to PostgreSQL.
+
+A call waits for the file only. When the database is down, or the process is killed, what has not gone yet stays in the
+file; this or any later process on the machine sends it. The same event twice is one row there too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from litellm_maas.ledger import spools
+from litellm_maas.ledger.base import LedgerBusyError, LedgerError, UnfitEventError, event_of
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.location import Database
+from litellm_maas.ledger.postgres import PostgresLedger
+from litellm_maas.ledger.spools import Progress, Unfit
+from litellm_maas.ledger.sqlite import SqliteLedger
+
+logger = logging.getLogger("litellm_maas")
+
+_BATCH = 500
+"""Events in one transaction."""
+_MANY = 20
+"""Events of which some should fit; where none does, something is wrong with the database and not with them."""
+
+_Numbered = tuple[int, Event]
+
+
+def forward(
+    database: Database,
+    target: PostgresLedger | None = None,
+    wait: float = 0.0,
+    *,
+    again: bool = False,
+    taking: Path | None = None,
+) -> int:
+    """Send what the database does not have yet; how many events those were.
+
+    Args:
+        database: Where to; its spool is where from.
+        target: A ledger on it that is connected already.
+        wait: Seconds to wait for another process that is forwarding the same file.
+        again: Send also what has been sent, and what the database did not take.
+        taking: A spool of another address whose events are to be sent too.
+
+    Raises:
+        LedgerBusyError: Another process is forwarding the same file, and did not end in that time.
+        LedgerError: The database or the file cannot be used. Nothing is lost: the next round begins where it stopped.
+    """
+    if not database.spool.exists() and not _waits_elsewhere(database) and taking is None:
+        return 0
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(_alone(database.spool, wait))
+        spool = opened.enter_context(SqliteLedger(spools.ready(database)))
+        if again:
+            spools.note(spool, database, Progress(0, spools.progress(spool, database).ledger_id))
+        target = target or opened.enter_context(PostgresLedger(database))
+        return _Round(database, spool, target).send(taking)
+
+
+def _waits_elsewhere(database: Database) -> bool:
+    return any(each.is_left_behind and each.is_named_like(database) for each in spools.others(database))
+
+
+class _Round:
+    """One round of forwarding."""
+
+    def __init__(self, database: Database, spool: SqliteLedger, target: PostgresLedger) -> None:
+        self._database = database
+        self._spool = spool
+        self._target = target
+        self._left_out: list[Unfit] = []
+
+    def send(self, taking: Path | None) -> int:
+        """Send what waits; how many events that was."""
+        connection, sent = self._target.connection, 0
+        ledger_id = connection.ledger_id
+        if connection.is_new or taking is not None:
+            self._take_over(ledger_id, taking)
+            self._look_back(ledger_id)
+            connection.is_new = False
+        done = spools.progress(self._spool, self._database).number
+        while rows := self._spool.rows_after(done, _BATCH):
+            self._left_out.clear()
+            read = [(number, event) for number, *row in rows if (event := self._event(number, row)) is not None]
+            sent += self._insert(read)
+            done = rows[-1][0]
+            spools.note(self._spool, self._database, Progress(done, ledger_id), self._left_out)
+            self._say_what_is_left_out()
+        return sent
+
+    def _take_over(self, ledger_id: str, taking: Path | None) -> None:
+        for other in spools.others(self._database):
+            is_wanted = taking is not None and other.path.resolve() == taking.resolve()
+            if other.is_taken or not (is_wanted or other.is_of(self._database, ledger_id)):
+                continue
+            added = spools.take_over(self._spool, self._database, other)
+            if added:
+                logger.warning(
+                    "%d events of %s, the file of the address so far (%s), go to %s now",
+                    *(added, other.path, other.about or "unknown", self._database),
+                )
+
+    def _look_back(self, ledger_id: str) -> None:
+        """Begin again where the database has lost what it had: it may be a copy of an earlier day."""
+        reached = number = spools.progress(self._spool, self._database).number
+        while sent := spools.sent_before(self._spool, self._database, number):
+            if not self._target.missing([event_id for _, event_id in sent]):
+                break
+            number = sent[-1][0] - 1
+        if number < reached:
+            logger.warning(
+                "%s does not have the last events that were sent to it: it was restored, or made anew. What it may "
+                "lack is sent again out of %s.",
+                self._database,
+                self._spool.path,
+            )
+            spools.note(self._spool, self._database, Progress(max(number, 0), ledger_id))
+
+    def _event(self, number: int, row: Sequence[Any]) -> Event | None:
+        try:
+            return event_of(row)
+        except (ValueError, TypeError, OverflowError) as error:
+            self._left_out.append(Unfit(number, str(row[0]), f"it cannot be read: {error}"))
+            return None
+
+    def _insert(self, batch: Sequence[_Numbered]) -> int:
+        """Send events together; where one of them does not fit, in halves, until it is alone."""
+        if not batch:
+            return 0
+        try:
+            self._target.insert([event for _, event in batch])
+        except UnfitEventError as error:
+            if len(batch) == 1:
+                ((number, event),) = batch
+                self._left_out.append(Unfit(number, event.event_id, str(error)))
+                return 0
+            middle = len(batch) // 2
+            sent = self._insert(batch[:middle]) + self._insert(batch[middle:])
+            if not sent and len(batch) >= _MANY:
+                raise LedgerError(
+                    f"{self._database}: {error}, and so it is with all events; check the tables of the database"
+                ) from None
+            return sent
+        return len(batch)
+
+    def _say_what_is_left_out(self) -> None:
+        for each in self._left_out:
+            logger.warning(
+                "event %s does not go to %s, which does not take it (%s). It stays in %s, and the others go on. "
+                "When the cause is removed: litellm-maas spend resend",
+                *(each.event_id, self._database, each.reason, self._spool.path),
+            )
+
+
+@contextlib.contextmanager
+def _alone(spool: Path, wait: float) -> Iterator[None]:
+    try:
+        spool.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with FileLock(f"{spool}.forwarding", timeout=wait):
+            yield
+    except Timeout:
+        raise LedgerBusyError(f"another process is forwarding {spool}") from None
+    except OSError as error:
+        raise LedgerError(f"{spool}: {error.strerror or error}; check its folder") from None

@@ -1,0 +1,364 @@
+"""Recording without ever breaking a call: into the ledger, or into a file beside it until the ledger is back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from litellm_maas.ledger.base import LedgerBusyError, LedgerError, UnfitEventError
+from litellm_maas.ledger.checkpoints import Checkpoints
+from litellm_maas.ledger.event import Event
+from litellm_maas.ledger.outbox import Outbox
+from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.pricing.credits import shown
+from litellm_maas.settings import Synchronous
+
+logger = logging.getLogger("litellm_maas")
+
+_WAIT = 5.0
+"""Seconds to wait for another writer before an event is set aside."""
+_BRIEFLY = 0.001
+"""The same, once it is known that somebody holds the ledger for long."""
+_RETRY_AFTER = 1.0
+"""Seconds after which a ledger that could not be opened is tried again."""
+_PAUSE = 0.000_5
+"""Seconds between two events that are replayed, in which new ones get their turn."""
+_WATCH_EVERY = 300.0
+"""Seconds between two looks at whether credits run out."""
+_LARGEST_BACKLOG = 100_000
+"""Events kept in memory when not even a file can be written."""
+
+Then = Callable[[], None]
+
+
+class Recorder:
+    """Writes events to one ledger.
+
+    Args:
+        path: The ledger's file.
+        synchronous: See `SqliteLedger`.
+        recorded: Called after each event that is in the ledger.
+        watch: Called in the recorder's own thread after the first event, and after that every five minutes while
+            there are new ones.
+
+    Attributes:
+        set_aside: Events that could not be written to the ledger at once and were set aside.
+        lost: Events that could not even be kept, because disk and memory were full.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        synchronous: Synchronous = "normal",
+        recorded: Callable[[], None] | None = None,
+        watch: Callable[[], None] | None = None,
+    ) -> None:
+        self.path = path.absolute()
+        self._outbox = Outbox(self.path)
+        self._recorded = recorded
+        self._watch = watch
+        self.set_aside = 0
+        self.lost = 0
+        self._lost_before = 0  # those that have been said
+        self._lost_credits = 0
+        self._why = ""
+        self._synchronous: Synchronous = synchronous
+        self._reset()
+
+    def _reset(self) -> None:
+        self._ledger: SqliteLedger | None = None
+        self._failed: tuple[float, str] | None = None  # when it could not be opened, and why
+        self._reported = False  # that nothing can be written
+        self._to_report = False  # that all is written after all
+        self._backlog: deque[Event] = deque()
+        self._afterwards: list[Then] = []  # what is to follow once all is in the ledger that was set aside
+        self._may_wait = True  # an earlier process may have left events beside the ledger
+        self._is_replaying = False
+        self._said: set[str] = set()
+        self._checkpoints: Checkpoints | None = None
+        self._watched_at: float | None = None
+        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of anything.
+        self._opening = threading.RLock()
+        self._lock = threading.RLock()
+        self._worker: ThreadPoolExecutor | None = None
+        self._is_submitting = False
+
+    def prepare(self) -> None:
+        """Open the ledger in the background, while the gateway works on the first call."""
+        if self._ledger is None:
+            self._in_background(self._try_to, self._opened)
+
+    def record(self, event: Event, then: Then | None = None) -> None:
+        """Commit an event, or set it aside. Never raises, and waits at most five seconds for another writer.
+
+        Args:
+            event: The event.
+            then: Called when the event is in the ledger, later if it is set aside first; must not raise.
+        """
+        try:
+            # Whoever locks the ledger for long is waited for once, not by every call.
+            self._write(event, _BRIEFLY if self._reported else _WAIT, then)
+        except LedgerError as error:
+            self._keep(event, then, error)
+
+    async def arecord(self, event: Event, then: Then | None = None) -> None:
+        """Like `record`, but the event loop only ever waits for a healthy insert: contention is waited for off it."""
+        try:
+            if self._ledger is not None:
+                self._write(event, 0, then)
+                return
+        except LedgerBusyError:
+            pass
+        except LedgerError as error:
+            self._keep(event, then, error)
+            return
+        # If the task is cancelled meanwhile, the event is recorded all the same.
+        if (recorded := self._in_background(self.record, event, then)) is not None:
+            await asyncio.shield(asyncio.wrap_future(recorded))
+        else:
+            self.record(event, then)
+
+    def record_now(self, event: Event, then: Then | None = None) -> None:
+        """Commit an event without waiting for anybody, or set it aside: for the end of a cancelled task."""
+        if self._ledger is None and self._in_background(self.record, event, then) is not None:
+            return
+        try:
+            self._write(event, 0, then)
+        except LedgerError as error:
+            self._keep(event, then, error, quietly=isinstance(error, LedgerBusyError))
+
+    def replay(self, wait: float | None = None) -> int:
+        """Write the events that were set aside, by this process or another; how many there were.
+
+        Args:
+            wait: Seconds to wait for another writer; as long as `record` does, if not given.
+
+        Raises:
+            LedgerError: The ledger still cannot be written; they stay where they are.
+        """
+        self._may_wait = False
+        if (problem := self.out_of_reach()) is not None:
+            self._say_once(problem)
+        afterwards, self._afterwards = self._afterwards, []
+        replayed, wait = 0, _WAIT if wait is None else wait
+        try:
+            while self._backlog:
+                replayed += self._replay_from_memory(wait)
+            for file in self.waiting():
+                replayed += self._replay_from(file, wait)
+                time.sleep(_PAUSE)
+        except LedgerError:
+            self._afterwards += afterwards
+            self._may_wait = True
+            raise
+        finally:
+            if replayed:
+                # Who was told nothing, because another writer was only busy, needs no all-clear.
+                level = logging.WARNING if self._to_report else logging.INFO
+                self._to_report = False
+                logger.log(level, "%d events that had been set aside are in the ledger %s now", replayed, self.path)
+        for then in afterwards:
+            then()
+        return replayed
+
+    def _replay_soon(self) -> None:
+        with self._lock:
+            if not self._is_replaying:
+                self._is_replaying = self._in_background(self._replay_all) is not None
+
+    def _replay_all(self) -> None:
+        try:
+            while self._may_still_wait():
+                self.replay()
+        except LedgerError as error:
+            logger.debug("later: %s", error)
+            self._is_replaying = False
+
+    def _may_still_wait(self) -> bool:
+        with self._lock:
+            # Under the lock, so that what is set aside from now on finds nobody at it and asks for another replay.
+            self._is_replaying = self._may_wait
+            return self._may_wait
+
+    def _replay_from_memory(self, wait: float) -> int:
+        try:
+            event = self._backlog.popleft()
+        except IndexError:
+            return 0  # another thread was faster
+        try:
+            self._opened(again=True).insert(event, wait=wait)
+        except UnfitEventError:
+            if self._outbox.add(event) is None:
+                self._lose(event)
+            return 0
+        except LedgerError:
+            self._backlog.appendleft(event)
+            raise
+        return 1
+
+    def _replay_from(self, file: Path, wait: float) -> int:
+        try:
+            event = Event.from_dict(json.loads(file.read_text(encoding="utf-8")))
+            self._opened(again=True).insert(event, wait=wait)
+            file.unlink(missing_ok=True)
+        except FileNotFoundError:
+            return 0  # another process was faster
+        except PermissionError as error:
+            self._say_once(
+                f"{file} is another user's ({error.strerror}); run this as that user, or give the file to this one"
+            )
+            return 0
+        except (ValueError, KeyError, TypeError, OSError, UnfitEventError) as error:
+            self._say_once(f"{file} holds no event ({error}); move it away")
+            return 0
+        return 1
+
+    def _say_once(self, problem: str) -> None:
+        if problem not in self._said:
+            self._said.add(problem)
+            logger.warning("%s", problem)
+
+    def out_of_reach(self) -> str | None:
+        """See `Outbox.out_of_reach`."""
+        return self._outbox.out_of_reach()
+
+    def waiting(self) -> Iterator[Path]:
+        """The files of events that were set aside for this ledger."""
+        return self._outbox.files()
+
+    def close(self) -> None:
+        """Write what waits, as far as that is possible, and close the ledger."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.shutdown()
+        if self._backlog or self._afterwards:
+            # Nothing else will ever do this.
+            self._try_to(self.replay)
+        self._say_what_is_lost()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
+        if self._ledger is not None:
+            self._ledger.close()
+
+    def _say_what_is_lost(self) -> None:
+        """The end of the process is the end of its memory."""
+        while self._backlog and self._outbox.add(self._backlog[0]) is not None:
+            self._backlog.popleft()
+        for event in self._backlog:
+            self._lose(event)
+        self._backlog.clear()
+        if self.lost > self._lost_before:
+            logger.error(
+                "%d events of this process are lost, %s of spend: neither %s nor a file beside it nor one in the "
+                "temporary folder could be written (%s)",
+                self.lost - self._lost_before,
+                shown(self._lost_credits),
+                self.path,
+                self._why,
+            )
+        self._lost_before, self._lost_credits = self.lost, 0
+
+    def _lose(self, event: Event) -> None:
+        self.lost += 1
+        self._lost_credits += event.micro_credits or 0
+
+    def after_fork(self) -> None:
+        """In the child of a fork: the parent's thread and backlog are not the child's."""
+        self._reset()
+
+    def _write(self, event: Event, wait: float, then: Then | None = None) -> None:
+        ledger = self._opened()
+        ledger.insert(event, wait=wait)
+        if self._recorded is not None:
+            self._recorded()
+        if then is not None:
+            then()
+        self._reported = False
+        if self._checkpoints is not None:
+            self._checkpoints.notice()
+        if self._may_wait:
+            self._replay_soon()
+        if self._watch is not None:
+            now = time.monotonic()
+            if self._watched_at is None or now - self._watched_at > _WATCH_EVERY:
+                self._watched_at = now
+                self._in_background(self._watch)
+
+    def _opened(self, *, again: bool = False) -> SqliteLedger:
+        """The ledger; `again` tries to open it also where that has failed a moment ago."""
+        if self._ledger is not None:
+            return self._ledger
+        with self._opening:
+            if self._ledger is None:
+                if not again and self._failed is not None and time.monotonic() - self._failed[0] < _RETRY_AFTER:
+                    raise LedgerError(self._failed[1])
+                try:
+                    self._ledger = SqliteLedger(self.path, synchronous=self._synchronous)
+                    self._checkpoints = Checkpoints(self._ledger)
+                except LedgerError as error:
+                    self._failed = (time.monotonic(), str(error))
+                    raise
+            return self._ledger
+
+    def _in_background(self, work: Callable[..., None], *arguments: object) -> Future[None] | None:
+        """Have something done in a thread, made when there is first need of one; None where that cannot be.
+
+        That is at the end of the process, and where garbage collection records a stream in the midst of this: the pool
+        would wait for its own locks.
+        """
+        with self._lock:
+            if self._is_submitting:
+                return None
+            self._is_submitting = True
+            try:
+                if self._worker is None:
+                    # Two: new events do not queue up behind a long replay.
+                    self._worker = ThreadPoolExecutor(2, thread_name_prefix="maas-ledger")
+                return self._worker.submit(work, *arguments)
+            except RuntimeError:  # the interpreter is shutting down and takes no more work for threads
+                return None
+            finally:
+                self._is_submitting = False
+
+    @staticmethod
+    def _try_to(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except LedgerError as error:
+            logger.debug("later: %s", error)
+
+    def _keep(self, event: Event, then: Then | None, error: LedgerError, *, quietly: bool = False) -> None:
+        """Set an event aside: as a file beside the ledger, in the temporary folder, or in memory."""
+        with self._lock:
+            self.set_aside += 1
+        self._why = str(error)
+        if (folder := self._outbox.add(event)) is not None:
+            where = f"in {folder}"
+        elif len(self._backlog) < _LARGEST_BACKLOG:
+            self._backlog.append(event)
+            where = "in memory"
+        else:
+            if self.lost == self._lost_before:
+                logger.error("spend is lost from here on: disk and memory are full, and %s cannot be used", self.path)
+            self._lose(event)
+            where, then = "nowhere", None
+        with self._lock:
+            # Last of all: whoever replays from now on finds the event.
+            if then is not None:
+                self._afterwards.append(then)
+            self._may_wait = True
+            is_news = not self._reported and not quietly
+            self._reported = self._reported or is_news
+            self._to_report = self._to_report or is_news
+        if quietly:
+            # Nothing is wrong: the other writer is done in a moment.
+            self._replay_soon()
+        if is_news:
+            logger.warning("spend is not being recorded (%s). Events wait %s and are recorded later.", error, where)

@@ -1,0 +1,146 @@
+"""Admission: a call has room in its budgets before it goes out, or is refused or sent to a cheaper model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from litellm_maas.budgets.max_cost import worst_case
+from litellm_maas.gateway.errors import Failure, GatewayError
+from litellm_maas.gateway.request import WireRequest
+from litellm_maas.ledger import periods
+from litellm_maas.ledger.event import Kind
+from litellm_maas.ledger.recorder import Then
+from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.usage import Usage
+from litellm_maas.provider.spend_recording import attempt_of, is_recorded
+from litellm_maas.tracking.event_builder import Cost
+from litellm_maas.tracking.tracker import tracking
+
+if TYPE_CHECKING:
+    from litellm_maas.budgets.enforcement import Room, Step
+    from litellm_maas.budgets.reservations import Refusal
+
+
+class Admitted:
+    """A block, synchronous (`with`) or asynchronous (`async with`), for which there is room.
+
+    Where spend is not recorded there are no budgets: nobody would know what is spent.
+
+    Args:
+        request: What is to be sent.
+        for_model: Makes the same request for another model.
+        call: LiteLLM's call.
+        kind: What is asked for.
+
+    Attributes:
+        request: What to send: the request, or the one for a cheaper model.
+
+    Raises:
+        GatewayError: There is no room; nothing was sent.
+    """
+
+    def __init__(
+        self, request: WireRequest, for_model: Callable[[str], WireRequest], call: Mapping[str, Any], kind: Kind
+    ) -> None:
+        self.request = request
+        self._asked = request.model
+        self._for_model = for_model
+        self._call = call
+        self._kind = kind
+        self._room: Room | None = None
+
+    def settling(self) -> Then | None:
+        """What is to be called once the call is in the ledger; from now on that is not done here."""
+        room, self._room = self._room, None
+        return None if room is None else room.settle
+
+    def __enter__(self) -> Admitted:
+        for step in self._steps():
+            time.sleep(step) if isinstance(step, float) else step()
+        return self
+
+    async def __aenter__(self) -> Admitted:
+        for step in self._steps():
+            await (asyncio.sleep(step) if isinstance(step, float) else asyncio.to_thread(step))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if (settle := self.settling()) is not None:
+            # Nobody took it over, so nothing was sent.
+            settle()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def _steps(self) -> Generator[Step, None, None]:
+        if not is_recorded():
+            return
+        # Not with the package: programs that do not record need none of it, and it takes a sixth of the import.
+        from litellm_maas.budgets.enforcement import budgeting  # noqa: PLC0415
+        from litellm_maas.budgets.reservations import Refusal  # noqa: PLC0415
+
+        ledger, tried = tracking.recorder().path, {self._asked}
+        identity = attempt_of(self.request, self._call, self._kind).identity
+        while True:
+            found = yield from budgeting.room(ledger, self.request.model, identity, self._needed)
+            if not isinstance(found, Refusal):
+                self._room = found
+                return
+            cheaper = found.state.budget.cheaper_model
+            if cheaper is None or cheaper in tried or found.why == "unpriced":
+                self._note_refusal()
+                raise GatewayError(_failure(found))
+            tried.add(cheaper)
+            self.request = self._for_model(cheaper)
+
+    def _needed(self) -> int | None:
+        request, book = self.request, tracking.book()
+        if book is None:
+            return None
+        return worst_case(request.model, self._kind, request.body or {}, request.endpoint.host_kind, book)
+
+    def _note_refusal(self) -> None:
+        attempt = attempt_of(self.request, self._call, self._kind)
+        event = attempt.event("refused", Cost(0, "official", Usage()), None, "BudgetExceededError")
+        tracking.recorder().record_now(event)
+
+
+def _failure(refusal: Refusal) -> Failure:
+    reason, hint = _explained(refusal)
+    state = refusal.state
+    kind: Literal["no_price", "no_room"] = "no_price" if refusal.why == "unpriced" else "no_room"
+    return Failure(kind, None, reason, hint, budget=(state.spent, state.budget.limit))
+
+
+def _explained(refusal: Refusal) -> tuple[str, str]:
+    """What happened and why, and what to do."""
+    state, budget = refusal.state, refusal.state.budget
+    what = f"budget {budget.name!r} ({shown(budget.limit)} per {budget.per}, {budget.about()})"
+    if refusal.why == "unpriced" and (mistake := tracking.price_mistake) is not None:
+        return (
+            f"{what} takes no model whose price is not known, and no price is while MAAS_PRICES has a mistake.",
+            str(mistake),
+        )
+    if refusal.why == "unpriced":
+        return (
+            f"{what} takes no model without a price, and this one has none.",
+            "Put its price into the file that MAAS_PRICES names, or set the budget with --allow-unpriced.",
+        )
+    resets_at = state.resets_at
+    if resets_at is not None:
+        when = f"It resets at {periods.clock(resets_at)} ({budget.timezone})"
+    else:
+        when = "It never resets" if budget.window is None else "It slides: room comes back as calls grow old"
+    figures = f"{shown(state.spent)} spent, {shown(state.reserved)} set aside for calls under way"
+    return (
+        f"{what} has no room: {figures}, and this call can cost {shown(refusal.needed)}.",
+        f"{when}. Lower max_tokens, or raise the budget: litellm-maas budget set.",
+    )

@@ -1,0 +1,353 @@
+"""The rules that LiteLLM's router lacks: a model that cannot answer now is passed over, and tried again in time.
+
+LiteLLM's own cooldowns leave out 403, groups of one deployment and most of what is not a 429, and a group whose
+members all cool down refuses calls (measured on 1.106). Here a resting model is passed over while another one of its
+group, or of the groups that it falls back on, is awake; where all of them rest, the one whose rest ends first is
+called. See `litellm_maas.resilience.cooldowns` for what rests and for how long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import replace
+from typing import Any
+
+import litellm
+from litellm.integrations.custom_logger import CustomLogger
+
+from litellm_maas import _litellm_compat, settings
+from litellm_maas.errors import SettingsError
+from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
+from litellm_maas.gateway.errors import Failure, GatewayError
+from litellm_maas.provider import attempt_history
+from litellm_maas.provider.attempt_history import OWN_FALLBACKS_PARAM, Attempt, Record
+from litellm_maas.provider.exceptions import PROVIDER, litellm_exception
+from litellm_maas.provider.known_routers import (
+    Deployment,
+    KnownRouters,
+    acooling,
+    cooling,
+    deployment_of,
+    entries,
+    group_names,
+    info_of,
+    members,
+    order_of,
+)
+from litellm_maas.resilience.cooldowns import Target, resting
+
+_OWN_LISTS: dict[str, str] = {
+    "context_window": "context_window_fallbacks",
+    "content_policy": "content_policy_fallbacks",
+}
+
+
+class FallbackRules(CustomLogger):
+    """The rules, for `litellm.callbacks` and a proxy's `callbacks`; `load_router` registers them by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._routers = KnownRouters()
+
+    def watch(self, router: litellm.Router) -> None:
+        """Know a router's groups and fallbacks, and be asked by it; a proxy's own router is known anyway."""
+        self._routers.add(router)
+        if self not in litellm.callbacks:
+            litellm.callbacks.append(self)
+
+    async def async_filter_deployments(
+        self,
+        model: str,
+        healthy_deployments: list[dict[str, Any]],
+        messages: Any,
+        request_kwargs: dict[str, Any] | None = None,
+        parent_otel_span: Any = None,
+    ) -> list[dict[str, Any]]:
+        """A router asks this before each asynchronous attempt: which deployments of a group may be called.
+
+        Raises:
+            Exception: None may, and the router falls back. It is LiteLLM's exception for why the last attempt of this
+                request failed or, if there was none, for why the first one rests.
+        """
+        request = request_kwargs or {}
+        found = attempt_history.bucket_of(request)
+        bucket: MutableMapping[str, Any] = {} if found is None else found
+        has_history = is_further(request, bucket)
+        trail = attempt_history.trail_of(bucket, request.get("litellm_trace_id"), is_further=has_history)
+        failure = attempt_history.last_failure(trail)
+        level = request.get("_target_order")
+        if not healthy_deployments and not has_history:
+            healthy_deployments = self._cooled(model)
+        # A level that was chosen because the one before it rests is tried again by LiteLLM when it fails.
+        known = _ids_in(trail)
+        candidates = [
+            deployment
+            for deployment in healthy_deployments
+            if level is None or (order_of(deployment) == level and _id(deployment) not in known)
+        ]
+        candidates = self._own_fallbacks(request, bucket, candidates, None if failure is None else failure.kind)
+        for order in sorted({order_of(deployment) for deployment in candidates}):
+            level_members = [deployment for deployment in candidates if order_of(deployment) == order]
+            if free := _free(level_members):
+                _note_skipped(trail, [each for each in candidates if order_of(each) <= order], free)
+                return free
+        if failure is not None:
+            _note_skipped(trail, candidates, [])
+            raise litellm_exception(failure, model, settings.api_base())
+        if not candidates:
+            return []
+        later = [each for each in healthy_deployments if level is not None and order_of(each) > level]
+        last = await self._last_resort(candidates, later, trail, bucket.get("original_model_group") or model)
+        _note_skipped(trail, candidates, [last])
+        if last is None:
+            raise litellm_exception(_rests(candidates[0]), _model(candidates[0]), settings.api_base())
+        return [last]
+
+    def pass_over(self, attempt: Attempt) -> None:
+        """The provider asks this before each synchronous attempt: a router has chosen without asking anybody.
+
+        Raises:
+            GatewayError: It is no fallback for what went wrong; or it rests, and the router can go on to another one
+                that is awake. Why the last attempt of this request failed or, if there was none, why this one rests.
+        """
+        routers = self._routers.of(attempt.deployment) if _litellm_compat.is_callback(self) else []
+        own = deployment_of(routers[0], str(attempt.deployment.get("id"))) if routers else None
+        if own is None:
+            return
+        failure = attempt_history.last_failure(attempt.trail)
+        if failure is not None and not self._own_fallbacks({}, attempt.bucket, [own], failure.kind):
+            raise GatewayError(failure)
+        if resting.may_try(attempt.target):
+            return
+        # The caller is to hear why the model that was called failed, not why others were not called.
+        if failure is None:
+            verdicts = [_verdict(router, own, attempt) for router in routers]
+            failure = None if None in verdicts else verdicts[0]
+        if failure is None:
+            return
+        attempt.passes_over(_skipped(own))
+        raise GatewayError(failure)
+
+    def _cooled(self, group: str) -> list[dict[str, Any]]:
+        """The members of a group that LiteLLM would refuse to call, because all of them cool down.
+
+        From 1.110 on LiteLLM takes none that it has not offered; `load_router` keeps one of each group from cooling.
+        """
+        found = [members(router, group) for router in self._routers if group in group_names(router)]
+        known = found[0] if len(found) == 1 else []
+        return known if all(_target(each) is not None for each in known) else []
+
+    def _own_fallbacks(
+        self,
+        request: Mapping[str, Any],
+        bucket: MutableMapping[str, Any],
+        candidates: list[Any],
+        failed: str | None,
+    ) -> list[Any]:
+        """The candidates without those that are no fallback for the kind of failure that brought the request here.
+
+        For an overflowing context and a refusing filter routers have lists of their own. LiteLLM's do not look at them
+        when a stream fails (measured on 1.106), so that it has to be told of them, and its choice to be mended.
+        """
+        asked_for = bucket.get("original_model_group")
+        if (failed not in _OWN_LISTS and not request.get("stream")) or asked_for is None:
+            return candidates
+        routers = next(filter(None, (self._routers.of(info_of(each)) for each in candidates)), [])
+        if len(routers) != 1:
+            return candidates
+        models = {kind: _listed_models(routers[0], field, asked_for) for kind, field in _OWN_LISTS.items()}
+        if kinds := [kind for kind, found in models.items() if found]:
+            bucket[OWN_FALLBACKS_PARAM] = kinds
+        if failed not in models:
+            return candidates
+        return [each for each in candidates if each["litellm_params"].get("model") in models[failed]]
+
+    async def _last_resort(
+        self, candidates: list[dict[str, Any]], later: list[dict[str, Any]], trail: list[Record], asked_for: str
+    ) -> dict[str, Any] | None:
+        """The candidate to be called although it rests; None where another one is awake, or sooner awake.
+
+        Args:
+            candidates: Those of the group, all of which rest.
+            later: Those of the group to which the router can still go.
+            trail: What the request has been through.
+            asked_for: The group that the caller asked for.
+        """
+        known = _ids_in(trail) | {_id(each) for each in candidates}
+        routers: list[litellm.Router | None] = [*self._routers.of(info_of(candidates[0]))]
+        for router in routers or [None]:
+            others = _without([*later, *_stand_ins(router, candidates[0], asked_for)], known)
+            cool = set() if router is None else await acooling(router, [_id(each) for each in others])
+            last: dict[str, Any] | None = _least_rested(candidates, _without(others, cool))
+            if last is not None:
+                return last
+        return None
+
+
+def is_further(request: Mapping[str, Any], bucket: Mapping[str, Any]) -> bool:
+    """Whether a request has been attempted before."""
+    if request.get("fallback_depth") or request.get("_target_order") is not None or attempt_history.is_repeated(bucket):
+        return True
+    # From 1.110 on a fallback is shown the request as it was made, with its model, and without how deep it has fallen;
+    # and its record of failures begins with it. Before, it is never emptied where a caller passes it again.
+    return "model" in request and bool(bucket.get("previous_models"))
+
+
+def _verdict(router: litellm.Router, own: Deployment, attempt: Attempt) -> Failure | None:
+    """Why a deployment that rests is not called; None where it has to be, since nobody else could answer sooner.
+
+    Args:
+        router: The router that has chosen it, asking nobody.
+        own: The deployment.
+        attempt: The attempt to call it.
+    """
+    asked_for = attempt.bucket.get("original_model_group") or attempt.bucket.get("model_group")
+    known = _ids_in(attempt.trail) | {_id(own)}
+    group = _without(members(router, _group(own)), known)
+    later = [each for each in group if order_of(each) > order_of(own)]
+    others = _without([*later, *_stand_ins(router, own, asked_for)], known)
+    beside = [each for each in group if order_of(each) == order_of(own)] if _may_retry(attempt.bucket) else []
+    cool = cooling(router, [_id(each) for each in [*others, *beside]])
+    if _least_rested([own], _without(others, cool)) is None:
+        return _rests(own)
+    if _least_rested([own], _without([*others, *beside], cool)) is None:
+        # LiteLLM goes to another one of the same level only when it retries, and not after each kind of failure.
+        return replace(_rests(own), kind="unavailable", status=503)
+    return None
+
+
+def _may_retry(bucket: Mapping[str, Any]) -> bool:
+    return (bucket.get("max_retries") or 0) > (bucket.get("attempted_retries") or 0)
+
+
+def _least_rested(candidates: list[Any], others: Iterable[Deployment]) -> Any:
+    """The candidate whose rest ends first; None while another deployment is awake, or sooner awake."""
+    others = list(others)
+    if any(_is_awake(each) for each in others):
+        return None
+    first = min([*candidates, *others], key=_remaining)
+    return next((each for each in candidates if each is first), None)
+
+
+def _stand_ins(router: litellm.Router | None, deployment: Deployment, asked_for: str | None) -> Iterator[Deployment]:
+    """The deployments of other groups to which a router may go on from one.
+
+    Args:
+        router: The router; None if it is not known.
+        deployment: The one.
+        asked_for: The group that the caller asked for.
+    """
+    group = _group(deployment)
+    chains = [] if router is None else [[name, *stand_ins] for name, stand_ins in _fallbacks(router)]
+    names = {name for chain in chains if chain[0] == asked_for and group in chain for name in chain}
+    for name in names - {group}:
+        yield from members(router, name)
+
+
+def _listed_models(router: litellm.Router, field: str, group: str) -> set[str]:
+    """The models that a list of a router's names for a group: of each group there, what it calls first."""
+    found: set[str] = set()
+    for entry in entries(router, field):
+        for name in entry.get(group, ()):
+            listed = members(router, name)
+            first = min(map(order_of, listed), default=0)
+            found |= {str(each["litellm_params"].get("model")) for each in listed if order_of(each) == first}
+    return found
+
+
+def _fallbacks(router: litellm.Router) -> Iterator[tuple[str, list[str]]]:
+    """The groups of a router that have fallbacks, with those."""
+    lists: dict[str, Any] = {name: names for entry in entries(router, "fallbacks") for name, names in entry.items()}
+    everyone = lists.pop("*", ())
+    for group in group_names(router):
+        names = lists.get(group, everyone)
+        yield group, [name for name in names if isinstance(name, str) and name != group]
+
+
+def _ids_in(trail: Iterable[Record]) -> set[str]:
+    return {str(each["deployment_id"]) for each in trail}
+
+
+def _without(deployments: Iterable[Deployment], ids: Collection[str]) -> list[Deployment]:
+    return [each for each in deployments if _id(each) not in ids]
+
+
+def _note_skipped(trail: list[Record], candidates: list[dict[str, Any]], chosen: list[Any]) -> None:
+    for each in candidates:
+        if each not in chosen and not _is_awake(each):
+            attempt_history.note_passed_over(trail, _skipped(each))
+
+
+def _skipped(deployment: Deployment) -> Record:
+    return attempt_history.record(_model(deployment), _id(deployment), _failure(deployment), passed_over=True)
+
+
+def _rests(deployment: Deployment) -> Failure:
+    # It may have answered in this very moment.
+    failure = _failure(deployment) or Failure("unavailable", None, "it has just answered", "Call again.")
+    rested = f"not called, it rests for {_remaining(deployment):.0f} s more, because: {failure.reason}"
+    return replace(failure, reason=rested)
+
+
+def _target(deployment: Deployment) -> Target | None:
+    """What a deployment calls; None for another provider's, and where its settings are no use."""
+    params = deployment["litellm_params"]
+    model = str(params.get("model"))
+    if not model.startswith(f"{PROVIDER}/"):
+        return None
+    try:
+        endpoint, key = resolve_endpoint(params.get("api_base")), resolve_key(params.get("api_key"))
+    except SettingsError:
+        return None
+    return None if key is None else Target.of(_model(deployment), endpoint, key)
+
+
+def _may_try(deployment: Deployment) -> bool:
+    target = _target(deployment)
+    return target is None or resting.may_try(target)
+
+
+def _free(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The members of a level that may be called now: those that are awake, or alone the one that is to be tried.
+
+    Alone, because LiteLLM chooses at random among several: a trial that it did not choose would be lost for a minute.
+    """
+    sound = [deployment for deployment in members if _is_sound(deployment)]
+    trial = next((deployment for deployment in members if deployment not in sound and _may_try(deployment)), None)
+    return sound if trial is None else [trial]
+
+
+def _is_sound(deployment: Deployment) -> bool:
+    target = _target(deployment)
+    return target is None or resting.is_sound(target)
+
+
+def _is_awake(deployment: Deployment) -> bool:
+    target = _target(deployment)
+    return target is None or resting.is_awake(target)
+
+
+def _remaining(deployment: Deployment) -> float:
+    target = _target(deployment)
+    return 0.0 if target is None else resting.remaining(target)
+
+
+def _failure(deployment: Deployment) -> Failure | None:
+    target = _target(deployment)
+    return None if target is None else resting.failure(target)
+
+
+def _model(deployment: Deployment) -> str:
+    return str(deployment["litellm_params"].get("model")).removeprefix(f"{PROVIDER}/")
+
+
+def _id(deployment: Deployment) -> str:
+    return str(info_of(deployment).get("id"))
+
+
+def _group(deployment: Deployment) -> str:
+    return str(deployment.get("model_name"))
+
+
+fallback_rules = FallbackRules()
+"""The rules, for `litellm.callbacks` or a proxy's `callbacks`."""

@@ -1,0 +1,383 @@
+"""`MaasLLM`: the handler that LiteLLM calls for every `maas/…` model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Generic, TypeVar
+
+import httpx
+import litellm
+from litellm import CustomLLM, EmbeddingResponse, ImageResponse, ModelResponse
+from litellm.types.utils import ModelResponseStream
+from pydantic import SecretStr
+
+from litellm_maas import _litellm_compat
+from litellm_maas.catalogue import catalogue
+from litellm_maas.errors import MaasError
+from litellm_maas.gateway import client
+from litellm_maas.gateway import request as requests
+from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
+from litellm_maas.gateway.errors import GatewayError
+from litellm_maas.gateway.request import RefusedParameterError, Timeouts, WireRequest
+from litellm_maas.ledger.event import Kind
+from litellm_maas.pricing import usage
+from litellm_maas.pricing.usage import Usage
+from litellm_maas.provider import model_map, responses
+from litellm_maas.provider.attempt_history import ATTEMPTS_PARAM, Attempt, is_routed, own_fallbacks
+from litellm_maas.provider.exceptions import PROVIDER, in_stream, litellm_exception
+from litellm_maas.provider.pipeline import Passage, apassage, passage
+from litellm_maas.provider.spend_recording import Metered
+from litellm_maas.provider.streaming import Chunk, StreamDecoder
+from litellm_maas.tracking.event_builder import COST_PARAM
+
+_RETRYABLE = frozenset({"timeout", "connection", "retryable", "rate_limit", "server", "bad_gateway", "unavailable"})
+_LONGEST_WAIT = 60.0
+_ACCEPTED: Chunk = {}
+
+_Call = dict[str, Any]
+_Response = TypeVar("_Response", ModelResponse, EmbeddingResponse, ImageResponse)
+
+
+class MaasLLM(CustomLLM):
+    """Carries chat, embedding and image calls between LiteLLM and the gateway.
+
+    LiteLLM calls these methods by keyword. Whatever goes wrong is raised as one of LiteLLM's exceptions, whose message
+    ends with a line that says what to do.
+    """
+
+    def completion(self, *args: Any, **call: Any) -> ModelResponse:
+        """A chat completion."""
+        return _run(_CHAT, call)
+
+    async def acompletion(self, *args: Any, **call: Any) -> ModelResponse:
+        """A chat completion, asynchronously."""
+        return await _arun(_CHAT, call)
+
+    def embedding(self, *args: Any, **call: Any) -> EmbeddingResponse:
+        """Embeddings of one or several texts."""
+        return _run(_EMBEDDING, call)
+
+    async def aembedding(self, *args: Any, **call: Any) -> EmbeddingResponse:
+        """Embeddings, asynchronously."""
+        return await _arun(_EMBEDDING, call)
+
+    def image_generation(self, *args: Any, **call: Any) -> ImageResponse:
+        """Images from a prompt."""
+        return _run(_IMAGES, call)
+
+    async def aimage_generation(self, *args: Any, **call: Any) -> ImageResponse:
+        """Images from a prompt, asynchronously."""
+        return await _arun(_IMAGES, call)
+
+    def streaming(self, *args: Any, **call: Any) -> Iterator[Any]:
+        """A streamed chat completion."""
+        stream = self._stream(call)
+        # Sends the request now, so that LiteLLM's retries and fallbacks see a refused one. It also starts the
+        # generator, so that a stream that nobody reads is closed when it is dropped.
+        next(stream)
+        return stream
+
+    def _stream(self, call: _Call) -> Generator[Chunk, None, None]:
+        with _litellm_errors(call) as stage, passage(_streamed_chat, call, "chat") as way:
+            decoder = StreamDecoder(way.request)
+            way.metered.watch(decoder)
+            with client.open_stream(way.request, call.get("client")) as reply:
+                yield _ACCEPTED
+                stage.is_stream = True
+                for chunk in chain(_chunks(reply, decoder, way.request), decoder.finish()):
+                    yield stage.seen(chunk, way.attempt)
+            last = stage.seen(_last(decoder, way.metered), way.attempt)
+        yield last
+
+    async def astreaming(  # type: ignore[override]  # LiteLLM annotates it as a coroutine and iterates what it returns
+        self, *args: Any, **call: Any
+    ) -> AsyncIterator[Any]:
+        """A streamed chat completion, asynchronously.
+
+        LiteLLM starts it at the first chunk, when its own retries and `fallbacks=` are over; so `num_retries` is
+        honoured here, as long as nothing was yielded.
+        """
+        with _litellm_errors(call) as stage:
+            stage.is_stream = True
+            retries_left = int(call["optional_params"].get("max_retries") or 0)
+            waits = (0.5 * 2**attempt for attempt in range(retries_left))
+            # All in one generator: when a loop ends, it closes all of its asynchronous generators at once.
+            while True:
+                try:
+                    async with apassage(_streamed_chat, call, "chat") as way:
+                        decoder = StreamDecoder(way.request)
+                        way.metered.watch(decoder)
+                        async with client.AsyncStream(way.request, call.get("client")) as reply:
+                            async for chunk in _AsyncChunks(reply, decoder, way.request):
+                                yield stage.seen(chunk, way.attempt)
+                        for chunk in decoder.finish():
+                            yield stage.seen(chunk, way.attempt)
+                        last = stage.seen(_last(decoder, way.metered), way.attempt)
+                    yield last
+                    return
+                except GatewayError as error:
+                    wait = next(waits, None)
+                    wait = _wait_before_retry(error, wait) if wait is not None and not stage.has_begun else None
+                    if wait is None:
+                        raise
+                await asyncio.sleep(wait)
+
+
+def _chunks(reply: httpx.Response, decoder: StreamDecoder, request: WireRequest) -> Iterator[Chunk]:
+    """The chunks of a stream, until the gateway says that it is over, or stops after the answer was complete."""
+    pieces = reply.iter_bytes()
+    while not decoder.is_over:
+        try:
+            with client.reading(request):
+                piece = next(pieces, None)
+        except GatewayError:
+            if decoder.answered:
+                return
+            raise
+        if piece is None:
+            return
+        yield from decoder.feed(piece)
+    client.drain(reply, pieces)
+
+
+class _AsyncChunks:
+    """Like `_chunks`, asynchronously. Not a generator, for the same reason as `client.AsyncStream`."""
+
+    def __init__(self, reply: httpx.Response, decoder: StreamDecoder, request: WireRequest) -> None:
+        self._pieces = reply.aiter_bytes()
+        self._decoder = decoder
+        self._request = request
+        self._decoded: Iterator[Chunk] = iter(())
+
+    def __aiter__(self) -> _AsyncChunks:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        while (chunk := next(self._decoded, None)) is None:
+            if self._decoder.is_over:
+                await client.adrain(self._pieces)
+                raise StopAsyncIteration
+            self._decoded = self._decoder.feed(await self._piece())
+        return chunk
+
+    async def _piece(self) -> bytes:
+        try:
+            with client.reading(self._request):
+                return await self._pieces.__anext__()
+        except GatewayError:
+            if self._decoder.answered:
+                raise StopAsyncIteration from None
+            raise
+
+
+@dataclass(slots=True)
+class _Stage:
+    """How far a call has come.
+
+    Attributes:
+        is_stream: Whether LiteLLM has handed out the stream, so that only its chunks can tell of an error.
+        has_begun: Whether a chunk has been handed out.
+    """
+
+    is_stream: bool = False
+    has_begun: bool = False
+
+    def seen(self, chunk: Chunk, attempt: Attempt) -> Chunk:
+        """Note a chunk; the first one tells that the model answers, and after which attempts."""
+        if not self.has_begun:
+            self.has_begun = True
+            attempt.answered()
+            if isinstance(chunk, ModelResponseStream):
+                chunk._hidden_params = {**chunk._hidden_params, ATTEMPTS_PARAM: attempt.trail}
+        return chunk
+
+
+def _last(decoder: StreamDecoder, metered: Metered) -> Chunk:
+    """The last chunk of a stream, with its cost where its usage stands; recorded before it is handed out."""
+    last = decoder.last()
+    cost = metered.stream_succeeded(decoder)
+    if last["usage"] is not None:
+        # LiteLLM copies the details of a usage, and nothing else of it, to where a caller finds them.
+        last["usage"].setdefault("prompt_tokens_details", {})[COST_PARAM] = cost.as_dict()
+    return last
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation(Generic[_Response]):
+    """An operation with a plain reply: what it sends, what becomes of the reply, and what it used."""
+
+    kind: Kind
+    request: Callable[[_Call], WireRequest]
+    response: Callable[[WireRequest, dict[str, Any], _Call], _Response]
+    usage: Callable[[WireRequest, dict[str, Any]], Usage]
+
+
+def _run(operation: _Operation[_Response], call: _Call) -> _Response:
+    with _litellm_errors(call), passage(operation.request, call, operation.kind) as way:
+        with _timed(call):
+            reply = client.send(way.request, call.get("client"))
+        return _response(operation, way, reply, call)
+
+
+async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
+    with _litellm_errors(call):
+        async with apassage(operation.request, call, operation.kind) as way:
+            with _timed(call):
+                reply = await client.asend(way.request, call.get("client"))
+            return _response(operation, way, reply, call)
+
+
+def _response(operation: _Operation[_Response], way: Passage, reply: client.Reply, call: _Call) -> _Response:
+    payload = _parsed(way.request, reply, call)
+    cost = way.metered.succeeded(payload.get("id"), operation.usage(way.request, payload))
+    response = operation.response(way.request, payload, call)
+    way.attempt.answered()
+    response._hidden_params[COST_PARAM] = cost.as_dict()
+    response._hidden_params[ATTEMPTS_PARAM] = way.attempt.trail
+    return response
+
+
+def _token_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:
+    return usage.of_reply(
+        usage.usage_in(payload),
+        lambda: usage.prompt_characters(request.body or {}),
+        lambda: usage.characters(payload.get("choices")),
+    )
+
+
+def _embedding_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:
+    return _token_usage(request, {"usage": usage.of_embeddings(payload.get("usage"))})
+
+
+def _images(request: WireRequest, payload: dict[str, Any]) -> Usage:
+    asked = request.body or {}
+    size, quality = (payload.get(name) or asked.get(name) for name in ("size", "quality"))
+    return usage.images(payload.get("data"), size, quality)
+
+
+_CHAT = _Operation(
+    "chat",
+    lambda call: _chat_request(call, stream=False),
+    lambda request, payload, call: responses.chat(request, payload, call["model_response"]._hidden_params),
+    _token_usage,
+)
+_EMBEDDING = _Operation(
+    "embedding",
+    lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}, requests.WITHHELD_FROM_EMBEDDINGS),
+    lambda request, payload, call: responses.embedding(request, payload, call["model_response"]),
+    _embedding_usage,
+)
+_IMAGES = _Operation(
+    "image",
+    lambda call: _plain_request(call, "/images/generations", {"prompt": call["prompt"]}, requests.WITHHELD_FROM_IMAGES),
+    lambda request, payload, call: responses.images(request, payload, call["model_response"]),
+    _images,
+)
+
+
+def _streamed_chat(call: _Call) -> WireRequest:
+    return _chat_request(call, stream=True)
+
+
+def _chat_request(call: _Call, *, stream: bool) -> WireRequest:
+    litellm_params = call.get("litellm_params") or {}
+    body = requests.chat_body(
+        catalogue().model(call["model"]),
+        call["messages"],
+        call["optional_params"],
+        getattr(call["logging_obj"], "optional_params", None) or {},
+        stream=stream,
+        drop_refused=litellm.drop_params is True or litellm_params.get("drop_params") is True,
+    )
+    return _request(call, "/chat/completions", body, call.get("headers"), call["messages"])
+
+
+def _plain_request(call: _Call, operation: str, content: dict[str, Any], withheld: Sequence[str]) -> WireRequest:
+    body = requests.plain_body(
+        call["model"], content, call["optional_params"], _litellm_compat.as_called(call["logging_obj"]), withheld
+    )
+    (subject,) = content.values()
+    return _request(call, operation, body, call["optional_params"].get("extra_headers"), subject)
+
+
+def _request(call: _Call, operation: str, body: dict[str, Any], headers: Any, subject: Any) -> WireRequest:
+    model_map.ensure_declared()
+    endpoint = resolve_endpoint(call.get("api_base"))
+    request = WireRequest(
+        endpoint=endpoint,
+        key=_required(resolve_key(call.get("api_key")), call["model"]),
+        operation=operation,
+        model=call["model"],
+        body=body,
+        timeouts=Timeouts.from_litellm(
+            call.get("timeout"), asked_for=_litellm_compat.as_called(call["logging_obj"]).get("timeout") is not None
+        ),
+        headers=requests.caller_headers(headers),
+    )
+    # What LiteLLM's input callbacks and debug log are told. The key is not for them.
+    call["logging_obj"].pre_call(
+        input=subject, api_key="", additional_args={"complete_input_dict": body, "api_base": request.url, "headers": {}}
+    )
+    return request
+
+
+def _required(key: SecretStr | None, model: str) -> SecretStr:
+    if key is None:
+        raise litellm.AuthenticationError(
+            message="MaaS: no API key for this call.\n"
+            "Set the MAAS_API_KEY environment variable or pass api_key=; keys are made in the MaaS console.",
+            llm_provider=PROVIDER,
+            model=model,
+        )
+    return key
+
+
+def _parsed(request: WireRequest, reply: client.Reply, call: _Call) -> dict[str, Any]:
+    call["logging_obj"].post_call(original_response=reply.body.decode("utf-8", "replace"), input=None, api_key="")
+    kept = {name: value for name, value in reply.headers.items() if name != "set-cookie"}
+    call["logging_obj"].model_call_details["response_headers"] = kept
+    return responses.parse(request, reply.body)
+
+
+def _wait_before_retry(error: GatewayError, backoff: float) -> float | None:
+    """Seconds to wait before another try, or None where another try is pointless or too far off."""
+    failure = error.failure
+    if failure.kind not in _RETRYABLE:
+        return None
+    wait = failure.retry_after if failure.retry_after is not None else backoff
+    return wait if wait <= _LONGEST_WAIT else None
+
+
+@contextmanager
+def _timed(call: _Call) -> Iterator[None]:
+    # LiteLLM subtracts this to show its own overhead.
+    started = time.perf_counter()
+    yield
+    call["logging_obj"].model_call_details["llm_api_duration_ms"] = (time.perf_counter() - started) * 1000
+
+
+@contextmanager
+def _litellm_errors(call: _Call) -> Iterator[_Stage]:
+    """Turns what went wrong inside into LiteLLM's exceptions."""
+    model, stage = call["model"], _Stage()
+    try:
+        yield stage
+    except GatewayError as error:
+        exception = litellm_exception(error.failure, model, resolve_endpoint(call.get("api_base")).base_url)
+        if stage.is_stream and is_routed(call):
+            also = own_fallbacks(call)
+            exception = in_stream(error.failure, exception, model, has_begun=stage.has_begun, also=also)
+        raise exception from None
+    except MaasError as error:
+        raise litellm.BadRequestError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
+    except RefusedParameterError as error:
+        raise litellm.UnsupportedParamsError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
+
+
+maas = MaasLLM()
+"""The handler instance, for a proxy's `custom_provider_map`."""

@@ -1,0 +1,91 @@
+"""The way of a call to the gateway and back, in the order in which it passes each post.
+
+First whether another attempt can make sense (`attempt_history`), then whether the budgets have room (`budget_guard`),
+then its turn under the account's limit (`resilience.rate_limiter`), and nearest to the wire the meter, which records
+what it came to (`spend_recording`). On the way back, the event is in the ledger before anybody else hears of the reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from litellm_maas.gateway.request import WireRequest
+from litellm_maas.ledger.event import Kind
+from litellm_maas.provider.attempt_history import Attempt, attempting
+from litellm_maas.provider.budget_guard import Admitted
+from litellm_maas.provider.cooldown_rules import fallback_rules
+from litellm_maas.provider.spend_recording import Metered
+from litellm_maas.resilience.rate_limiter import Paced
+
+MakeRequest = Callable[[dict[str, Any]], WireRequest]
+"""Makes a request out of LiteLLM's call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A call that may go out now.
+
+    Attributes:
+        request: What to send; a budget may have chosen a cheaper model.
+        attempt: Where to note that the model answers.
+        metered: Where to note what was used.
+    """
+
+    request: WireRequest
+    attempt: Attempt
+    metered: Metered
+
+
+@contextmanager
+def passage(make: MakeRequest, call: dict[str, Any], kind: Kind) -> Iterator[Passage]:
+    """A block that begins when a call may be sent.
+
+    Raises:
+        GatewayError: Another attempt is pointless, the model rests, a budget refuses, or the turn is too far away.
+    """
+    request = make(call)
+    with (
+        # An asynchronous router asks the rules itself, before it chooses.
+        attempting(request, call, fallback_rules.pass_over) as attempt,
+        Admitted(request, _for_model(make, call), call, kind) as admitted,
+    ):
+        attempt.sends(admitted.request)
+        with (
+            Paced(admitted.request),
+            Metered(admitted.request, call, kind, admitted.settling()) as metered,
+        ):
+            yield Passage(admitted.request, attempt, metered)
+
+
+class apassage:  # noqa: N801 - used as the function beside it is
+    """Like `passage`, asynchronously. A class, for the same reason as `client.AsyncStream`."""
+
+    def __init__(self, make: MakeRequest, call: dict[str, Any], kind: Kind) -> None:
+        self._make = make
+        self._call = call
+        self._kind = kind
+
+    async def __aenter__(self) -> Passage:
+        make, call, kind = self._make, self._call, self._kind
+        async with AsyncExitStack() as entered:
+            request = make(call)
+            attempt = entered.enter_context(attempting(request, call))
+            admitted = await entered.enter_async_context(Admitted(request, _for_model(make, call), call, kind))
+            attempt.sends(admitted.request)
+            await entered.enter_async_context(Paced(admitted.request))
+            metered = await entered.enter_async_context(Metered(admitted.request, call, kind, admitted.settling()))
+            self._entered = entered.pop_all()
+        return Passage(admitted.request, attempt, metered)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._entered.__aexit__(kind, error, traceback)
+
+
+def _for_model(make: MakeRequest, call: Mapping[str, Any]) -> Callable[[str], WireRequest]:
+    return lambda model: make({**call, "model": model})

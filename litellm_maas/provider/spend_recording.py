@@ -1,0 +1,195 @@
+"""Metering of the provider's calls: a context in which an attempt is made, and on leaving which it is recorded."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import weakref
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from litellm_maas import _litellm_compat
+from litellm_maas.errors import SettingsError
+from litellm_maas.gateway.errors import GatewayError
+from litellm_maas.gateway.request import WireRequest
+from litellm_maas.ledger.event import Event, Kind, Status, host_of
+from litellm_maas.ledger.recorder import Then
+from litellm_maas.pricing.usage import Usage, has_counts, of_reply, prompt_characters, usage_in
+from litellm_maas.provider.exceptions import exception_name
+from litellm_maas.provider.streaming import StreamDecoder
+from litellm_maas.tracking.attribution import identify
+from litellm_maas.tracking.event_builder import Attempt, Cost
+from litellm_maas.tracking.tracker import tracking
+
+logger = logging.getLogger("litellm_maas")
+
+
+class Metered:
+    """One attempt of the provider's, synchronous (`with`) or asynchronous (`async with`).
+
+    Leaving it commits the attempt's event, if spend is recorded: as ok after `succeeded`, as failed after a
+    `GatewayError`, and as aborted when the caller gave up. A call that a setting forbids never reached the gateway.
+
+    Args:
+        request: What is sent.
+        call: LiteLLM's call.
+        kind: What is asked for.
+        settle: Called when the event is in the ledger.
+
+    Attributes:
+        cost: What the attempt cost, once it has succeeded.
+    """
+
+    def __init__(self, request: WireRequest, call: Mapping[str, Any], kind: Kind, settle: Then | None = None) -> None:
+        self._request = request
+        self._attempt = attempt_of(request, call, kind)
+        self._settle = settle
+        self._decoder: StreamDecoder | None = None
+        self._process: int | None = None
+        self.cost: Cost | None = None
+
+    def watch(self, decoder: StreamDecoder) -> None:
+        """Let the event of a stream that does not end well be estimated from what had come."""
+        self._decoder = decoder
+
+    def succeeded(self, response_id: object, usage: Usage) -> Cost:
+        """Note that the gateway answered, and price it."""
+        self._attempt.response_id = response_id if isinstance(response_id, str) and response_id else None
+        self.cost = self._cost(usage)
+        if self._attempt.response_id is not None:
+            tracking.remember(self._attempt.response_id, self.cost)
+        return self.cost
+
+    def stream_succeeded(self, decoder: StreamDecoder) -> Cost:
+        """Like `succeeded`, for a stream that has come to its end; without a usage report it is estimated."""
+        return self.succeeded(decoder.response_id, self._used(decoder.usage))
+
+    def __enter__(self) -> Metered:
+        self._process = os.getpid()
+        _open[id(self)] = self
+        if is_recorded():
+            tracking.recorder().prepare()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, GeneratorExit):
+            # It may be garbage collection that closes the stream, in the midst of another recording in this thread.
+            self._give_up(error)
+        elif (event := self._ended(error)) is not None:
+            tracking.recorder().record(event, self._settle)
+
+    async def __aenter__(self) -> Metered:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None and not isinstance(error, GatewayError):
+            # A cancelled task has no time left to wait in.
+            self._give_up(error)
+        elif (event := self._ended(error)) is not None:
+            await tracking.recorder().arecord(event, self._settle)
+
+    def __del__(self) -> None:
+        # An asynchronous stream whose event loop is gone is dropped by Python without being closed.
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Record an attempt that nobody will bring to its end any more."""
+        self._give_up(None)
+
+    def _give_up(self, error: BaseException | None) -> None:
+        if (event := self._ended(error)) is not None:
+            tracking.recorder().record_now(event, self._settle)
+
+    def _ended(self, error: BaseException | None) -> Event | None:
+        """What there is to record: once for each attempt, and not in the child of a fork in its midst."""
+        mine, self._process = self._process == os.getpid(), None
+        if not mine:
+            return None
+        try:
+            # What a setting forbids was not sent.
+            if is_recorded() and not isinstance(error, SettingsError):
+                return self._event(error)
+        except Exception:
+            logger.exception("a call could not be recorded; it goes on all the same")
+        if self._settle is not None:
+            self._settle()
+        return None
+
+    def _event(self, error: BaseException | None) -> Event:
+        if error is None and self.cost is not None:
+            return self._attempt.event("ok", self.cost, 200)
+        if isinstance(error, GatewayError):
+            failure = error.failure
+            return self._unfinished("failed", failure.status, exception_name(failure), error.payload)
+        # Whatever else ends a call is the caller giving up: the gateway goes on, and bills.
+        given_up = error is None or isinstance(error, GeneratorExit)
+        return self._unfinished("aborted", None, None if given_up else type(error).__name__)
+
+    def _unfinished(
+        self, status: Status, http_status: int | None, error_class: str | None, payload: Mapping[str, Any] | None = None
+    ) -> Event:
+        decoder = self._decoder
+        if decoder is not None and self._attempt.response_id is None:
+            self._attempt.response_id = decoder.response_id
+        came_with_it = None if payload is None else usage_in(payload)
+        raw = came_with_it if decoder is None or has_counts(came_with_it) else decoder.usage
+        has_begun = decoder is not None and decoder.pieces > 0
+        if self.cost is not None:
+            cost = self.cost
+        elif status == "aborted" or has_begun or has_counts(raw):
+            cost = self._cost(self._used(raw))
+        else:
+            cost = self._cost(Usage())
+        return self._attempt.event(status, cost, http_status, error_class)
+
+    def _used(self, raw: object) -> Usage:
+        decoder = self._decoder
+        return of_reply(
+            raw,
+            lambda: prompt_characters(self._request.body or {}),
+            lambda: decoder.characters if decoder else 0,
+            decoder.pieces if decoder else 0,
+        )
+
+    def _cost(self, usage: Usage) -> Cost:
+        return self._attempt.cost(usage, tracking.book())
+
+
+def attempt_of(request: WireRequest, call: Mapping[str, Any], kind: Kind) -> Attempt:
+    """The attempt that a call of LiteLLM's makes, from now on."""
+    logging_obj = call["logging_obj"]
+    params = call.get("litellm_params") or logging_obj.model_call_details.get("litellm_params") or {}
+    return Attempt(
+        kind=kind,
+        route="provider",
+        model=request.model,
+        host_kind=request.endpoint.host_kind,
+        identity=identify(params, logging_obj.model_call_details.get("user"), host_of(request.endpoint.base_url)),
+        call_id=logging_obj.litellm_call_id,
+        trace_id=logging_obj.litellm_trace_id,
+        asked=call["model"],
+    )
+
+
+def is_recorded() -> bool:
+    """Whether spend is recorded: switched on, or the cost callback is registered."""
+    return tracking.is_on or _litellm_compat.is_callback(tracking.logger)
+
+
+def _give_up_all() -> None:
+    """At the end of the process: calls of daemon threads, and streams that some loop has left half read."""
+    for reference in _open.valuerefs():
+        if (attempt := reference()) is not None:
+            attempt.give_up()
+
+
+_open: weakref.WeakValueDictionary[int, Metered] = weakref.WeakValueDictionary()
+"""The attempts that have not come to their end, and some that have."""
+atexit.register(_give_up_all)
+tracking.dollar_price = _litellm_compat.dollar_price

@@ -1,0 +1,209 @@
+"""Which models of which account rest, because calling them now is pointless, and until when.
+
+A rest ends by itself: then one call is let through to try, and a model that answers is awake again, while one that
+fails rests for twice as long. What rests is a model on a base URL with a key, whatever deployments lead there. Knows
+no LiteLLM and no router: `litellm_maas.provider.cooldown_rules` decides what to do about a resting model.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from litellm_maas.gateway.endpoint import Endpoint
+from litellm_maas.gateway.errors import Failure
+
+logger = logging.getLogger("litellm_maas")
+
+_TRIAL = 60.0
+"""Seconds after which a trial whose outcome nobody reported no longer keeps others from trying."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is called: a model of an account.
+
+    Attributes:
+        account: Stands for base URL and key; of the key it tells nothing.
+    """
+
+    model: str
+    account: int
+
+    @classmethod
+    def of(cls, model: str, endpoint: Endpoint, key: SecretStr) -> Target:
+        """The target of calls for a model to a base URL with a key."""
+        return cls(model, hash((endpoint.base_url, key.get_secret_value())))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """When a kind of failure makes a model rest, and for how long.
+
+    Attributes:
+        failures: How many in a row it takes.
+        first: Seconds of the first rest; each further one is twice as long.
+        longest: Seconds of the longest rest.
+    """
+
+    failures: int
+    first: float
+    longest: float
+
+
+# What somebody has to mend takes minutes or hours, and a caller gains nothing from each further try.
+_LASTING = _Rule(1, 60.0, 600.0)
+_RULES: dict[str, _Rule] = {
+    # Kong's windows are a minute; without a word of how long, a short wait is the least that helps.
+    "rate_limit": _Rule(1, 5.0, 60.0),
+    # Each silence costs a caller the whole timeout.
+    "timeout": _Rule(1, 10.0, 60.0),
+    # Upstream trouble mostly clears at once: three in a row are no accident.
+    "connection": _Rule(3, 5.0, 60.0),
+    "retryable": _Rule(3, 5.0, 60.0),
+    "server": _Rule(3, 5.0, 60.0),
+    "bad_gateway": _Rule(3, 5.0, 60.0),
+    "unavailable": _Rule(3, 5.0, 60.0),
+}
+
+
+@dataclass(slots=True)
+class _State:
+    """A target that failed last.
+
+    Attributes:
+        failures: Failures in a row since it answered or rested.
+        rests: Rests in a row.
+        until: When the rest ends (seconds, by the clock); 0 where it has not come to one.
+        trial_until: Until when somebody is trying it.
+        said: Whether a warning was given.
+    """
+
+    failure: Failure
+    failures: int = 0
+    rests: int = 0
+    until: float = 0.0
+    trial_until: float = 0.0
+    said: bool = False
+
+
+class Resting:
+    """The resting models of this process.
+
+    Attributes:
+        clock: Seconds, monotonic; may be replaced, so that a test can move the time.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._states: dict[Target, _State] = {}
+        self._forget_lock()
+        if hasattr(os, "register_at_fork"):
+            # Another thread may have held it at the moment of the fork.
+            os.register_at_fork(after_in_child=self._forget_lock)
+
+    def _forget_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def failed(self, target: Target, failure: Failure, *, is_routed: bool = True) -> None:
+        """Note a failure; it makes the target rest if its kind, or the third in a row, says so.
+
+        Args:
+            target: What was called.
+            failure: Why it failed.
+            is_routed: Whether a router called it. Without one nothing is passed over, so there is nothing to tell of.
+        """
+        rule = _LASTING if failure.lasts else _RULES.get(failure.kind)
+        # A limit without a reply is this side's own pacing, and says nothing of the model.
+        if rule is None or (failure.kind == "rate_limit" and failure.status is None):
+            self._end_trial(target)
+            return
+        if (length := self._rest(target, failure, rule, is_routed=is_routed)) is not None:
+            logger.warning(
+                "maas/%s does not answer: %s. %s Calls go to the next model of their group, if there is one; "
+                "maas/%s is tried again in %.0f s and then ever more rarely, at least every %.0f minutes.",
+                *(target.model, failure.reason, failure.hint, target.model, length, rule.longest / 60),
+            )
+
+    def _end_trial(self, target: Target) -> None:
+        """Let somebody else try: this trial told nothing of the target."""
+        with self._lock:
+            if (state := self._states.get(target)) is not None:
+                state.trial_until = 0.0
+
+    def _rest(self, target: Target, failure: Failure, rule: _Rule, *, is_routed: bool) -> float | None:
+        """Seconds of a rest that begins now and that is to be told of."""
+        now = self.clock()
+        with self._lock:
+            state = self._states.setdefault(target, _State(failure))
+            state.failure, state.trial_until = failure, 0.0
+            if now < state.until:
+                return None  # other calls that were under way when the rest began
+            state.failures += 1
+            if state.failures < rule.failures and not state.rests:
+                return None
+            length = min(rule.first * 2**state.rests, rule.longest)
+            if failure.retry_after is not None and not failure.lasts:
+                length = min(max(failure.retry_after, 1.0), rule.longest)
+            state.failures, state.rests, state.until = 0, state.rests + 1, now + length
+            is_news = is_routed and failure.lasts and not state.said
+            state.said = state.said or is_news
+        return length if is_news else None
+
+    def succeeded(self, target: Target) -> None:
+        """Note an answer: the target is awake."""
+        if target not in self._states:
+            return
+        with self._lock:
+            state = self._states.pop(target, None)
+        if state is not None and state.said:
+            logger.warning("maas/%s answers again.", target.model)
+
+    def remaining(self, target: Target) -> float:
+        """Seconds until the target's rest is over; 0 if it does not rest."""
+        state = self._states.get(target)
+        return 0.0 if state is None else max(state.until - self.clock(), 0.0)
+
+    def failure(self, target: Target) -> Failure | None:
+        """Why the target rests or rested last; None if it has answered since."""
+        state = self._states.get(target)
+        return None if state is None else state.failure
+
+    def is_sound(self, target: Target) -> bool:
+        """Whether the target has come to no rest since it answered last."""
+        state = self._states.get(target)
+        return state is None or not state.rests
+
+    def may_try(self, target: Target) -> bool:
+        """Whether a call may go to the target: it is awake, or its rest is over and nobody else is trying it."""
+        state = self._states.get(target)
+        if state is None or not state.rests:
+            return True
+        with self._lock:
+            now = self.clock()
+            if now < state.until or now < state.trial_until:
+                return False
+            state.trial_until = now + _TRIAL
+            return True
+
+    def is_awake(self, target: Target) -> bool:
+        """Like `may_try`, without taking the trial."""
+        state = self._states.get(target)
+        if state is None or not state.rests:
+            return True
+        now = self.clock()
+        return now >= state.until and now >= state.trial_until
+
+    def forget(self) -> None:
+        """Wake everything."""
+        with self._lock:
+            self._states.clear()
+
+
+resting = Resting()

@@ -1,0 +1,240 @@
+"""Turns: who may send when, so that no more than so many requests go out in any window of time.
+
+A turn is a moment, given out in the order in which turns are asked for. It is never nearer than a window to the turn
+that is so many before it, so a limit holds in every window, wherever that begins. The list of turns is shared: by the
+processes of a machine in a small SQLite file, by several machines in Redis. It is a file of its own and not the ledger,
+because a turn need not survive a power cut and must not wait behind a report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import SecretStr
+
+from litellm_maas import fork_safety
+from litellm_maas.errors import MaasError
+from litellm_maas.gateway.retry_after import LONGEST
+from litellm_maas.settings import Pacing
+
+_PATIENCE = 10.0
+"""Seconds that somebody waits for another one who uses the file."""
+
+
+class PacingError(MaasError):
+    """The list of turns cannot be used."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """A turn, or how long it would have been until one.
+
+    Attributes:
+        granted: Whether it was given out; not if it is further away than the caller would wait.
+        wait: Seconds until it.
+    """
+
+    granted: bool
+    wait: float
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+class Turns(Protocol):
+    """A shared list of turns for each name. All its methods may wait for other processes for a moment.
+
+    Each raises `PacingError` if the list cannot be used.
+    """
+
+    def ask(self, name: str, pacing: Pacing, longest_wait: float) -> Turn:
+        """Get a turn, unless it is further away than `longest_wait` seconds."""
+
+    def give_back(self, name: str, turn: Turn) -> None:
+        """Make room for somebody else: the turn will not be used."""
+
+    def hold(self, name: str, seconds: float) -> None:
+        """Let no turn of this name begin before so many seconds from now."""
+
+    def held(self, name: str) -> float:
+        """Seconds for which turns of this name are still held."""
+
+
+class SqliteTurns:
+    """Turns in a file, for the processes of one machine.
+
+    Args:
+        path: The file; it is made if it is not there.
+        clock: Seconds, the same for all processes.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self.begin_anew()
+        fork_safety.heed(self)
+
+    def hold_still(self) -> bool:
+        """See `fork_safety.Forkable`."""
+        return self._lock.acquire(timeout=_PATIENCE)
+
+    def go_on(self) -> None:
+        """See `fork_safety.Forkable`."""
+        self._lock.release()
+
+    def begin_anew(self) -> None:
+        """See `fork_safety.Forkable`."""
+        self._lock = threading.Lock()
+
+    def ask(self, name: str, pacing: Pacing, longest_wait: float) -> Turn:
+        """See `Turns.ask`."""
+        with self._transaction() as connection:
+            now, apart = self._clock(), pacing.seconds + pacing.margin
+            # Turns in a far future are from a clock that was wrong.
+            connection.execute("DELETE FROM turns WHERE at <= ? OR at > ?", (now - 10 * apart, now + LONGEST))
+            earlier = connection.execute(
+                "SELECT at FROM turns WHERE name = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (name, pacing.requests - 1)
+            ).fetchone()
+            at = max(now, self._held_until(connection, name), earlier[0] + apart if earlier else now)
+            turn = Turn(at - now <= longest_wait, at - now)
+            if turn.granted:
+                connection.execute("INSERT INTO turns VALUES (?, ?, ?)", (turn.id, name, at))
+        return turn
+
+    def give_back(self, name: str, turn: Turn) -> None:
+        """See `Turns.give_back`."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM turns WHERE id = ? AND name = ?", (turn.id, name))
+
+    def hold(self, name: str, seconds: float) -> None:
+        """See `Turns.hold`."""
+        with self._transaction() as connection:
+            until = max(self._clock() + seconds, self._held_until(connection, name))
+            connection.execute("INSERT OR REPLACE INTO holds VALUES (?, ?)", (name, until))
+
+    def held(self, name: str) -> float:
+        """See `Turns.held`."""
+        with self._transaction() as connection:
+            return max(0.0, self._held_until(connection, name) - self._clock())
+
+    def _held_until(self, connection: sqlite3.Connection, name: str) -> float:
+        row = connection.execute("SELECT until FROM holds WHERE name = ?", (name,)).fetchone()
+        # One that lasts longer than any limit was made by mistake, or by a clock that was wrong.
+        return float(row[0]) if row and row[0] <= self._clock() + LONGEST else 0.0
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A connection for each use: no state that a thread or the child of a fork could share.
+            with (
+                self._lock,
+                contextlib.closing(sqlite3.connect(self._path, isolation_level=None, timeout=_PATIENCE)) as connection,
+            ):
+                connection.execute("PRAGMA synchronous = OFF")
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("CREATE TABLE IF NOT EXISTS turns (id TEXT PRIMARY KEY, name TEXT, at REAL)")
+                connection.execute("CREATE TABLE IF NOT EXISTS holds (name TEXT PRIMARY KEY, until REAL)")
+                yield connection
+                connection.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            raise PacingError(f"{self._path}: {error}") from None
+
+
+_ASK = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local apart = tonumber(ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 10 * apart)
+local earlier = redis.call('ZREVRANGE', KEYS[1], ARGV[1] - 1, ARGV[1] - 1, 'WITHSCORES')
+local held = tonumber(redis.call('GET', KEYS[2]) or 0)
+local at = now
+if held < now + 86400 then at = math.max(now, held) end
+if earlier[2] then at = math.max(at, earlier[2] + apart) end
+local granted = at - now <= tonumber(ARGV[3])
+if granted then
+    redis.call('ZADD', KEYS[1], string.format('%.6f', at), ARGV[4])
+    redis.call('PEXPIRE', KEYS[1], math.ceil((at - now + 10 * apart) * 1000))
+end
+return {granted and 1 or 0, string.format('%.6f', at - now)}
+"""
+_HOLD = """
+local time = redis.call('TIME')
+local until_ = time[1] + time[2] / 1000000 + ARGV[1]
+if until_ > tonumber(redis.call('GET', KEYS[1]) or 0) then
+    redis.call('SET', KEYS[1], string.format('%.6f', until_), 'PX', math.ceil(ARGV[1] * 1000) + 1)
+end
+"""
+
+
+class RedisTurns:
+    """Turns in Redis, for several machines. Redis's clock counts.
+
+    Args:
+        address: ``redis://…`` or ``rediss://…``, password included.
+
+    Raises:
+        PacingError: The package redis is not installed, or the address is none.
+    """
+
+    def __init__(self, address: SecretStr) -> None:
+        try:
+            import redis  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise PacingError("pacing with Redis needs the package redis: pip install redis") from None
+        self._error: type[Exception] = redis.RedisError
+        try:
+            self._client = redis.Redis.from_url(
+                address.get_secret_value(), socket_timeout=5.0, socket_connect_timeout=5.0
+            )
+        except ValueError:
+            raise PacingError("MAAS_REDIS_URL is no address of Redis; write it like redis://host:6379/0") from None
+        self._ask = self._client.register_script(_ASK)
+        self._hold = self._client.register_script(_HOLD)
+
+    def ask(self, name: str, pacing: Pacing, longest_wait: float) -> Turn:
+        """See `Turns.ask`."""
+        turn = Turn(granted=False, wait=0.0)
+        arguments: list[str | int | float] = [pacing.requests, pacing.seconds + pacing.margin, longest_wait, turn.id]
+        with self._errors():
+            granted, wait = self._ask(keys=[_turns(name), _held(name)], args=arguments)
+        turn.granted, turn.wait = bool(granted), float(wait)
+        return turn
+
+    def give_back(self, name: str, turn: Turn) -> None:
+        """See `Turns.give_back`."""
+        with self._errors():
+            self._client.zrem(_turns(name), turn.id)
+
+    def hold(self, name: str, seconds: float) -> None:
+        """See `Turns.hold`."""
+        with self._errors():
+            self._hold(keys=[_held(name)], args=[seconds])
+
+    def held(self, name: str) -> float:
+        """See `Turns.held`."""
+        with self._errors():
+            left: Any = self._client.pttl(_held(name))
+        return max(0.0, float(left) / 1000) if left <= LONGEST * 1000 else 0.0
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except self._error as error:
+            raise PacingError(f"Redis: {error}") from None
+
+
+# The braces let a cluster keep both in one place.
+def _turns(name: str) -> str:
+    return f"maas:{{{name}}}:turns"
+
+
+def _held(name: str) -> str:
+    return f"maas:{{{name}}}:held"

@@ -1,0 +1,1 @@
+"""Routers from YAML: loading one, and the configs that come with the package."""

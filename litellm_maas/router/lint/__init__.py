@@ -1,0 +1,1 @@
+"""Checks of a router's YAML and of a proxy's config, made before LiteLLM reads them."""

@@ -1,0 +1,137 @@
+"""`load_router`: a YAML file -> `litellm.Router`, checked before LiteLLM sees it."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import litellm
+
+from litellm_maas.budgets.enforcement import budgeting
+from litellm_maas.errors import SettingsError
+from litellm_maas.pricing.price_book import PriceBook
+from litellm_maas.provider.cooldown_rules import fallback_rules
+from litellm_maas.provider.exceptions import PROVIDER
+from litellm_maas.provider.known_routers import mark_all, order_of
+from litellm_maas.provider.register import register
+from litellm_maas.provider.spend_recording import is_recorded
+from litellm_maas.resilience import rate_limiter
+from litellm_maas.router import templates
+from litellm_maas.router.lint.deployments import check_deployments, check_fallbacks, check_groups, deployments
+from litellm_maas.router.lint.diagnostics import Finding, error
+from litellm_maas.router.lint.includes import mapping_of
+from litellm_maas.router.lint.router_file import RouterFile, settings, shape
+from litellm_maas.settings import Pacing
+from litellm_maas.tracking.tracker import track_spend
+from litellm_maas.yaml_file import Document
+
+logger = logging.getLogger("litellm_maas")
+
+
+def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) -> litellm.Router:
+    """A router over MaaS models with fallbacks, from a file.
+
+    Args:
+        path: A file with `model_list`, `router_settings`, `budgets` and `pacing`, or the name of a shipped one, such as
+            ``router.current.yaml``. By default the shipped ``router.yaml``: GPT-4o, Gemini 2.5 Flash, Qwen 3 27B, each
+            by its own name, and all of them in that order as `maas`.
+        **overrides: Router settings that win over the file's, such as ``timeout=30``.
+
+    Raises:
+        DataFileError: The first mistake in the file, with its line and how to mend it. What is only doubtful, such as
+            a model that the catalogue does not name, is logged as a warning.
+        SettingsError: An override that LiteLLM's router does not take.
+    """
+    document = mapping_of(_file(path))
+    for finding in check(document):
+        if finding.level == "error":
+            raise finding.mistake
+        logger.warning("%s", finding.mistake)
+    given = Document(Path("load_router"), overrides, {})
+    groups = [each.group for each in deployments(document)]
+    for finding in settings(given) if overrides else ():
+        raise SettingsError(str(finding.mistake))
+    for finding in check_fallbacks(given, groups):
+        raise SettingsError(str(finding.mistake))
+    register()
+    _put_in_force(document.validate(RouterFile))
+    content = copy.deepcopy(document.data)
+    chosen = _closed({**(content.get("router_settings") or {}), **overrides}, groups)
+    mark_all(content["model_list"])
+    if not chosen.get("disable_cooldowns"):
+        _spare_last(content["model_list"])
+    router = litellm.Router(model_list=content["model_list"], **chosen)
+    fallback_rules.watch(router)
+    return router
+
+
+def _put_in_force(file: RouterFile) -> None:
+    """The budgets and the pacing of a router's file hold for the whole program, as those of the environment do."""
+    if file.budgets:
+        budgeting.configured = file.budgets
+        if not is_recorded():
+            # Budgets count what is recorded.
+            track_spend()
+    if file.pacing is not None:
+        rate_limiter.configured = Pacing(file.pacing.requests_per_minute, longest_wait=file.pacing.longest_wait)
+
+
+def check(document: Document, book: PriceBook | None = None) -> Iterator[Finding]:
+    """What is wrong with a router's file.
+
+    Args:
+        document: The file.
+        book: The prices in force; without them nothing is said of prices.
+    """
+    mistakes = list(shape(document, RouterFile))
+    given = document.data.get("router_settings")
+    part = document.part("router_settings") if isinstance(given, Mapping) else None
+    if part is not None:
+        mistakes += settings(part)
+    if mistakes:
+        # What follows reads a file whose shape is right.
+        yield from mistakes
+        return
+    found = deployments(document)
+    if not found:
+        example = "{model_name: maas, litellm_params: {model: maas/openai/gpt-4o}}"
+        yield error(document, ("model_list",), f"holds no model; add one, such as {example}")
+    yield from check_deployments(found, book)
+    yield from check_groups(found)
+    if part is not None:
+        yield from check_fallbacks(part, [each.group for each in found])
+
+
+def _file(path: str | os.PathLike[str] | None) -> Path:
+    if path is None:
+        return templates.config_file("router.yaml")
+    file = Path(path)
+    return templates.config_file(file.name) if not file.exists() and str(path) in templates.NAMES else file
+
+
+def _closed(given: dict[str, Any], groups: list[str]) -> dict[str, Any]:
+    """Settings in which each group has a list of what takes over when its context overflows or a filter refuses.
+
+    Where LiteLLM finds no such lists at all, it takes a group's ordinary fallbacks; an empty one keeps it from that.
+    """
+    for field in ("context_window_fallbacks", "content_policy_fallbacks"):
+        entries = list(given.get(field) or ())
+        listed = {name for entry in entries for name in entry}
+        given[field] = [*entries, *({group: []} for group in dict.fromkeys(groups) if group not in listed)]
+    return given
+
+
+def _spare_last(model_list: list[dict[str, Any]]) -> None:
+    """Keep LiteLLM's cooldowns from the last model of each group: it refuses calls of a group that cools as a whole.
+
+    What a deployment says for itself stays.
+    """
+    ours = [each for each in model_list if str(each["litellm_params"]["model"]).startswith(f"{PROVIDER}/")]
+    last = {each["model_name"]: each for each in sorted(ours, key=order_of)}
+    for each in last.values():
+        if "cooldown_time" not in each["litellm_params"]:
+            each["model_info"] = {"cooldown_time": 0, **(each.get("model_info") or {})}

@@ -1,0 +1,1 @@
+"""What this process records, for whom, and by which prices."""

@@ -1,0 +1,40 @@
+"""The prices in force: the official lists, and the user's own file over them."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+
+from litellm_maas import settings
+from litellm_maas.catalogue import catalogue
+from litellm_maas.pricing import price_book
+from litellm_maas.pricing.price_book import PriceBook
+
+
+def in_force() -> PriceBook:
+    """The shipped price book with the file that `MAAS_PRICES` names laid over it.
+
+    Raises:
+        DataFileError: The file has a mistake.
+    """
+    own = settings.prices()
+    return price_book.official() if own is None else price_book.with_own(Path(own), _dollar_price)
+
+
+def known_models() -> set[str]:
+    """The model ids that the catalogue or a price list in force names. Others may exist.
+
+    Raises:
+        DataFileError: The user's price file has a mistake.
+    """
+    return {*catalogue().ids(), *(model_id for _, each in in_force().lists() for model_id in each.models)}
+
+
+def _dollar_price(model_id: str) -> tuple[Decimal, Decimal | None, Decimal] | None:
+    # Asked only where the user's file has estimates switched on: LiteLLM takes seconds, and would otherwise try to
+    # download its price map.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    from litellm_maas import _litellm_compat  # noqa: PLC0415 - it imports LiteLLM
+
+    return _litellm_compat.dollar_price(model_id)

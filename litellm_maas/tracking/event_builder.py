@@ -1,0 +1,191 @@
+"""Metering: what an attempt used and what that costs, as an event."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from litellm_maas.ledger.event import Event, Kind, Route, Status, new_id, readable, reply_id
+from litellm_maas.pricing.credits import in_credits
+from litellm_maas.pricing.price_book import Basis, PriceBook
+from litellm_maas.pricing.usage import Usage
+from litellm_maas.settings import HostKind
+from litellm_maas.tracking.attribution import Identity
+
+PROVIDER = "maas"
+"""The provider's name in LiteLLM, as `provider.exceptions` has it; this module loads no LiteLLM."""
+
+COST_PARAM = "maas_cost"
+"""Where the cost stands: in a response's hidden parameters, and in the details of a stream's usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call cost.
+
+    Attributes:
+        micro_credits: The exact cost; None where no price is known.
+        basis: Where the price comes from.
+        usage: What was used.
+        saved_micro_credits: What cached tokens saved against the input price.
+        price_source: The list that the price stands in.
+    """
+
+    micro_credits: int | None
+    basis: Basis
+    usage: Usage
+    saved_micro_credits: int = 0
+    price_source: str | None = None
+
+    @property
+    def credits(self) -> Decimal | None:
+        """The exact cost in credits (VND); None where no price is known."""
+        return None if self.micro_credits is None else in_credits(self.micro_credits)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The cost as it stands on a response. How much was used stands there already.
+
+        What was wrong with the report is a tuple, of which JSON makes a list: so a note that LiteLLM's cache repeats is
+        told from the first one.
+        """
+        usage = self.usage
+        return {
+            "micro_credits": self.micro_credits,
+            "basis": self.basis,
+            "usage_source": usage.source,
+            "anomalies": usage.anomalies,
+        }
+
+
+CACHE_HIT = Cost(0, "official", Usage())
+"""What an answer out of LiteLLM's cache costs: nothing was sent and nothing is billed, whatever the model's price."""
+
+
+def cost(model_id: str, usage: Usage, at: dt.datetime, host_kind: HostKind, book: PriceBook | None) -> Cost:
+    """What a usage costs at a moment; not known where nobody knows the prices (no book).
+
+    On the Token Plan host a call costs no credits: its price was paid with the plan (vendor documentation). Where the
+    usage report is nonsense the cost is not known.
+    """
+    if host_kind == "plan":
+        return Cost(0, "plan", usage)
+    if book is None or not usage.is_known:
+        return Cost(None, "unpriced", usage)
+    price = book.price(model_id, at)
+    micro_credits = price.micro_credits(usage) if price is not None else None
+    if price is None or micro_credits is None:
+        return Cost(None, "unpriced", usage)
+    return Cost(micro_credits, price.basis, usage, price.saved_micro_credits(usage), price.source_of(usage))
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt that reaches the gateway, from its start to its event."""
+
+    kind: Kind
+    route: Route
+    model: str
+    host_kind: HostKind
+    identity: Identity
+    call_id: str | None
+    trace_id: str | None
+    asked: str | None = None
+    started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc))
+    response_id: str | None = None
+
+    def cost(self, usage: Usage, book: PriceBook | None) -> Cost:
+        """What it costs."""
+        return cost(self.model, usage, self.started_at, self.host_kind, book)
+
+    def event(
+        self, status: Status, cost: Cost, http_status: int | None = None, error_class: str | None = None
+    ) -> Event:
+        """Its event, now that its outcome is known."""
+        if status == "ok" and cost.usage.source == "none" and cost.basis != "plan":
+            cost = Cost(None, "unpriced", cost.usage)  # nobody counted, which is not the same as nothing
+        usage = cost.usage
+        model, asked = _text(self.model), _text(self.asked)
+        response_id, call_id, trace_id = _text(self.response_id), _text(self.call_id), _text(self.trace_id)
+        return Event(
+            event_id=self._id(status, response_id, call_id),
+            started_at=self.started_at,
+            # A clock that is set back in the meantime makes no event that ends before it begins.
+            ended_at=max(dt.datetime.now(dt.timezone.utc), self.started_at),
+            kind=self.kind,
+            route=self.route,
+            status=status,
+            model_requested=self.identity.requested or asked or model or "",
+            model_served=model or "",
+            host=self.identity.host,
+            input_tokens=usage.input_tokens,
+            cached_tokens=usage.cached_tokens,
+            output_tokens=usage.output_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            images=usage.images,
+            image_size=_text(usage.image_size),
+            image_quality=_text(usage.image_quality),
+            usage_source=usage.source,
+            micro_credits=cost.micro_credits,
+            saved_micro_credits=cost.saved_micro_credits,
+            basis=cost.basis,
+            price_source=cost.price_source,
+            response_id=response_id,
+            call_id=call_id,
+            trace_id=trace_id,
+            attempt=self.identity.attempt or _attempts.next(call_id),
+            user=self.identity.user,
+            end_user=self.identity.end_user,
+            team_id=self.identity.team_id,
+            team=self.identity.team,
+            key_alias=self.identity.key_alias,
+            session_id=self.identity.session_id,
+            tags=self.identity.tags,
+            anomalies=usage.anomalies,
+            http_status=http_status,
+            error_class=error_class,
+        )
+
+    def _id(self, status: Status, response_id: str | None, call_id: str | None) -> str:
+        # The provider records each of its attempts once; LiteLLM may call its callbacks twice for one reply. Neither a
+        # gateway's ids nor a caller's are sure to be new.
+        is_repeatable = self.route == "base_url" and status == "ok"
+        return reply_id(response_id, call_id) if is_repeatable and response_id and call_id else new_id()
+
+
+def _text(given: object) -> str | None:
+    """What a column can hold: callers give LiteLLM ids of all types."""
+    return None if given is None else readable(str(given))
+
+
+class _Attempts:
+    """Counts the attempts of calls without a router: LiteLLM's retries and fallbacks of a call share its id."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[str, int] = OrderedDict()
+        self._forget_lock()
+        if hasattr(os, "register_at_fork"):
+            # Another thread may have held it at the moment of the fork.
+            os.register_at_fork(after_in_child=self._forget_lock)
+
+    def _forget_lock(self) -> None:
+        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of this.
+        self._lock = threading.RLock()
+
+    def next(self, call_id: str | None) -> int:
+        """The number of this attempt."""
+        if call_id is None:
+            return 1
+        with self._lock:
+            number = self._made.pop(call_id, 0) + 1
+            self._made[call_id] = number
+            if len(self._made) > 10_000:
+                self._made.popitem(last=False)
+            return number
+
+
+_attempts = _Attempts()

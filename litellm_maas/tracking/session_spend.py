@@ -1,0 +1,30 @@
+"""What one session has spent, for the program that it runs in."""
+
+from __future__ import annotations
+
+from litellm_maas.ledger.reports import Total
+from litellm_maas.ledger.schema import SUM_OF_EVENT, SUMS
+from litellm_maas.ledger.sqlite import opened_to_read
+from litellm_maas.tracking.tracker import tracking
+
+
+def session_spend(session_id: str) -> Total:
+    """What the calls of a session have cost so far, whichever process of this machine has made them.
+
+    A call belongs to the session that it names: `metadata={"session_id": …}`. `track_spend` has recorded it before it
+    returned. Each attempt counts as a call, failed ones too. Where the ledger is a PostgreSQL database, this is what
+    this machine has recorded for it. Every event of the ledger is looked at.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    total = Total()
+    path = tracking.recorder().path
+    if not path.exists() or not path.stat().st_size:  # the file is made before the ledger in it
+        return total
+    sums = ", ".join(f"sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS)
+    with opened_to_read(path) as ledger:
+        sql = f"SELECT basis, {sums} FROM current_events WHERE session_id = ? GROUP BY basis"
+        for basis, *added in ledger.query(sql, (session_id,)):
+            total.add(basis, [int(value) for value in added])
+    return total

@@ -1,0 +1,186 @@
+"""Whether spend is recorded in this process, where to, and by which prices: all of it the state of one object."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litellm_maas import settings
+from litellm_maas.errors import DataFileError, SettingsError
+from litellm_maas.ledger.base import LedgerError
+from litellm_maas.ledger.location import Database, default_ledger, place
+from litellm_maas.ledger.recorder import Recorder
+from litellm_maas.pricing import price_book
+from litellm_maas.pricing.price_book import DollarPrice, PriceBook
+from litellm_maas.tracking.event_builder import Cost
+from litellm_maas.yaml_file import Watched
+
+if TYPE_CHECKING:
+    from litellm_maas.ledger.forwarder import Forwarder
+
+logger = logging.getLogger("litellm_maas")
+
+_REMEMBERED_COSTS = 10_000
+
+
+class Tracking:
+    """The recording of this process.
+
+    Attributes:
+        logger: The cost callback, once somebody has asked for it; registering it with LiteLLM switches recording on.
+        dollar_price: LiteLLM's own dollar prices, for estimates.
+        closers: Called once all is written: whoever else has a ledger open lets go of it.
+    """
+
+    def __init__(self) -> None:
+        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of anything.
+        self._lock = threading.RLock()
+        self._is_on = False
+        self._ledger: str | None = None
+        self._recorders: dict[str | None, Recorder] = {}
+        self._forwarders: list[Forwarder] = []
+        self._own_prices = Watched(lambda file: price_book.with_own(file, self.dollar_price), _say_prices_stay)
+        self._unreadable: str | None = None
+        self._costs: OrderedDict[str, Cost] = OrderedDict()
+        self.logger: object = None
+        self.dollar_price: DollarPrice | None = None
+        self.closers: list[Callable[[], None]] = []
+        atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def switch_on(self, ledger: str | None) -> None:
+        """Record from now on, into `ledger` or where the environment says."""
+        self._is_on = True
+        self._ledger = ledger
+
+    @property
+    def is_on(self) -> bool:
+        """Whether recording was switched on, by `track_spend` or by `MAAS_TRACK_SPEND`."""
+        return self._is_on or settings.track_spend()
+
+    def recorder(self) -> Recorder:
+        """The recorder of the ledger in force."""
+        named = self._ledger or settings.ledger()
+        if (found := self._recorders.get(named)) is None:
+            with self._lock:
+                found = self._recorders.get(named) or self._make_recorder(named)
+                self._recorders[named] = found
+        return found
+
+    def _make_recorder(self, named: str | None) -> Recorder:
+        try:
+            where = place(named)
+        except SettingsError as error:
+            where = default_ledger()
+            logger.warning("%s. Spend is recorded in %s until then.", error, where)
+        # Not with the package, because few programs need it and it takes a third of its import; and not in the
+        # recorder's own thread either: a fork in the midst of an import leaves the child waiting for it forever.
+        from litellm_maas.balance import low_balance  # noqa: PLC0415
+
+        watch = functools.partial(low_balance.warn, where)
+        if isinstance(where, Path):
+            return Recorder(where, _synchronous(), watch=watch)
+        from litellm_maas.ledger.forwarder import Forwarder  # noqa: PLC0415 - the same
+
+        _prepare(where)
+        forwarder = Forwarder(where)
+        self._forwarders.append(forwarder)
+        return Recorder(where.spool, _synchronous(), forwarder.notice, watch)
+
+    def book(self) -> PriceBook | None:
+        """The prices in force: while the user's own file has a mistake, those that it held before.
+
+        None where it has one from the beginning, because then nobody knows them.
+        """
+        own = settings.prices()
+        if own is None:
+            return price_book.official()
+        try:
+            return self._own_prices.get(own)
+        except DataFileError as error:
+            if self._unreadable != str(error):
+                self._unreadable = str(error)
+                logger.warning("MAAS_PRICES: %s. Calls are recorded without a price until it is mended.", error)
+            return None
+
+    @property
+    def price_mistake(self) -> DataFileError | None:
+        """What is wrong with the user's own price file; None where nothing is, or where there is none."""
+        return None if settings.prices() is None else self._own_prices.mistake
+
+    def remember(self, response_id: str, cost: Cost) -> None:
+        """Keep what a reply cost, for `cost_of`."""
+        with self._lock:
+            self._costs[response_id] = cost
+            while len(self._costs) > _REMEMBERED_COSTS:
+                self._costs.popitem(last=False)
+
+    def remembered(self, response_id: object) -> Cost | None:
+        """What a reply cost."""
+        return self._costs.get(response_id) if isinstance(response_id, str) else None
+
+    def close(self) -> None:
+        """Write what waits and close the ledgers."""
+        with self._lock:
+            recorders, self._recorders = self._recorders, {}
+            forwarders, self._forwarders = self._forwarders, []
+        for recorder in recorders.values():
+            recorder.close()
+        for forwarder in forwarders:
+            forwarder.close()
+        for close in self.closers:
+            close()
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
+        for recorder in self._recorders.values():
+            recorder.after_fork()
+        for forwarder in self._forwarders:
+            forwarder.after_fork()
+
+
+def _say_prices_stay(mistake: DataFileError) -> None:
+    logger.warning("MAAS_PRICES: %s. The prices that it held before stay in force until it is mended.", mistake)
+
+
+def _prepare(database: Database) -> None:
+    """Let the spool begin with the budgets of the one before it."""
+    from litellm_maas.ledger import spools  # noqa: PLC0415 - only with a database
+
+    try:
+        spools.ready(database)
+    except LedgerError as error:
+        logger.debug("the spool is made with the first event: %s", error)
+
+
+def _synchronous() -> settings.Synchronous:
+    try:
+        return settings.ledger_synchronous()
+    except SettingsError as error:
+        logger.warning("%s", error)
+        return "normal"
+
+
+tracking = Tracking()
+
+
+def track_spend(ledger: str | os.PathLike[str] | None = None) -> None:
+    """Record what every `maas/` call of this process costs, from now on, whatever happens to `litellm.callbacks`.
+
+    Args:
+        ledger: The ledger's file, or `postgresql://…`; `MAAS_LEDGER` or `ledger.db` in the user's data folder by
+            default.
+
+    Raises:
+        SettingsError: The ledger is an address of something else.
+    """
+    place(ledger)
+    tracking.switch_on(None if ledger is None else os.fspath(ledger))
