@@ -17,11 +17,11 @@ from litellm_maas._version import __version__
 
 if TYPE_CHECKING:
     from litellm_maas.alerts import on_warning
+    from litellm_maas.pricing.cost import Cost
     from litellm_maas.provider.cooldown_rules import fallback_rules
     from litellm_maas.provider.handler import maas
     from litellm_maas.provider.register import register
     from litellm_maas.router.load import load_router
-    from litellm_maas.tracking.event_builder import Cost
     from litellm_maas.tracking.response_cost import cost_of
     from litellm_maas.tracking.session_spend import session_spend
     from litellm_maas.tracking.spend_logger import spend_logger
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Cost": "litellm_maas.tracking.event_builder",
+    "Cost": "litellm_maas.pricing.cost",
     "cost_of": "litellm_maas.tracking.response_cost",
     "fallback_rules": "litellm_maas.provider.cooldown_rules",
     "load_router": "litellm_maas.router.load",

@@ -12,8 +12,6 @@ import httpx
 import tenacity
 
 from litellm_maas import settings
-from litellm_maas.budgets.reservations import Notice
-from litellm_maas.pricing.credits import shown
 
 logger = logging.getLogger("litellm_maas")
 
@@ -32,26 +30,6 @@ def on_warning(hook: Warn) -> Warn:
     """
     _hooks.append(hook)
     return hook
-
-
-def announce(notice: Notice) -> None:
-    """Say that a budget has passed a mark."""
-    state = notice.state
-    text = (
-        f"budget {state.budget.name}: {shown(state.spent)} of {shown(state.budget.limit)} spent "
-        f"({notice.percent} % reached; per {state.budget.per}, {state.budget.about()})"
-    )
-    say(
-        {
-            "about": "budget",
-            "text": text,
-            "budget": state.budget.name,
-            "percent": notice.percent,
-            "spent_micro_credits": state.spent,
-            "limit_micro_credits": state.budget.limit,
-            "reserved_micro_credits": state.reserved,
-        }
-    )
 
 
 def say(warning: dict[str, Any]) -> None:

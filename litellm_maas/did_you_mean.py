@@ -1,4 +1,4 @@
-"""Model ids that people write: known, plausible, or a slip of the pen.
+"""Names that people write: known, plausible, or a slip of the pen.
 
 The catalogue is not complete, so an id that it lacks is no mistake in itself. A version that it lacks (`gpt-5.4`), or
 a variant (`gpt-4o-audio`), is plausible; one whose digits are those of a known id and whose letters almost are is not.
@@ -42,3 +42,9 @@ def _similarity(written: str, candidate: str) -> float:
 
 def _letters(model_id: str) -> str:
     return re.sub(r"[^a-z]", "", model_id.lower())
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean …?`, or nothing where nothing known comes close."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -6,7 +6,13 @@ routers, proxies and agents catch. Everything else that can go wrong is one of t
     MaasError
     ├── SettingsError          an environment variable or an argument that cannot be used
     ├── UnsupportedLiteLLMError   the installed LiteLLM is too old, or a malicious release
-    └── DataFileError          a YAML file with a mistake in it: names file, line and field
+    ├── DataFileError          a YAML file with a mistake in it: names file, line and field
+    ├── PacingError            what shares the rate limit cannot be used
+    └── LedgerError            the ledger cannot be read or written
+        ├── LedgerBusyError    another process or thread writes to it just now
+        ├── DamagedLedgerError
+        ├── OlderLedgerError   it has to be updated first
+        └── UnfitEventError    an event that no ledger can store
 """
 
 from __future__ import annotations
@@ -43,3 +49,27 @@ class DataFileError(MaasError, ValueError):
         self.problem = problem
         where = f"{file}:{line}" if line is not None else str(file)
         super().__init__(f"{where}: {field}: {problem}" if field else f"{where}: {problem}")
+
+
+class LedgerError(MaasError):
+    """The ledger cannot be read or written. The message says why, and what to do."""
+
+
+class LedgerBusyError(LedgerError):
+    """Another process or thread is writing to the ledger just now."""
+
+
+class DamagedLedgerError(LedgerError):
+    """The ledger's file is damaged, or its log, in which its events were, is gone."""
+
+
+class OlderLedgerError(LedgerError):
+    """The ledger is one of an older version of this package, and cannot be read before it is updated."""
+
+
+class UnfitEventError(LedgerError):
+    """An event holds what no ledger can store; nothing is wrong with the ledger."""
+
+
+class PacingError(MaasError):
+    """The list of turns cannot be used."""

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from litellm_maas import folders, odd_numbers
 from litellm_maas.errors import SettingsError
-from litellm_maas.pricing import amounts
+from litellm_maas.pricing.credits import parsed
 
 PAYG_BASE_URL = "https://maas-llm-aiplatform-hcm.api.vngcloud.vn/v1"
 """The pay-as-you-go host, OpenAI protocol (vendor documentation, read 2026-10)."""
@@ -43,7 +43,6 @@ VARIABLES = (
 """All that are read."""
 
 Synchronous = Literal["normal", "full"]
-HostKind = Literal["payg", "plan", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def credits_warn_below() -> int | None:
     """
     value = _value("MAAS_CREDITS_WARN_BELOW")
     try:
-        return None if value is None else amounts.parsed(value)
+        return None if value is None else parsed(value)
     except SettingsError as error:
         raise SettingsError(f"MAAS_CREDITS_WARN_BELOW: {error}") from None
 

@@ -13,7 +13,7 @@ from typing import Any
 import litellm
 import pytest
 
-from litellm_maas.ledger.base import LedgerError
+from litellm_maas.errors import LedgerError
 from litellm_maas.ledger.event import Event
 from litellm_maas.sandbox import Sandbox
 from tests.ledgers import rows, total

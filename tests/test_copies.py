@@ -18,9 +18,10 @@ from click.testing import CliRunner, Result
 from litellm_maas.budgets.budget import Budget
 from litellm_maas.budgets.reservations import Gate
 from litellm_maas.cli.app import group
+from litellm_maas.errors import LedgerError
 from litellm_maas.ledger import backup
 from litellm_maas.ledger.backup import Copied, back_up, restore
-from litellm_maas.ledger.base import Correction, LedgerError
+from litellm_maas.ledger.base import Correction
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify

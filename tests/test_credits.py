@@ -21,7 +21,8 @@ from litellm_maas.errors import MaasError, SettingsError
 from litellm_maas.ledger import periods
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.pricing import amounts, price_book
+from litellm_maas.pricing import price_book
+from litellm_maas.pricing.credits import parsed
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.sandbox import Answer, Charge, Choice, Sandbox
@@ -502,7 +503,7 @@ def test_options_before_a_subcommand(tmp_path: Path) -> None:
 def test_amounts(text: str, credits_: str) -> None:
     """Amounts are read as people write them, English or Vietnamese."""
     whole, _, part = credits_.partition(".")
-    assert amounts.parsed(text) == int(whole) * MILLION + int((part or "0").ljust(6, "0"))
+    assert parsed(text) == int(whole) * MILLION + int((part or "0").ljust(6, "0"))
 
 
 @pytest.mark.parametrize(
@@ -512,7 +513,7 @@ def test_amounts(text: str, credits_: str) -> None:
 def test_amounts_that_are_none(text: str) -> None:
     """What could be two amounts, or is none, is refused."""
     with pytest.raises(SettingsError, match="write"):
-        amounts.parsed(text)
+        parsed(text)
 
 
 @pytest.fixture

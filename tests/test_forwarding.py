@@ -20,8 +20,8 @@ from litellm_maas.budgets.budget import Budget
 from litellm_maas.budgets.reservations import Gate
 from litellm_maas.cli.app import group
 from litellm_maas.doctor import ledger as ledgers
+from litellm_maas.errors import LedgerError
 from litellm_maas.ledger import access, deadlines, forwarder, spools
-from litellm_maas.ledger.base import LedgerError
 from litellm_maas.ledger.event import Event, readable
 from litellm_maas.ledger.forward import forward
 from litellm_maas.ledger.forwarder import Forwarder

@@ -21,8 +21,9 @@ from typing import Any
 
 import pytest
 
+from litellm_maas.errors import LedgerBusyError, LedgerError
 from litellm_maas.ledger import schema
-from litellm_maas.ledger.base import Correction, LedgerBusyError, LedgerError
+from litellm_maas.ledger.base import Correction
 from litellm_maas.ledger.event import FIELDS, Event
 from litellm_maas.ledger.periods import Period
 from litellm_maas.ledger.reprice import reprice

@@ -18,8 +18,7 @@ from click.testing import CliRunner
 from litellm_maas import folders, settings
 from litellm_maas.cli import options
 from litellm_maas.cli.app import group
-from litellm_maas.errors import SettingsError
-from litellm_maas.ledger.base import LedgerError
+from litellm_maas.errors import LedgerError, SettingsError
 from litellm_maas.ledger.location import Database, as_typed, place
 from litellm_maas.ledger.periods import DEFAULT_ZONE
 from litellm_maas.ledger.postgres import PostgresLedger

@@ -18,8 +18,8 @@ import psycopg
 import pytest
 
 import litellm_maas
-from litellm_maas.errors import SettingsError
-from litellm_maas.ledger.base import Correction, Ledger, LedgerBusyError, LedgerError
+from litellm_maas.errors import LedgerBusyError, LedgerError, SettingsError
+from litellm_maas.ledger.base import Correction, Ledger
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.forward import forward
 from litellm_maas.ledger.location import Database, place
@@ -29,9 +29,9 @@ from litellm_maas.ledger.reports import report
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
 from litellm_maas.pricing import price_book
+from litellm_maas.pricing.cost import cost
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.tracking.event_builder import cost
 from litellm_maas.tracking.tracker import tracking
 from tests.postgres_server import PostgresServer
 from tests.support import MESSAGES, run

@@ -16,9 +16,9 @@ import pytest
 
 from litellm_maas import _litellm_compat
 from litellm_maas.pricing import price_book
+from litellm_maas.pricing.cost import Cost, cost
 from litellm_maas.pricing.credits import in_credits, shown
 from litellm_maas.pricing.usage import LARGEST_COUNT, Usage, for_litellm
-from litellm_maas.tracking.event_builder import Cost, cost
 
 # The vendor's table as it is printed, with the ids that are known: input, output, cache now; the same before.
 TABLE = """

@@ -7,7 +7,7 @@ import litellm
 import pytest
 
 from litellm_maas.catalogue import catalogue
-from litellm_maas.gateway.request import chat_body
+from litellm_maas.provider.request_params import chat_body
 from litellm_maas.sandbox import Sandbox
 from tests.support import MESSAGES, TOOL, assemble
 

@@ -25,8 +25,8 @@ from typing import Any
 
 import pytest
 
+from litellm_maas.errors import LedgerError
 from litellm_maas.ledger import checkpoints
-from litellm_maas.ledger.base import LedgerError
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger

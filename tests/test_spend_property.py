@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from litellm_maas.errors import LedgerBusyError
 from litellm_maas.ledger import recorder as recorder_module
-from litellm_maas.ledger.base import LedgerBusyError
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger

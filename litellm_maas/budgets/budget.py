@@ -25,8 +25,7 @@ from litellm_maas import odd_numbers, yaml_file
 from litellm_maas.ledger import periods
 from litellm_maas.ledger.event import Event, host_of, readable
 from litellm_maas.ledger.periods import Period
-from litellm_maas.pricing import amounts
-from litellm_maas.pricing.credits import MICRO_CREDITS, in_credits
+from litellm_maas.pricing.credits import MICRO_CREDITS, in_credits, parsed
 from litellm_maas.tracking.attribution import Identity
 
 _ROLLING = re.compile(r"rolling (\d+)([hdw])")
@@ -41,7 +40,7 @@ def _credits(value: object, check: ValidatorFunctionWrapHandler, info: Validatio
     odd_numbers.refuse(value)
     amount = value
     if isinstance(value, str) and info.context is not _KEPT:
-        amount = in_credits(amounts.parsed(value))
+        amount = in_credits(parsed(value))
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         # YAML has no decimals: the shortest text of a float is what the person typed.
         amount = Decimal(repr(value))

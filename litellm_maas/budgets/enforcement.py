@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
-from litellm_maas import alerts, settings
+from litellm_maas import settings
 from litellm_maas.budgets import budget
+from litellm_maas.budgets.alerts import announce
 from litellm_maas.budgets.budget import Budget
 from litellm_maas.budgets.reservations import Gate, Refusal
-from litellm_maas.errors import DataFileError
-from litellm_maas.ledger.base import LedgerBusyError, LedgerError
+from litellm_maas.errors import DataFileError, LedgerBusyError, LedgerError
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.tracking.attribution import Identity
 from litellm_maas.tracking.tracker import tracking
@@ -63,7 +63,7 @@ class Room:
 
     def _settle(self, wait: float = 0.0) -> None:
         for notice in self._gate.settle(self.reservation, self.budgets, wait):
-            alerts.announce(notice)
+            announce(notice)
 
     def _settle_patiently(self) -> None:
         try:

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from litellm_maas.ledger.event import Kind
+from litellm_maas.pricing.cost import HostKind, cost
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.settings import HostKind
-from litellm_maas.tracking.event_builder import cost
 
 OUTPUT_TOKENS = 4096
 """What a call without `max_tokens` is taken to write at most. A thinking model can write more: give it `max_tokens`."""

@@ -22,7 +22,7 @@ from litellm_maas.errors import SettingsError
 from litellm_maas.ledger import access, periods
 from litellm_maas.ledger.location import place
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.pricing import amounts
+from litellm_maas.pricing.credits import parsed
 
 _KINDS: dict[NoteKind, str] = {"reading": "reading", "topup": "top-up"}
 _HOST = click.option("--host", metavar="HOST", callback=options.host_name, help="Only the account at this host.")
@@ -143,7 +143,7 @@ def _begin(host: str | None = None) -> tuple[str, ...]:
 
 
 def _note(kind: NoteKind, amount: str, at: str | None, host: str | None, ledger: str | None) -> None:
-    micro_credits = amounts.parsed(amount)
+    micro_credits = parsed(amount)
     now = periods.now(periods.zone(periods.DEFAULT_ZONE))
     moment = now if at is None else periods.moment(at, now)
     if moment > now:

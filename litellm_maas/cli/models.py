@@ -13,13 +13,12 @@ from rich.table import Table
 
 from litellm_maas.catalogue import catalogue
 from litellm_maas.cli import options, tables
-from litellm_maas.errors import MaasError
+from litellm_maas.errors import LedgerError, MaasError
 from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
 from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.request import Timeouts, WireRequest
 from litellm_maas.ledger import access
-from litellm_maas.ledger.base import LedgerError
 from litellm_maas.ledger.location import place
 from litellm_maas.ledger.model_status import callable_models
 from litellm_maas.pricing.price_book import PriceBook

@@ -18,10 +18,11 @@ from litellm_maas.errors import MaasError, SettingsError
 from litellm_maas.ledger import periods
 from litellm_maas.pricing import price_file
 from litellm_maas.pricing.comparison import Compared
+from litellm_maas.pricing.cost import cost
 from litellm_maas.pricing.price_book import Basis, PriceBook
 from litellm_maas.pricing.price_file import VENDOR_ZONE, PriceEntry, PriceFile, PriceList
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.tracking import current_prices, event_builder
+from litellm_maas.tracking import current_prices
 
 _KINDS = ("input", "cached", "output")
 
@@ -138,7 +139,7 @@ def cost_command(*, model_id: str, input_tokens: int, cached: int, at: str | Non
         image_size=used["size"],
         image_quality=used["quality"],
     )
-    found = event_builder.cost(model_id, usage, when, "payg", book)
+    found = cost(model_id, usage, when, "payg", book)
     if found.micro_credits is None:
         raise _no_price(model_id, when, book)
     if as_json:

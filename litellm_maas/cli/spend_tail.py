@@ -15,8 +15,9 @@ from pathlib import Path
 import click
 
 from litellm_maas.cli import options, tables
+from litellm_maas.errors import LedgerError
 from litellm_maas.ledger import access, periods, plain_text
-from litellm_maas.ledger.base import Ledger, LedgerError
+from litellm_maas.ledger.base import Ledger
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.filters import EVERYTHING, Filters
 from litellm_maas.ledger.location import Database, place

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 from litellm_maas import settings
 from litellm_maas.budgets import budget
+from litellm_maas.did_you_mean import did_you_mean
 from litellm_maas.doctor import own_prices
 from litellm_maas.doctor.check import Check, from_error, green, red, yellow
 from litellm_maas.errors import MaasError, SettingsError
 from litellm_maas.gateway.endpoint import Endpoint, parse_base_url, resolve_key
 from litellm_maas.pricing import price_file
 from litellm_maas.pricing.price_file import PriceFile
-from litellm_maas.router.lint.diagnostics import did_you_mean
 from litellm_maas.router.lint.includes import Config
 
 _KEYS_OF_OTHERS = (

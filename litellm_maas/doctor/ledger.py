@@ -11,14 +11,12 @@ from urllib.parse import urlsplit
 from litellm_maas import folders, settings
 from litellm_maas.balance import readings
 from litellm_maas.doctor.check import Check, from_error, green, red, yellow
-from litellm_maas.errors import SettingsError
+from litellm_maas.errors import LedgerBusyError, LedgerError, PacingError, SettingsError
 from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.ledger import access
-from litellm_maas.ledger.base import LedgerBusyError, LedgerError
 from litellm_maas.ledger.location import Database, default_ledger, place
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.sqlite import SqliteLedger, opened_to_read
-from litellm_maas.resilience.limiter_stores import PacingError
 from litellm_maas.resilience.rate_limiter import shared_turns
 
 _CHOOSE_A_HOME = "set MAAS_HOME to a folder that stays"

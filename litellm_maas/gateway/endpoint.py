@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from litellm_maas import settings
 from litellm_maas.errors import SettingsError
-from litellm_maas.settings import HostKind
+from litellm_maas.pricing.cost import HostKind
 
 _OPERATIONS = re.compile(
     r"/(chat/completions|completions|embeddings|images/generations|models|responses|messages|rerank)$"

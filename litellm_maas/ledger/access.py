@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from litellm_maas.errors import LedgerError
 from litellm_maas.ledger import spools
-from litellm_maas.ledger.base import Ledger, LedgerError
+from litellm_maas.ledger.base import Ledger
 from litellm_maas.ledger.forward import forward
 from litellm_maas.ledger.location import Database
 from litellm_maas.ledger.postgres import PostgresLedger

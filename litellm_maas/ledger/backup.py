@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from litellm_maas.ledger.base import DamagedLedgerError, LedgerError, microseconds
+from litellm_maas.errors import DamagedLedgerError, LedgerError
+from litellm_maas.ledger.base import microseconds
 from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger, opened_to_read
 
 RESTORED = "ledger restored"

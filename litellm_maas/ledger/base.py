@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 
 from typing_extensions import Self
 
-from litellm_maas.errors import MaasError
 from litellm_maas.ledger import schema
 from litellm_maas.ledger.event import FIELDS, Event
 from litellm_maas.pricing.price_book import Basis
@@ -31,26 +30,6 @@ _IN_ORDER = operator.attrgetter(*FIELDS)
 _TIMES_AT = tuple(map(FIELDS.index, _TIMES))
 _LISTS_AT = tuple(map(FIELDS.index, _LISTS))
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
-
-
-class LedgerError(MaasError):
-    """The ledger cannot be read or written. The message says why, and what to do."""
-
-
-class LedgerBusyError(LedgerError):
-    """Another process or thread is writing to the ledger just now."""
-
-
-class DamagedLedgerError(LedgerError):
-    """The ledger's file is damaged, or its log, in which its events were, is gone."""
-
-
-class OlderLedgerError(LedgerError):
-    """The ledger is one of an older version of this package, and cannot be read before it is updated."""
-
-
-class UnfitEventError(LedgerError):
-    """An event holds what no ledger can store; nothing is wrong with the ledger."""
 
 
 @dataclass(frozen=True, slots=True)

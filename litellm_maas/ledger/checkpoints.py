@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from litellm_maas.ledger.base import LedgerError
+from litellm_maas.errors import LedgerError
 from litellm_maas.ledger.sqlite import SqliteLedger
 
 logger = logging.getLogger("litellm_maas")

@@ -14,8 +14,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from litellm_maas.errors import LedgerBusyError, LedgerError, UnfitEventError
 from litellm_maas.ledger import spools
-from litellm_maas.ledger.base import LedgerBusyError, LedgerError, UnfitEventError, event_of
+from litellm_maas.ledger.base import event_of
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.location import Database
 from litellm_maas.ledger.postgres import PostgresLedger

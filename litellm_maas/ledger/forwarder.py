@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 
-from litellm_maas.ledger.base import LedgerBusyError, LedgerError
+from litellm_maas.errors import LedgerBusyError, LedgerError
 from litellm_maas.ledger.deadlines import LATE
 from litellm_maas.ledger.forward import forward
 from litellm_maas.ledger.location import Database

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from litellm_maas.errors import LedgerError, UnfitEventError
 from litellm_maas.ledger import schema
-from litellm_maas.ledger.base import LedgerError, UnfitEventError
 from litellm_maas.ledger.deadlines import LONGEST, Deadline, deadline
 from litellm_maas.ledger.event import new_id
 from litellm_maas.ledger.location import Database

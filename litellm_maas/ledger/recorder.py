@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from litellm_maas.ledger.base import LedgerBusyError, LedgerError, UnfitEventError
+from litellm_maas.errors import LedgerBusyError, LedgerError, UnfitEventError
 from litellm_maas.ledger.checkpoints import Checkpoints
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.outbox import Outbox

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from litellm_maas.ledger.base import Correction, Ledger
 from litellm_maas.ledger.filters import EVERYTHING, Filters
 from litellm_maas.ledger.periods import Period
+from litellm_maas.pricing.cost import cost
 from litellm_maas.pricing.price_book import PriceBook
-from litellm_maas.tracking.event_builder import cost
 
 
 @dataclass(slots=True)

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from litellm_maas.errors import SettingsError
+from litellm_maas.errors import LedgerError, SettingsError
 from litellm_maas.ledger import database_url
-from litellm_maas.ledger.base import LedgerError, event_of, microseconds, moment
+from litellm_maas.ledger.base import event_of, microseconds, moment
 from litellm_maas.ledger.event import readable
 from litellm_maas.ledger.location import Database
 from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger, opened_to_read

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from litellm_maas import fork_safety
+from litellm_maas.errors import DamagedLedgerError, LedgerBusyError, LedgerError, OlderLedgerError, UnfitEventError
 from litellm_maas.ledger import schema
 from litellm_maas.ledger.base import (
     INSERT_CORRECTION,
@@ -19,12 +20,7 @@ from litellm_maas.ledger.base import (
     INTO_HOURLY,
     OUT_OF_HOURLY,
     Correction,
-    DamagedLedgerError,
     Ledger,
-    LedgerBusyError,
-    LedgerError,
-    OlderLedgerError,
-    UnfitEventError,
     row_of,
     row_of_correction,
 )

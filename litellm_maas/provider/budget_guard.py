@@ -14,10 +14,10 @@ from litellm_maas.gateway.request import WireRequest
 from litellm_maas.ledger import periods
 from litellm_maas.ledger.event import Kind
 from litellm_maas.ledger.recorder import Then
+from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.credits import shown
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.provider.spend_recording import attempt_of, is_recorded
-from litellm_maas.tracking.event_builder import Cost
 from litellm_maas.tracking.tracker import tracking
 
 if TYPE_CHECKING:

@@ -20,10 +20,9 @@ from litellm_maas import _litellm_compat
 from litellm_maas.catalogue import catalogue
 from litellm_maas.errors import MaasError
 from litellm_maas.gateway import client
-from litellm_maas.gateway import request as requests
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
 from litellm_maas.gateway.errors import GatewayError
-from litellm_maas.gateway.request import RefusedParameterError, Timeouts, WireRequest
+from litellm_maas.gateway.request import Timeouts, WireRequest
 from litellm_maas.ledger.event import Kind
 from litellm_maas.pricing import usage
 from litellm_maas.pricing.usage import Usage
@@ -31,6 +30,14 @@ from litellm_maas.provider import model_map, responses
 from litellm_maas.provider.attempt_history import ATTEMPTS_PARAM, Attempt, is_routed, own_fallbacks
 from litellm_maas.provider.exceptions import PROVIDER, in_stream, litellm_exception
 from litellm_maas.provider.pipeline import Passage, apassage, passage
+from litellm_maas.provider.request_params import (
+    WITHHELD_FROM_EMBEDDINGS,
+    WITHHELD_FROM_IMAGES,
+    RefusedParameterError,
+    caller_headers,
+    chat_body,
+    plain_body,
+)
 from litellm_maas.provider.spend_recording import Metered
 from litellm_maas.provider.streaming import Chunk, StreamDecoder
 from litellm_maas.tracking.event_builder import COST_PARAM
@@ -268,13 +275,13 @@ _CHAT = _Operation(
 )
 _EMBEDDING = _Operation(
     "embedding",
-    lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}, requests.WITHHELD_FROM_EMBEDDINGS),
+    lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}, WITHHELD_FROM_EMBEDDINGS),
     lambda request, payload, call: responses.embedding(request, payload, call["model_response"]),
     _embedding_usage,
 )
 _IMAGES = _Operation(
     "image",
-    lambda call: _plain_request(call, "/images/generations", {"prompt": call["prompt"]}, requests.WITHHELD_FROM_IMAGES),
+    lambda call: _plain_request(call, "/images/generations", {"prompt": call["prompt"]}, WITHHELD_FROM_IMAGES),
     lambda request, payload, call: responses.images(request, payload, call["model_response"]),
     _images,
 )
@@ -286,7 +293,7 @@ def _streamed_chat(call: _Call) -> WireRequest:
 
 def _chat_request(call: _Call, *, stream: bool) -> WireRequest:
     litellm_params = call.get("litellm_params") or {}
-    body = requests.chat_body(
+    body = chat_body(
         catalogue().model(call["model"]),
         call["messages"],
         call["optional_params"],
@@ -298,7 +305,7 @@ def _chat_request(call: _Call, *, stream: bool) -> WireRequest:
 
 
 def _plain_request(call: _Call, operation: str, content: dict[str, Any], withheld: Sequence[str]) -> WireRequest:
-    body = requests.plain_body(
+    body = plain_body(
         call["model"], content, call["optional_params"], _litellm_compat.as_called(call["logging_obj"]), withheld
     )
     (subject,) = content.values()
@@ -317,7 +324,7 @@ def _request(call: _Call, operation: str, body: dict[str, Any], headers: Any, su
         timeouts=Timeouts.from_litellm(
             call.get("timeout"), asked_for=_litellm_compat.as_called(call["logging_obj"]).get("timeout") is not None
         ),
-        headers=requests.caller_headers(headers),
+        headers=caller_headers(headers),
     )
     # What LiteLLM's input callbacks and debug log are told. The key is not for them.
     call["logging_obj"].pre_call(

@@ -16,11 +16,12 @@ from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.request import WireRequest
 from litellm_maas.ledger.event import Event, Kind, Status, host_of
 from litellm_maas.ledger.recorder import Then
+from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.usage import Usage, has_counts, of_reply, prompt_characters, usage_in
 from litellm_maas.provider.exceptions import exception_name
 from litellm_maas.provider.streaming import StreamDecoder
 from litellm_maas.tracking.attribution import identify
-from litellm_maas.tracking.event_builder import Attempt, Cost
+from litellm_maas.tracking.event_builder import Attempt
 from litellm_maas.tracking.tracker import tracking
 
 logger = logging.getLogger("litellm_maas")

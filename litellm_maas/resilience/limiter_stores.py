@@ -21,16 +21,12 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from litellm_maas import fork_safety
-from litellm_maas.errors import MaasError
+from litellm_maas.errors import PacingError
 from litellm_maas.gateway.retry_after import LONGEST
 from litellm_maas.settings import Pacing
 
 _PATIENCE = 10.0
 """Seconds that somebody waits for another one who uses the file."""
-
-
-class PacingError(MaasError):
-    """The list of turns cannot be used."""
 
 
 @dataclass(slots=True)

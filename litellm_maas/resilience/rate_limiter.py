@@ -20,9 +20,10 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from litellm_maas import settings
+from litellm_maas.errors import PacingError
 from litellm_maas.gateway.errors import Failure, GatewayError
 from litellm_maas.gateway.request import WireRequest
-from litellm_maas.resilience.limiter_stores import PacingError, RedisTurns, SqliteTurns, Turns
+from litellm_maas.resilience.limiter_stores import RedisTurns, SqliteTurns, Turns
 from litellm_maas.settings import Pacing
 
 logger = logging.getLogger("litellm_maas")

@@ -1,4 +1,4 @@
-"""Metering: what an attempt used and what that costs, as an event."""
+"""Build the event of an attempt from what it used and what that costs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
 
 from litellm_maas.ledger.event import Event, Kind, Route, Status, new_id, readable, reply_id
-from litellm_maas.pricing.credits import in_credits
-from litellm_maas.pricing.price_book import Basis, PriceBook
+from litellm_maas.pricing.cost import Cost, HostKind, cost
+from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.settings import HostKind
 from litellm_maas.tracking.attribution import Identity
 
 PROVIDER = "maas"
@@ -22,65 +19,6 @@ PROVIDER = "maas"
 
 COST_PARAM = "maas_cost"
 """Where the cost stands: in a response's hidden parameters, and in the details of a stream's usage."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a call cost.
-
-    Attributes:
-        micro_credits: The exact cost; None where no price is known.
-        basis: Where the price comes from.
-        usage: What was used.
-        saved_micro_credits: What cached tokens saved against the input price.
-        price_source: The list that the price stands in.
-    """
-
-    micro_credits: int | None
-    basis: Basis
-    usage: Usage
-    saved_micro_credits: int = 0
-    price_source: str | None = None
-
-    @property
-    def credits(self) -> Decimal | None:
-        """The exact cost in credits (VND); None where no price is known."""
-        return None if self.micro_credits is None else in_credits(self.micro_credits)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The cost as it stands on a response. How much was used stands there already.
-
-        What was wrong with the report is a tuple, of which JSON makes a list: so a note that LiteLLM's cache repeats is
-        told from the first one.
-        """
-        usage = self.usage
-        return {
-            "micro_credits": self.micro_credits,
-            "basis": self.basis,
-            "usage_source": usage.source,
-            "anomalies": usage.anomalies,
-        }
-
-
-CACHE_HIT = Cost(0, "official", Usage())
-"""What an answer out of LiteLLM's cache costs: nothing was sent and nothing is billed, whatever the model's price."""
-
-
-def cost(model_id: str, usage: Usage, at: dt.datetime, host_kind: HostKind, book: PriceBook | None) -> Cost:
-    """What a usage costs at a moment; not known where nobody knows the prices (no book).
-
-    On the Token Plan host a call costs no credits: its price was paid with the plan (vendor documentation). Where the
-    usage report is nonsense the cost is not known.
-    """
-    if host_kind == "plan":
-        return Cost(0, "plan", usage)
-    if book is None or not usage.is_known:
-        return Cost(None, "unpriced", usage)
-    price = book.price(model_id, at)
-    micro_credits = price.micro_credits(usage) if price is not None else None
-    if price is None or micro_credits is None:
-        return Cost(None, "unpriced", usage)
-    return Cost(micro_credits, price.basis, usage, price.saved_micro_credits(usage), price.source_of(usage))
 
 
 @dataclass(slots=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from litellm_maas.pricing.cost import CACHE_HIT, Cost
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.tracking.event_builder import CACHE_HIT, COST_PARAM, PROVIDER, Cost
+from litellm_maas.tracking.event_builder import COST_PARAM, PROVIDER
 from litellm_maas.tracking.tracker import tracking
 
 

@@ -17,10 +17,10 @@ from pydantic import BaseModel
 
 from litellm_maas import _litellm_compat, settings
 from litellm_maas.ledger.event import Event, Kind, host_of, reply_id
+from litellm_maas.pricing.cost import CACHE_HIT, HostKind
 from litellm_maas.pricing.usage import Usage, characters, images, of_embeddings, of_reply
-from litellm_maas.settings import HostKind
 from litellm_maas.tracking.attribution import identify
-from litellm_maas.tracking.event_builder import CACHE_HIT, PROVIDER, Attempt
+from litellm_maas.tracking.event_builder import PROVIDER, Attempt
 from litellm_maas.tracking.response_cost import cost_of
 from litellm_maas.tracking.tracker import tracking
 

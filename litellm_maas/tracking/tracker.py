@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litellm_maas import settings
-from litellm_maas.errors import DataFileError, SettingsError
-from litellm_maas.ledger.base import LedgerError
+from litellm_maas.errors import DataFileError, LedgerError, SettingsError
 from litellm_maas.ledger.location import Database, default_ledger, place
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing import price_book
+from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.price_book import DollarPrice, PriceBook
-from litellm_maas.tracking.event_builder import Cost
 from litellm_maas.yaml_file import Watched
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ import openpyxl
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing import price_book
+from litellm_maas.pricing.cost import cost
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.tracking.event_builder import cost
 from tests.ledgers import unguarded
 from tests.spend_events import event
 

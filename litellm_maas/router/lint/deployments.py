@@ -10,12 +10,12 @@ from typing import Any
 
 from litellm_maas import settings
 from litellm_maas.catalogue import catalogue
-from litellm_maas.did_you_mean import meant
+from litellm_maas.did_you_mean import did_you_mean, meant
 from litellm_maas.errors import SettingsError
 from litellm_maas.gateway.endpoint import parse_base_url, resolve_endpoint
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.provider.exceptions import PROVIDER
-from litellm_maas.router.lint.diagnostics import Finding, did_you_mean, error, warning
+from litellm_maas.router.lint.diagnostics import Finding, error, warning
 from litellm_maas.router.lint.router_file import FALLBACK_LISTS, VARIABLE, unknown_params
 from litellm_maas.yaml_file import Document, Location
 

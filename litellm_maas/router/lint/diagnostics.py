@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
 from litellm_maas.errors import DataFileError
@@ -45,9 +43,3 @@ def error(document: Document, location: Location, problem: str) -> Finding:
 def warning(document: Document, location: Location, problem: str) -> Finding:
     """Something that works and that nobody is likely to want."""
     return Finding("warning", document.error(location, problem))
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean …?`, or nothing where nothing known comes close."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""

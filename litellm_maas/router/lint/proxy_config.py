@@ -13,6 +13,7 @@ from litellm import CustomLLM
 from litellm.integrations.custom_logger import CustomLogger
 
 from litellm_maas import _litellm_compat, settings
+from litellm_maas.did_you_mean import did_you_mean
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.provider.exceptions import PROVIDER
 from litellm_maas.router import load
@@ -24,7 +25,7 @@ from litellm_maas.router.lint.deployments import (
     check_groups,
     deployments,
 )
-from litellm_maas.router.lint.diagnostics import Finding, did_you_mean, error, warning
+from litellm_maas.router.lint.diagnostics import Finding, error, warning
 from litellm_maas.router.lint.includes import Config
 from litellm_maas.yaml_file import Document, Location
 

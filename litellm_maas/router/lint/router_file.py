@@ -18,8 +18,9 @@ from litellm.types.utils import all_litellm_params
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from litellm_maas.budgets.budget import Budgets
+from litellm_maas.did_you_mean import did_you_mean
 from litellm_maas.errors import DataFileError
-from litellm_maas.router.lint.diagnostics import Finding, did_you_mean, error
+from litellm_maas.router.lint.diagnostics import Finding, error
 from litellm_maas.yaml_file import Document, Location
 
 _NOT_FROM_YAML = frozenset(
