@@ -22,11 +22,11 @@ from recording import event, fill
 
 import _litellm_maas_cli  # noqa: F401 - the package registers with LiteLLM on import, but not under its command
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.enforcement import Room, Step, budgeting
+from litellm_maas.budgets.enforcement import Reservation, Step, enforcer
 from litellm_maas.budgets.reservations import Refusal
 from litellm_maas.ledger.event import new_id
 from litellm_maas.ledger.recorder import Recorder
-from litellm_maas.tracking.attribution import Identity
+from litellm_maas.tracking.attribution import Attribution
 
 TARGET = 150.0
 """Microseconds, p50, for the check before a call."""
@@ -47,21 +47,21 @@ def main() -> None:
             Budget(name="tag", credits=10**9, per="rolling 24h", tag="app"),
         ]
         for count in (1, 3):
-            budgeting.configured = tuple(budgets[:count])
+            enforcer.configured = tuple(budgets[:count])
             _measure(path, count, options.calls)
-            budgeting.close()
+            enforcer.close()
 
 
 def _measure(path: Path, count: int, calls: int) -> None:
     chance, now = random.Random(1), dt.datetime.now(dt.timezone.utc)
     recorder, other = Recorder(path), Recorder(path)
-    identity = Identity(user="user-3", tags=("app",))
+    identity = Attribution(user="user-3", tags=("app",))
     checks, recordings, settlements = [], [], []
     for number in range(calls + 1):
         made = dataclasses.replace(event(now, chance), event_id=new_id(), user="user-3")
         if number % 3 == 0:
             other.record(event(now, chance))
-        rooms: list[Room] = []
+        rooms: list[Reservation] = []
         check = _timed(functools.partial(_ask, rooms, path, identity))
         recording = _timed(functools.partial(recorder.record, made))
         settlement = _timed(rooms[0].settle)
@@ -78,15 +78,15 @@ def _measure(path: Path, count: int, calls: int) -> None:
     other.close()
 
 
-def _ask(rooms: list[Room], path: Path, identity: Identity) -> None:
+def _ask(rooms: list[Reservation], path: Path, identity: Attribution) -> None:
     def ask() -> Generator[Step, None, None]:
-        found.append((yield from budgeting.room(path, "openai/gpt-4o", identity, lambda: 1_000_000)))
+        found.append((yield from enforcer.room(path, "openai/gpt-4o", identity, lambda: 1_000_000)))
 
-    found: list[Room | Refusal | None] = []
+    found: list[Reservation | Refusal | None] = []
     for step in ask():
         time.sleep(step) if isinstance(step, float) else step()
     (room,) = found
-    assert isinstance(room, Room)
+    assert isinstance(room, Reservation)
     rooms.append(room)
 
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import _litellm_maas_cli  # noqa: F401 - the package registers with LiteLLM on import, but not under its command
 from litellm_maas.ledger import schema
-from litellm_maas.ledger.base import INSERT_EVENT, row_of
+from litellm_maas.ledger.base import INSERT_EVENT, to_row
 from litellm_maas.ledger.event import FIELDS, Event, new_id
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger
@@ -93,7 +93,7 @@ def bare(path: Path, count: int) -> list[float]:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"CREATE TABLE events ({schema.columns()}, UNIQUE (event_id))")
     times = []
-    for each in [row_of(event(now, chance)) for _ in range(count)]:
+    for each in [to_row(event(now, chance)) for _ in range(count)]:
         started = time.perf_counter()
         connection.execute(INSERT_EVENT, each)
         times.append((time.perf_counter() - started) * 1e6)
@@ -144,7 +144,7 @@ def fill(path: Path, rows: int) -> None:
     (trigger,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'events_add_up'").fetchone()
     connection.execute(f"CREATE TEMP TABLE samples ({schema.columns()})")
     into = INSERT_EVENT.replace("INTO events", "INTO samples").partition(" ON CONFLICT")[0]
-    connection.executemany(into, [row_of(event(end, chance)) for _ in range(500)])
+    connection.executemany(into, [to_row(event(end, chance)) for _ in range(500)])
     others = ", ".join(f'"{name}"' for name in FIELDS if name not in ("event_id", "started_at"))
     connection.execute("BEGIN")
     connection.execute("DROP TRIGGER events_add_up")

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from litellm_maas._version import __version__
 
 if TYPE_CHECKING:
-    from litellm_maas.alerts import on_warning
+    from litellm_maas.alerts import on_alert
     from litellm_maas.pricing.cost import Cost
-    from litellm_maas.provider.cooldown_rules import fallback_rules
+    from litellm_maas.provider.cooldown_rules import router_cooldowns
     from litellm_maas.provider.handler import maas
     from litellm_maas.provider.register import register
     from litellm_maas.router.load import load_router
@@ -31,11 +31,11 @@ __all__ = [
     "Cost",
     "__version__",
     "cost_of",
-    "fallback_rules",
     "load_router",
     "maas",
-    "on_warning",
+    "on_alert",
     "register",
+    "router_cooldowns",
     "session_spend",
     "spend_logger",
     "track_spend",
@@ -44,10 +44,10 @@ __all__ = [
 _HOMES = {
     "Cost": "litellm_maas.pricing.cost",
     "cost_of": "litellm_maas.tracking.response_cost",
-    "fallback_rules": "litellm_maas.provider.cooldown_rules",
+    "router_cooldowns": "litellm_maas.provider.cooldown_rules",
     "load_router": "litellm_maas.router.load",
     "maas": "litellm_maas.provider.handler",
-    "on_warning": "litellm_maas.alerts",
+    "on_alert": "litellm_maas.alerts",
     "register": "litellm_maas.provider.register",
     "session_spend": "litellm_maas.tracking.session_spend",
     "spend_logger": "litellm_maas.tracking.spend_logger",

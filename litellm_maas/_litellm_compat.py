@@ -19,7 +19,7 @@ import litellm
 
 from litellm_maas import yaml_file
 from litellm_maas.catalogue import catalogue
-from litellm_maas.errors import DataFileError
+from litellm_maas.errors import ConfigFileError
 
 logger = logging.getLogger("litellm_maas")
 
@@ -61,7 +61,7 @@ def declare_reasoning_params(provider: str) -> bool:
     return True
 
 
-def as_called(logging_obj: Any) -> dict[str, Any]:
+def original_kwargs(logging_obj: Any) -> dict[str, Any]:
     """The keyword arguments of a call as its caller gave them.
 
     LiteLLM withholds what it does not expect of a custom provider: `n`, `size` and `quality` of images, `dimensions`
@@ -129,7 +129,7 @@ def effective_config(file: Path) -> dict[str, Any]:
 def _plain(file: Path) -> dict[str, Any]:
     content = yaml_file.read(file).data
     if not isinstance(content, dict):
-        raise DataFileError(file, 1, "", "is not a mapping of sections")
+        raise ConfigFileError(file, 1, "", "is not a mapping of sections")
     return content
 
 

@@ -22,7 +22,7 @@ Warn = Callable[[dict[str, Any]], None]
 _hooks: list[Warn] = []
 
 
-def on_warning(hook: Warn) -> Warn:
+def on_alert(hook: Warn) -> Warn:
     """Have a function called with each warning about a budget or about credits; usable as a decorator.
 
     It gets a dictionary of plain values: `about`, `text`, and the figures in micro-credits. It is called in the thread
@@ -63,4 +63,4 @@ def _post(address: str, warning: dict[str, Any]) -> None:
                 ).raise_for_status()
     except httpx.HTTPError as error:
         # Its address may hold a secret, and stands in the error's text.
-        logger.warning("the webhook MAAS_WEBHOOK did not take a warning (%s)", type(error).__name__)
+        logger.warning("the webhook MAAS_ALERT_WEBHOOK did not take a warning (%s)", type(error).__name__)

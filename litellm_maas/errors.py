@@ -1,18 +1,18 @@
 """The errors this package raises itself.
 
-A failed call raises LiteLLM's own exceptions (see `litellm_maas.gateway.error_response`), because those are what
+A failed call raises LiteLLM's own exceptions (see `litellm_maas.provider.exceptions`), because those are what
 routers, proxies and agents catch. Everything else that can go wrong is one of these::
 
     MaasError
-    ├── SettingsError          an environment variable or an argument that cannot be used
-    ├── UnsupportedLiteLLMError   the installed LiteLLM is too old, or a malicious release
-    ├── DataFileError          a YAML file with a mistake in it: names file, line and field
-    ├── PacingError            what shares the rate limit cannot be used
-    └── LedgerError            the ledger cannot be read or written
-        ├── LedgerBusyError    another process or thread writes to it just now
+    ├── SettingsError            an environment variable or an argument that cannot be used
+    ├── UnsupportedLiteLLMError  the installed LiteLLM is too old, or a malicious release
+    ├── ConfigFileError          a YAML file with a mistake in it: names file, line and field
+    ├── RateLimitStoreError      what shares the rate limit cannot be used
+    └── LedgerError              the ledger cannot be read or written
+        ├── LedgerBusyError      another process or thread writes to it just now
         ├── DamagedLedgerError
-        ├── OlderLedgerError   it has to be updated first
-        └── UnfitEventError    an event that no ledger can store
+        ├── OlderLedgerError     it has to be updated first
+        └── InvalidEventError    an event that no ledger can store
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class UnsupportedLiteLLMError(MaasError, ImportError):
     """The installed LiteLLM is too old for this package, or a malicious release."""
 
 
-class DataFileError(MaasError, ValueError):
+class ConfigFileError(MaasError, ValueError):
     """A data file has a mistake.
 
     Attributes:
@@ -67,9 +67,9 @@ class OlderLedgerError(LedgerError):
     """The ledger is one of an older version of this package, and cannot be read before it is updated."""
 
 
-class UnfitEventError(LedgerError):
+class InvalidEventError(LedgerError):
     """An event holds what no ledger can store; nothing is wrong with the ledger."""
 
 
-class PacingError(MaasError):
+class RateLimitStoreError(MaasError):
     """The list of turns cannot be used."""

@@ -17,13 +17,13 @@ from typing import Protocol
 class Forkable(Protocol):
     """What uses SQLite."""
 
-    def hold_still(self) -> bool:
+    def before_fork(self) -> bool:
         """Before a fork: wait for what is under way, and close; whether that was possible."""
 
-    def go_on(self) -> None:
+    def after_fork_in_parent(self) -> None:
         """After a fork, in the parent, if it held still."""
 
-    def begin_anew(self) -> None:
+    def after_fork_in_child(self) -> None:
         """After a fork, in the child."""
 
 
@@ -40,19 +40,19 @@ def heed(forkable: Forkable) -> None:
 
 def _before() -> None:
     _no_fork.acquire()
-    _still[:] = [each for each in list(_all) if each.hold_still()]
+    _still[:] = [each for each in list(_all) if each.before_fork()]
 
 
 def _in_parent() -> None:
     while _still:
-        _still.pop().go_on()
+        _still.pop().after_fork_in_parent()
     _no_fork.release()
 
 
 def _in_child() -> None:
     _still.clear()
     for each in list(_all):
-        each.begin_anew()
+        each.after_fork_in_child()
     _no_fork.release()
 
 

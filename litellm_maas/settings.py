@@ -32,13 +32,13 @@ VARIABLES = (
     "MAAS_HOME",
     "MAAS_LEDGER",
     "MAAS_LEDGER_SYNC",
-    "MAAS_PACING_WAIT",
+    "MAAS_RPM_MAX_WAIT",
     "MAAS_PRICES",
     "MAAS_REDIS_URL",
     "MAAS_RPM",
     "MAAS_TRACK_SPEND",
     "MAAS_VND_PER_USD",
-    "MAAS_WEBHOOK",
+    "MAAS_ALERT_WEBHOOK",
 )
 """All that are read."""
 
@@ -46,7 +46,7 @@ Synchronous = Literal["normal", "full"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pacing:
+class RateLimit:
     """How requests are paced.
 
     Attributes:
@@ -54,14 +54,14 @@ class Pacing:
         seconds: The length of the window.
         margin: Seconds by which turns keep further apart than that: requests do not all travel equally fast, and the
             gateway counts when they arrive.
-        longest_wait: Seconds that a call waits for its turn at most.
+        max_wait: Seconds that a call waits for its turn at most.
         redis: Where machines share their turns; None for a file that the processes of this machine share.
     """
 
     requests: int
     seconds: float = 60.0
     margin: float = 1.0
-    longest_wait: float = 300.0
+    max_wait: float = 300.0
     redis: SecretStr | None = None
 
 
@@ -104,8 +104,8 @@ def budgets() -> str | None:
 
 
 def webhook() -> str | None:
-    """`MAAS_WEBHOOK`: where warnings about budgets and credits are posted, as JSON."""
-    return _value("MAAS_WEBHOOK")
+    """`MAAS_ALERT_WEBHOOK`: where warnings about budgets and credits are posted, as JSON."""
+    return _value("MAAS_ALERT_WEBHOOK")
 
 
 def credits_warn_hours() -> float:
@@ -138,8 +138,8 @@ def track_spend() -> bool:
     return (_value("MAAS_TRACK_SPEND") or "0").lower() in ("1", "true", "yes", "on")
 
 
-def pacing(configured: Pacing | None = None) -> Pacing | None:
-    """`MAAS_RPM`, `MAAS_PACING_WAIT` and `MAAS_REDIS_URL`: how requests are paced.
+def pacing(configured: RateLimit | None = None) -> RateLimit | None:
+    """`MAAS_RPM`, `MAAS_RPM_MAX_WAIT` and `MAAS_REDIS_URL`: how requests are paced.
 
     Args:
         configured: What holds where the environment says nothing; None does not pace then. `MAAS_RPM=0` never does.
@@ -147,15 +147,15 @@ def pacing(configured: Pacing | None = None) -> Pacing | None:
     Raises:
         SettingsError: One of them is no number where one is needed.
     """
-    requests, wait, redis = _value("MAAS_RPM"), _value("MAAS_PACING_WAIT"), _value("MAAS_REDIS_URL")
+    requests, wait, redis = _value("MAAS_RPM"), _value("MAAS_RPM_MAX_WAIT"), _value("MAAS_REDIS_URL")
     if requests == "0" or (requests is None and configured is None):
         return None
-    chosen = configured or Pacing(0)
+    chosen = configured or RateLimit(0)
     if requests is not None:
         number = _number("MAAS_RPM", requests, "a whole number of requests a minute, such as 10", whole=True)
         chosen = replace(chosen, requests=int(number))
     if wait is not None:
-        chosen = replace(chosen, longest_wait=float(_number("MAAS_PACING_WAIT", wait, "seconds, such as 300")))
+        chosen = replace(chosen, max_wait=float(_number("MAAS_RPM_MAX_WAIT", wait, "seconds, such as 300")))
     return replace(chosen, redis=SecretStr(redis)) if redis is not None else chosen
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from litellm_maas import odd_numbers
-from litellm_maas.errors import DataFileError
+from litellm_maas.errors import ConfigFileError
 from litellm_maas.odd_numbers import OddNumber
 
 try:
@@ -79,22 +79,22 @@ class Document:
                 return line
         return None
 
-    def error(self, location: Location, problem: str) -> DataFileError:
+    def error(self, location: Location, problem: str) -> ConfigFileError:
         """An error that points at a part of this document."""
-        return DataFileError(self.file, self.line_of(location), ".".join(map(str, (*self._at, *location))), problem)
+        return ConfigFileError(self.file, self.line_of(location), ".".join(map(str, (*self._at, *location))), problem)
 
     def validate(self, model: type[_Model]) -> _Model:
         """The data as `model`.
 
         Raises:
-            DataFileError: The first mistake, at the line where it stands.
+            ConfigFileError: The first mistake, at the line where it stands.
         """
         try:
             return model.model_validate(self.marked)
         except ValidationError as error:
             raise self.mistakes(error)[0] from None
 
-    def mistakes(self, error: ValidationError) -> list[DataFileError]:
+    def mistakes(self, error: ValidationError) -> list[ConfigFileError]:
         """What is wrong with the data, in the order of the file, but what is missing last.
 
         A misspelt key is unknown and its right spelling is missing: the former says more.
@@ -103,7 +103,7 @@ class Document:
         details.sort(key=lambda detail: (detail["type"] == "missing", self.line_of(self._known(detail["loc"])) or 0))
         return [self._mistake(detail) for detail in details]
 
-    def _mistake(self, detail: ErrorDetails) -> DataFileError:
+    def _mistake(self, detail: ErrorDetails) -> ConfigFileError:
         problem = detail["msg"]
         if detail["type"] == "extra_forbidden":
             problem = "unknown key; remove it or check its spelling"
@@ -111,7 +111,7 @@ class Document:
             problem = "required key is missing; add it"
         elif detail["type"] == "invalid_key":
             problem = "a key must be text; inside {…} a number has no commas: write 200000, not 200,000"
-        return DataFileError(
+        return ConfigFileError(
             self.file,
             self.line_of(self._known(detail["loc"])),
             ".".join(map(str, (*self._at, *detail["loc"]))),
@@ -128,15 +128,15 @@ class Watched(Generic[_Content]):
     """A file that is read again when it has changed. While it has a mistake, what it said before stays in force.
 
     Args:
-        read: Reads it, and raises `DataFileError` where it has a mistake.
+        read: Reads it, and raises `ConfigFileError` where it has a mistake.
         say: Called once with each mistake that leaves an earlier state in force.
 
     Attributes:
         mistake: What is wrong with the file now; None where nothing is.
     """
 
-    def __init__(self, read: Callable[[Path], _Content], say: Callable[[DataFileError], None]) -> None:
-        self.mistake: DataFileError | None = None
+    def __init__(self, read: Callable[[Path], _Content], say: Callable[[ConfigFileError], None]) -> None:
+        self.mistake: ConfigFileError | None = None
         self._read = read
         self._say = say
         self._seen: tuple[object, ...] | None = None
@@ -146,20 +146,20 @@ class Watched(Generic[_Content]):
         """What the file of this name says.
 
         Raises:
-            DataFileError: It has a mistake, and had from the beginning.
+            ConfigFileError: It has a mistake, and had from the beginning.
         """
         try:
             before, self._seen = self._seen, None
             self._seen = _seen(name)
             if self._seen != before:
                 self._good, self.mistake = (name, self._read(Path(name))), None
-        except DataFileError as error:
+        except ConfigFileError as error:
             self._note(name, error)
         if self._good is not None and self._good[0] == name:
             return self._good[1]
-        raise self.mistake or DataFileError(Path(name), None, "", "was never read")
+        raise self.mistake or ConfigFileError(Path(name), None, "", "was never read")
 
-    def _note(self, name: str, error: DataFileError) -> None:
+    def _note(self, name: str, error: ConfigFileError) -> None:
         is_news = self.mistake is None or str(self.mistake) != str(error)
         self.mistake = error
         if is_news and self._good is not None and self._good[0] == name:
@@ -171,7 +171,7 @@ def _seen(name: str) -> tuple[object, ...]:
     try:
         status = os.stat(name)  # noqa: PTH116 - on every call, and a tenth of the price
     except OSError as error:
-        raise DataFileError(Path(name), None, "", f"cannot be read ({error.strerror or error})") from None
+        raise ConfigFileError(Path(name), None, "", f"cannot be read ({error.strerror or error})") from None
     # A copy may keep the time of what it is a copy of, and an editor that of what it replaces.
     return name, status.st_mtime_ns, status.st_size, status.st_ino
 
@@ -184,15 +184,15 @@ def read(file: Path, text: str | None = None) -> Document:
         text: The content, when it is already at hand.
 
     Raises:
-        DataFileError: The file cannot be read, is not YAML, or repeats a key.
+        ConfigFileError: The file cannot be read, is not YAML, or repeats a key.
     """
     if text is None:
         try:
             text = file.read_text(encoding="utf-8")
         except OSError as error:
-            raise DataFileError(file, None, "", f"cannot be read ({error.strerror or error})") from None
+            raise ConfigFileError(file, None, "", f"cannot be read ({error.strerror or error})") from None
         except UnicodeDecodeError:
-            raise DataFileError(file, None, "", "is not UTF-8 text; save it as UTF-8") from None
+            raise ConfigFileError(file, None, "", "is not UTF-8 text; save it as UTF-8") from None
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -202,9 +202,9 @@ def read(file: Path, text: str | None = None) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else None
-        raise DataFileError(file, line, "", f"is not valid YAML: {error.problem or error.context}") from None
+        raise ConfigFileError(file, line, "", f"is not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
-        raise DataFileError(file, None, "", f"is not valid YAML: {error}") from None
+        raise ConfigFileError(file, None, "", f"is not valid YAML: {error}") from None
     finally:
         loader.dispose()
     return Document(file, data, lines, odd=odd)
@@ -220,7 +220,9 @@ def _construct(
     parents: frozenset[int],
 ) -> Any:
     if id(node) in parents:
-        raise DataFileError(file, node.start_mark.line + 1, ".".join(map(str, location)), "an alias that holds itself")
+        raise ConfigFileError(
+            file, node.start_mark.line + 1, ".".join(map(str, location)), "an alias that holds itself"
+        )
     lines.setdefault(location, node.start_mark.line + 1)
     inside = parents | {id(node)}
     if node.tag not in ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
@@ -236,11 +238,13 @@ def _construct(
     first_lines: dict[str, int] = {}
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise DataFileError(file, key.start_mark.line + 1, ".".join(map(str, location)), "a key must be plain text")
+            raise ConfigFileError(
+                file, key.start_mark.line + 1, ".".join(map(str, location)), "a key must be plain text"
+            )
         line = key.start_mark.line + 1
         if (first := first_lines.get(key.value)) is not None:
             field = ".".join(map(str, (*location, key.value)))
-            raise DataFileError(file, line, field, f"key is already set on line {first}; keep one of the two")
+            raise ConfigFileError(file, line, field, f"key is already set on line {first}; keep one of the two")
         first_lines[key.value] = line
     loader.flatten_mapping(node)
     # An alias brings the same node again: what was merged into it is then no key set twice.
@@ -261,7 +265,7 @@ def _scalar(loader: Any, node: yaml.Node, location: Location, file: Path) -> Any
         # What looks like a date or a number to YAML, and is none.
         field = ".".join(map(str, location))
         shown = str(node.value)[:40]
-        raise DataFileError(
+        raise ConfigFileError(
             file, node.start_mark.line + 1, field, f"{shown!r} cannot be read ({error}); correct it"
         ) from None
 

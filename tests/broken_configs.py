@@ -15,7 +15,7 @@ model_list:
   - {MODEL}
 litellm_settings:
   custom_provider_map: [{{provider: maas, custom_handler: litellm_maas.maas}}]
-  callbacks: [litellm_maas.spend_logger, litellm_maas.fallback_rules]
+  callbacks: [litellm_maas.spend_logger, litellm_maas.router_cooldowns]
 router_settings: {{timeout: 60}}
 general_settings: {{master_key: os.environ/LITELLM_MASTER_KEY}}
 """
@@ -102,7 +102,7 @@ BROKEN = [
     proxy("include with a mistake of its own", "model_list:", "include: [others.yaml]\nmodel_list:", "others.yaml:1: model_list.0.litellm_params: required key is missing; add it", beside={"others.yaml": "model_list: [{model_name: x}]\n"}),
     proxy("provider map without maas", HANDLER, "{provider: acme, custom_handler: litellm_maas.maas}", "config.yaml:4: litellm_settings.custom_provider_map: drops maas: LiteLLM replaces its map of providers by this one; add {provider: maas, custom_handler: litellm_maas.maas}"),
     proxy("provider map that is none", f"[{HANDLER}]", "litellm_maas.maas", "config.yaml:4: litellm_settings.custom_provider_map: must be a list such as [{provider: maas, custom_handler: litellm_maas.maas}]"),
-    proxy("no provider map", f"  custom_provider_map: [{HANDLER}]\n  callbacks: [litellm_maas.spend_logger, litellm_maas.fallback_rules]\n", "  drop_params: true\n", "config.yaml:2: model_list.0.litellm_params.model: nothing makes maas/ known to the proxy: add to litellm_settings custom_provider_map: [{provider: maas, custom_handler: litellm_maas.maas}]", brings_others=True),
+    proxy("no provider map", f"  custom_provider_map: [{HANDLER}]\n  callbacks: [litellm_maas.spend_logger, litellm_maas.router_cooldowns]\n", "  drop_params: true\n", "config.yaml:2: model_list.0.litellm_params.model: nothing makes maas/ known to the proxy: add to litellm_settings custom_provider_map: [{provider: maas, custom_handler: litellm_maas.maas}]", brings_others=True),
     proxy("handler that is a class", "litellm_maas.maas}", "litellm.CustomLLM}", "config.yaml:4: litellm_settings.custom_provider_map.0.custom_handler: litellm.CustomLLM is a class and no instance of CustomLLM; for MaaS write litellm_maas.maas"),
     proxy("handler that cannot be imported", "litellm_maas.maas}", "litellm_mass.maas}", "config.yaml:4: litellm_settings.custom_provider_map.0.custom_handler: litellm_mass.maas cannot be imported (ModuleNotFoundError: No module named 'litellm_mass'); check the dotted name"),
     proxy("callback that is a class", "litellm_maas.spend_logger", "own.Logger, litellm_maas.spend_logger", "config.yaml:5: litellm_settings.callbacks.0: own.Logger is a class, and LiteLLM would never call it; name an instance of it", beside={"own.py": "from litellm.integrations.custom_logger import CustomLogger\nclass Logger(CustomLogger): pass\n"}),
@@ -118,5 +118,5 @@ BROKEN = [
     proxy("master key in the file", "os.environ/LITELLM_MASTER_KEY", "sk-in-clear-0123456789", "config.yaml:7: general_settings.master_key: the master key stands in the file; write os.environ/LITELLM_MASTER_KEY", level="warning"),
     proxy("default timeouts", "router_settings: {timeout: 60}\n", "", "config.yaml:2: model_list.0.litellm_params: no timeout is set: LiteLLM's default is 6,000 s, and a silent model is waited for 300 s before the next one is called. Set router_settings.timeout and stream_timeout", level="warning"),
     proxy("spend not recorded", "litellm_maas.spend_logger, ", "", "config.yaml:5: litellm_settings.callbacks: spend is not recorded: add litellm_maas.spend_logger to the callbacks, or set MAAS_TRACK_SPEND=1", level="warning"),
-    proxy("nothing rests", ", litellm_maas.fallback_rules", "", "config.yaml:5: litellm_settings.callbacks: a model that answers 403 is called again with each request: add litellm_maas.fallback_rules to the callbacks", level="warning"),
+    proxy("nothing rests", ", litellm_maas.router_cooldowns", "", "config.yaml:5: litellm_settings.callbacks: a model that answers 403 is called again with each request: add litellm_maas.router_cooldowns to the callbacks", level="warning"),
 ]  # fmt: skip

@@ -15,8 +15,8 @@ import pytest
 
 import litellm_maas
 from litellm_maas import settings
-from litellm_maas.budgets.enforcement import budgeting
-from litellm_maas.resilience.cooldowns import resting
+from litellm_maas.budgets.enforcement import enforcer
+from litellm_maas.resilience.cooldowns import cooldowns
 from litellm_maas.sandbox import Sandbox
 from litellm_maas.tracking.tracker import tracking
 from tests.support import KEY, OTHER_KEYS
@@ -66,7 +66,7 @@ def clean_litellm() -> Iterator[None]:
     providers = list(litellm.custom_provider_map)
     litellm.suppress_debug_info = True
     yield
-    resting.forget()
+    cooldowns.forget()
     for name, value in before.items():
         setattr(litellm, name, value)
     litellm.custom_provider_map = providers
@@ -81,7 +81,7 @@ def clean_tracking() -> Iterator[None]:
     before = {name: getattr(tracking, name) for name in ("_is_on", "_ledger", "_unreadable")}
     yield
     tracking.close()
-    budgeting.configured = ()
+    enforcer.configured = ()
     for name, value in before.items():
         setattr(tracking, name, value)
 

@@ -43,7 +43,7 @@ async def _astream(router: litellm.Router, **call: Any) -> list[Any]:
     return [chunk async for chunk in chunks]
 
 
-Way = Callable[..., list[Any]]
+ConnectionReport = Callable[..., list[Any]]
 WAYS = [plain, aplain, stream, astream]
 every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 

@@ -9,7 +9,7 @@ import pytest
 
 from litellm_maas import settings
 from litellm_maas.budgets import budget
-from litellm_maas.errors import DataFileError, SettingsError
+from litellm_maas.errors import ConfigFileError, SettingsError
 from litellm_maas.router.load import load_router
 
 ODD = [
@@ -29,7 +29,7 @@ def test_an_odd_number_is_refused(tmp_path: Path, written: str, says: str) -> No
     """A limit or a percentage that could mean another number is an error with its file, its line and the number."""
     file = tmp_path / "budgets.yaml"
     file.write_text(f"budgets:\n  - {{name: a, credits: 7}}\n  - {{name: b, {written}}}\n")
-    with pytest.raises(DataFileError) as caught:
+    with pytest.raises(ConfigFileError) as caught:
         budget.read(file)
     assert (caught.value.file, caught.value.line) == (file, 3)
     assert says in caught.value.problem
@@ -44,7 +44,7 @@ def test_an_odd_number_in_a_routers_file_is_refused(tmp_path: Path, written: str
         "  - {model_name: maas, litellm_params: {model: maas/openai/gpt-4o, api_key: k, timeout: 12.125}}\n"
         f"budgets:\n  - {{name: b, {written}}}\n"
     )
-    with pytest.raises(DataFileError) as caught:
+    with pytest.raises(ConfigFileError) as caught:
         load_router(file)
     assert caught.value.line == 4
     assert says in caught.value.problem
@@ -75,7 +75,7 @@ def test_ids_are_the_gateways(tmp_path: Path, written: str, field: str) -> None:
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("MAAS_VND_PER_USD", "28.355"), ("MAAS_RPM", "1.000"), ("MAAS_PACING_WAIT", "1,500"), ("MAAS_CREDITS_WARN_BELOW", "50.000")],
+    [("MAAS_VND_PER_USD", "28.355"), ("MAAS_RPM", "1.000"), ("MAAS_RPM_MAX_WAIT", "1,500"), ("MAAS_CREDITS_WARN_BELOW", "50.000")],
 )  # fmt: skip
 def test_odd_numbers_in_the_environment(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     """A variable whose number could be thousands or thousandths is refused too."""

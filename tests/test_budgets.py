@@ -30,18 +30,18 @@ from litellm_maas import alerts
 from litellm_maas.budgets import budget
 from litellm_maas.budgets import enforcement as budgeting_module
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.enforcement import budgeting
-from litellm_maas.budgets.max_cost import worst_case
-from litellm_maas.budgets.reservations import Gate
-from litellm_maas.budgets.spent_cache import Tally
+from litellm_maas.budgets.enforcement import enforcer
+from litellm_maas.budgets.max_cost import estimate_max_cost
+from litellm_maas.budgets.reservations import BudgetStore
+from litellm_maas.budgets.spent_cache import SpentCache
 from litellm_maas.cli.budget import command
-from litellm_maas.errors import DataFileError
+from litellm_maas.errors import ConfigFileError
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
 from litellm_maas.ledger.base import Correction
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing import price_book
-from litellm_maas.resilience.cooldowns import Target, resting
+from litellm_maas.resilience.cooldowns import DeploymentKey, cooldowns
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
 from tests.ledgers import event
 from tests.support import KEY, MESSAGES, astream
@@ -70,7 +70,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def allow(amount: Decimal | float, **more: Any) -> Budget:
     """Put a budget in force."""
     made = Budget(name=more.pop("name", "test"), credits=amount, **more)
-    budgeting.configured = (*budgeting.configured, made)
+    enforcer.configured = (*enforcer.configured, made)
     return made
 
 
@@ -191,7 +191,7 @@ def test_nothing_stays_set_aside(
         sandbox.faults.add(Fault(status=500))
     elif ending == "refused before":
         monkeypatch.setenv("MAAS_RPM", "1")
-        monkeypatch.setenv("MAAS_PACING_WAIT", "0.001")
+        monkeypatch.setenv("MAAS_RPM_MAX_WAIT", "0.001")
         monkeypatch.setenv("XDG_DATA_HOME", str(ledger.parent))
         litellm.completion(**CALL)
     oddities: dict[str, dict[str, Any]] = {
@@ -241,7 +241,7 @@ def test_a_killed_process_gives_its_room_back_in_time(ledger: Path, sandbox: San
     """What a process had set aside that was killed in the middle of a call is free after a quarter of an hour."""
     made = allow(COST * Decimal("1.5"))
     with SqliteLedger(ledger) as opened:
-        Gate(opened).set(made)
+        BudgetStore(opened).set(made)
     sandbox.faults.add(Fault(stall=True))
     code = textwrap.dedent(
         """
@@ -289,7 +289,10 @@ def test_a_downgrade_that_fails_makes_the_model_rest_that_was_called(ledger: Pat
     key = resolve_key(None)
     assert key is not None
     models = ("openai/gpt-4o", "qwen/qwen3.6-flash")
-    assert [bool(resting.remaining(Target.of(each, resolve_endpoint(None), key))) for each in models] == [False, True]
+    assert [bool(cooldowns.remaining(DeploymentKey.of(each, resolve_endpoint(None), key))) for each in models] == [
+        False,
+        True,
+    ]
 
 
 def test_a_downgrade_that_leads_nowhere_refuses(ledger: Path, sandbox: Sandbox) -> None:
@@ -318,7 +321,7 @@ def test_models_without_a_price_need_leave(ledger: Path, sandbox: Sandbox, model
     with pytest.raises(litellm.BudgetExceededError, match=r"takes no model without a price.*\n.*MAAS_PRICES"):
         litellm.completion(**{**CALL, "model": f"maas/{model}"})
     assert not sandbox.requests
-    budgeting.configured = ()
+    enforcer.configured = ()
     allow(COST, allow_unpriced=True)
     litellm.completion(**{**CALL, "model": f"maas/{model}"})
 
@@ -353,10 +356,10 @@ def test_only_what_a_budget_is_about_counts(
 ) -> None:
     """Calls that a budget's filters match count and are refused; others pass, and do not use it up."""
     sandbox.script(*[ANSWER] * 4)
-    budgeting.configured = (Budget(name="other", credits=COST * 3),)
+    enforcer.configured = (Budget(name="other", credits=COST * 3),)
     litellm.completion(**CALL, **call)
     with SqliteLedger(ledger) as opened:
-        (state,) = Gate(opened).status([Budget(name="test", credits=1, **filters)])
+        (state,) = BudgetStore(opened).status([Budget(name="test", credits=1, **filters)])
     assert state.spent == (COST * 1_000_000 if counts else 0)
     allow(COST * Decimal("1.1"), **filters)
     if counts:
@@ -377,7 +380,9 @@ def test_a_budget_of_a_host(ledger: Path, sandbox: Sandbox) -> None:
     with Sandbox(key=KEY) as other:
         litellm.completion(**CALL, api_base=other.url)
     with SqliteLedger(ledger) as opened:
-        states = Gate(opened).status([Budget(name=host, credits=1, host=host) for host in (here, "elsewhere.vn")])
+        states = BudgetStore(opened).status(
+            [Budget(name=host, credits=1, host=host) for host in (here, "elsewhere.vn")]
+        )
     assert [state.spent for state in states] == [COST * 1_000_000, 0]
     with pytest.raises(pydantic.ValidationError, match="names no host"):
         Budget(name="a", credits=1, host="https://")
@@ -414,7 +419,7 @@ def test_periods_are_the_calendars(ledger: Path) -> None:
     filters: tuple[dict[str, str], ...] = ({}, {"user": "an"}, {"tag": "a"}, {"model": "openai/gpt-5", "user": "bình"})
     budgets = [Budget(name=f"{per} {given}", credits=1, per=per, **given) for per in periods for given in filters]
     with SqliteLedger(ledger) as opened:
-        gate = Gate(opened)
+        gate = BudgetStore(opened)
         for upto in (100, 101, 250, ROWS):
             for event in made[len(list(opened.events())) : upto]:
                 opened.insert(event)
@@ -423,7 +428,7 @@ def test_periods_are_the_calendars(ledger: Path) -> None:
         _compare(gate, budgets, list(opened.events()))
 
 
-def _compare(gate: Gate, budgets: list[Budget], found: list[Event]) -> None:
+def _compare(gate: BudgetStore, budgets: list[Budget], found: list[Event]) -> None:
     for state in gate.status(budgets):
         period = state.budget.period(dt.datetime.now(UTC))
         expected = sum(
@@ -486,7 +491,7 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    monkeypatch.setenv("MAAS_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hook?token=s3cret")
+    monkeypatch.setenv("MAAS_ALERT_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hook?token=s3cret")
     yield received
     server.shutdown()
     server.server_close()
@@ -504,16 +509,16 @@ def test_warnings_reach_hook_and_webhook(
     monkeypatch.setattr(alerts, "_hooks", [])
     told: list[dict[str, Any]] = []
 
-    @alerts.on_warning
+    @alerts.on_alert
     def broken(warning: dict[str, Any]) -> None:
         raise RuntimeError
 
-    litellm_maas.on_warning(told.append)
+    litellm_maas.on_alert(told.append)
     sandbox.script(*[ANSWER] * 3)
     allow(COST * 4, per="month", name="team")
     for _ in range(3):
         litellm.completion(**CALL)
-    budgeting.close()  # another process would know nothing of what was said, but for the ledger
+    enforcer.close()  # another process would know nothing of what was said, but for the ledger
     with pytest.raises(litellm.BudgetExceededError):
         litellm.completion(**{**CALL, "max_tokens": 400})
     assert [warning["percent"] for warning in told] == [50]
@@ -538,12 +543,12 @@ def test_a_webhook_that_is_away_is_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sandbox: Sandbox
 ) -> None:
     """A webhook that does not answer is tried three times and then logged, without its address."""
-    monkeypatch.setenv("MAAS_WEBHOOK", f"{sandbox.url}/s3cret")
+    monkeypatch.setenv("MAAS_ALERT_WEBHOOK", f"{sandbox.url}/s3cret")
     alerts.say({"about": "budget", "text": "a test"})
     for thread in threading.enumerate():
         if thread.name == "maas-webhook":
             thread.join()
-    assert "the webhook MAAS_WEBHOOK did not take a warning (HTTPStatusError)" in caplog.text
+    assert "the webhook MAAS_ALERT_WEBHOOK did not take a warning (HTTPStatusError)" in caplog.text
     assert "s3cret" not in caplog.text
 
 
@@ -564,13 +569,13 @@ def test_an_unusable_ledger_stops_no_call(
 async def test_an_event_loop_adds_nothing_up(ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was spent before is added up in a thread, because it may be all events of a month."""
     threads = []
-    add_up = Tally._add_up  # noqa: SLF001 - nothing public tells where it was done
+    add_up = SpentCache._add_up  # noqa: SLF001 - nothing public tells where it was done
 
     def watched(*given: Any) -> Any:
         threads.append(threading.current_thread())
         return add_up(*given)
 
-    monkeypatch.setattr(Tally, "_add_up", watched)
+    monkeypatch.setattr(SpentCache, "_add_up", watched)
     allow(COST * 10, name="tag", tag="a")
     allow(COST * 10, name="window", per="rolling 24h")
     for _ in range(3):
@@ -584,7 +589,7 @@ def test_a_ledger_in_the_place_of_another_is_read_anew(ledger: Path, sandbox: Sa
     made = allow(COST * 10)
     litellm.completion(**CALL)
     with SqliteLedger(ledger) as old:
-        gate = Gate(old)
+        gate = BudgetStore(old)
         assert gate.status([made])[0].spent == sandbox.bill.micro_credits
         for name in (ledger, Path(f"{ledger}-wal"), Path(f"{ledger}-shm")):
             name.unlink(missing_ok=True)
@@ -598,7 +603,7 @@ def test_whoever_raises_a_limit_is_warned_again(ledger: Path) -> None:
     """The marks of a budget with another limit have not been said yet."""
     with SqliteLedger(ledger) as opened:
         opened.insert(event("e", 100_000_000, started_at=dt.datetime.now(UTC)))
-        gate = Gate(opened)
+        gate = BudgetStore(opened)
         for limit, said in ((100, [100]), (100, []), (150, [50]), (150, [])):
             made = Budget(name="team", credits=limit, per="total", warn_at=[50, 100])
             assert [notice.percent for notice in gate.settle("none", [made])] == said
@@ -636,7 +641,7 @@ def test_the_worst_case_is_never_less_than_the_truth() -> None:
                 for _ in range(1 + pick.randrange(4))
             ]
             body = {"messages": messages, "max_tokens": 1 + pick.randrange(300)}
-            most = worst_case(model, "chat", body, "payg", price_book.official())
+            most = estimate_max_cost(model, "chat", body, "payg", price_book.official())
             litellm.completion(model=f"maas/{model}", api_base=sandbox.url, api_key=sandbox.key, **body)
             assert most is not None
             assert most >= (sandbox.bill.charges[-1].micro_credits or 0)
@@ -651,7 +656,7 @@ def test_text_is_counted_as_text(content: Any) -> None:
     """The worst case of text is at least its characters, whatever it begins with."""
     body = {"messages": [{"role": "user", "content": content}], "max_tokens": 1}
     length = len(content if isinstance(content, str) else content[0]["text"])
-    assert (worst_case("openai/gpt-4o", "chat", body, "payg", price_book.official()) or 0) >= length * 70_888
+    assert (estimate_max_cost("openai/gpt-4o", "chat", body, "payg", price_book.official()) or 0) >= length * 70_888
 
 
 def test_a_picture_costs_the_same_by_its_address() -> None:
@@ -666,7 +671,7 @@ def test_a_picture_costs_the_same_by_its_address() -> None:
     for url in ("https://example.vn/a.png", "data:image/png;base64," + "A" * 100_000):
         picture = {"type": "image_url", "image_url": {"url": url}}
         body = {"messages": [{"role": "user", "content": [picture]}], "tools": [{"function": Schema()}]}
-        costs.append(worst_case("openai/gpt-4o", "chat", body, "payg", price_book.official()))
+        costs.append(estimate_max_cost("openai/gpt-4o", "chat", body, "payg", price_book.official()))
     assert costs[0] == costs[1]
 
 
@@ -679,16 +684,21 @@ def test_a_worst_case_counts_what_is_not_text() -> None:
     """Pictures, tools and images to be made are counted; what has no price has no worst case."""
     prices = price_book.official()
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
-    seen = worst_case("openai/gpt-4o", "chat", {"messages": [{"role": "user", "content": [picture]}]}, "payg", prices)
+    seen = estimate_max_cost(
+        "openai/gpt-4o", "chat", {"messages": [{"role": "user", "content": [picture]}]}, "payg", prices
+    )
     assert seen is not None
     assert 4096 * 283_550 + 3000 * 70_888 < seen < 4096 * 283_550 + 3100 * 70_888
-    tools = worst_case("openai/gpt-4o", "chat", {"messages": [], "tools": [{"a": "b" * 500}]}, "payg", prices)
+    tools = estimate_max_cost("openai/gpt-4o", "chat", {"messages": [], "tools": [{"a": "b" * 500}]}, "payg", prices)
     assert tools is not None
     assert tools > 4096 * 283_550 + 500 * 70_888
-    assert worst_case("gemini/gemini-2.5-flash", "chat", {"messages": []}, "payg", prices) is None
-    assert worst_case("gpt-image-2", "image", {"n": 2, "size": "1024x1024", "quality": "low"}, "payg", prices) is None
-    assert worst_case("qwen/qwen3-embedding-8b", "embedding", {"input": ["abc"]}, "payg", prices) == 3 * 1134
-    assert worst_case("glm-5.2", "chat", {"messages": []}, "plan", prices) == 0
+    assert estimate_max_cost("gemini/gemini-2.5-flash", "chat", {"messages": []}, "payg", prices) is None
+    assert (
+        estimate_max_cost("gpt-image-2", "image", {"n": 2, "size": "1024x1024", "quality": "low"}, "payg", prices)
+        is None
+    )
+    assert estimate_max_cost("qwen/qwen3-embedding-8b", "embedding", {"input": ["abc"]}, "payg", prices) == 3 * 1134
+    assert estimate_max_cost("glm-5.2", "chat", {"messages": []}, "plan", prices) == 0
 
 
 @pytest.mark.parametrize(
@@ -721,7 +731,7 @@ def test_mistakes_in_a_file_are_named(
     """A mistake in a file of budgets is an error with file and line, also for a call: nothing is spent unlimited."""
     file = tmp_path / "budgets.yaml"
     file.write_text(yaml)
-    with pytest.raises(DataFileError, match=problem) as found:
+    with pytest.raises(ConfigFileError, match=problem) as found:
         budget.read(file)
     assert found.value.line == line
     monkeypatch.setenv("MAAS_BUDGETS", str(file))
@@ -738,7 +748,7 @@ def test_a_file_of_budgets_holds(
     file.write_text("budgets:\n  - {name: a, credits: 0.5}")
     monkeypatch.setenv("MAAS_BUDGETS", str(file))
     with SqliteLedger(ledger) as opened:
-        Gate(opened).set(Budget(name="a", credits=10**9))
+        BudgetStore(opened).set(Budget(name="a", credits=10**9))
     with pytest.raises(litellm.BudgetExceededError, match=r"0\.5 VND per month"):
         litellm.completion(**CALL)
     file.write_text("budgets:\n  - {name: a, credits: 5000}")
@@ -790,7 +800,7 @@ def test_a_reservation_of_a_wrong_clock_counts_for_nothing(ledger: Path, sandbox
     sandbox.script(ANSWER)
     made = allow(COST * Decimal("1.5"))
     with SqliteLedger(ledger) as opened:
-        gate = Gate(opened)
+        gate = BudgetStore(opened)
         gate.status([made])
         with opened.exclusive(5) as connection:
             ahead = int((dt.datetime.now(UTC) + by).timestamp() * 1e6)

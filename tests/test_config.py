@@ -16,7 +16,7 @@ import litellm_maas
 from litellm_maas.catalogue import catalogue
 from litellm_maas.cli import config as command_line
 from litellm_maas.did_you_mean import meant
-from litellm_maas.errors import DataFileError, MaasError, SettingsError
+from litellm_maas.errors import ConfigFileError, MaasError, SettingsError
 from litellm_maas.pricing import price_book, price_file
 from litellm_maas.router import templates
 from litellm_maas.router.lint.proxy_config import check_file
@@ -77,7 +77,7 @@ def test_load_router_says_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     """`load_router` raises what the check calls an error, before LiteLLM sees the file."""
     for name in broken.unset:
         monkeypatch.delenv(name)
-    with pytest.raises(DataFileError) as caught:
+    with pytest.raises(ConfigFileError) as caught:
         litellm_maas.load_router(written(tmp_path, broken))
     assert str(caught.value).replace(f"{tmp_path}{os.sep}", "") == broken.says
 
@@ -341,7 +341,7 @@ def test_init_writes_starters_and_never_over_a_file(tmp_path: Path) -> None:
     result = config("init", folder)
     assert result.exit_code == 0
     written = [line.split()[0] for line in result.output.splitlines()]
-    assert written == [str(folder / name) for name in templates.STARTERS]
+    assert written == [str(folder / name) for name in templates.TEMPLATES]
     assert ".current." in written[0]
     assert price_file.read(folder / "prices.example.yaml", price_file.PriceFile).lists
     for name in ("proxy.current.yaml", "proxy.yaml"):
@@ -354,8 +354,8 @@ def test_init_writes_starters_and_never_over_a_file(tmp_path: Path) -> None:
     assert (folder / "router.yaml").read_text() == "mine"
     assert list(check_file(folder / "proxy.yaml", price_book.official())) == []
     found = json.loads(config("init", folder, "--json").stdout)
-    assert (found["written"], len(found["kept"])) == ([], len(templates.STARTERS))
-    assert len(json.loads(config("init", tmp_path / "json", "--json").output)["written"]) == len(templates.STARTERS)
+    assert (found["written"], len(found["kept"])) == ([], len(templates.TEMPLATES))
+    assert len(json.loads(config("init", tmp_path / "json", "--json").output)["written"]) == len(templates.TEMPLATES)
 
 
 def test_a_shipped_config_that_does_not_exist() -> None:

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.reservations import Gate
+from litellm_maas.budgets.reservations import BudgetStore
 from litellm_maas.cli.app import group
 from litellm_maas.errors import LedgerError
 from litellm_maas.ledger import backup
@@ -114,7 +114,7 @@ def test_a_copy_is_made_while_programs_record(path: Path, tmp_path: Path) -> Non
 
 def test_a_copy_is_one_file_for_its_owner(ledger: SqliteLedger, path: Path, tmp_path: Path) -> None:
     """A copy needs no log, holds corrections and budgets, can be read in a folder that is closed, and is complete."""
-    Gate(ledger).set(Budget(name="a", credits=5))
+    BudgetStore(ledger).set(Budget(name="a", credits=5))
     folder = tmp_path / "backups"
     assert back_up(path, folder / "copy.db") == Copied(3, 4_000_000)
     assert [file.name for file in folder.iterdir()] == ["copy.db"]
@@ -209,7 +209,7 @@ def test_budgets_know_what_was_put_back(path: Path, tmp_path: Path) -> None:
     """A program that runs on counts by what the ledger holds now, though it has as many rows as before."""
     budget = Budget(name="all", credits=1000, per="total")
     with SqliteLedger(path) as running:
-        gate = Gate(running)
+        gate = BudgetStore(running)
         running.insert(event("before", 7_000_000))
         assert gate.status([budget])[0].spent == 7_000_000
         with SqliteLedger(tmp_path / "copy.db") as made:

@@ -26,7 +26,7 @@ from litellm_maas.pricing.credits import parsed
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.sandbox import Answer, Charge, Choice, Sandbox
-from litellm_maas.tracking.attribution import Identity
+from litellm_maas.tracking.attribution import Attribution
 from litellm_maas.tracking.event_builder import Attempt
 from litellm_maas.tracking.tracker import track_spend, tracking
 from tests.ledgers import event
@@ -75,7 +75,7 @@ class Month:
         answer = Answer((Choice("một hai ba " * self._chance.randrange(1, 20)),), self._chance.randrange(500, 3000), 0)
         self.sandbox.script(answer)
         body = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
-        attempt = Attempt("chat", "provider", "openai/gpt-4o", "payg", Identity(), None, None, started_at=self.now)
+        attempt = Attempt("chat", "provider", "openai/gpt-4o", "payg", Attribution(), None, None, started_at=self.now)
         reply = self._http.post("/chat/completions", json=body)
         assert reply.status_code == 200, reply.text
         if metered:
@@ -166,7 +166,7 @@ def test_a_month_of_credits(month: Month, tmp_path: Path) -> None:
     month.look()
     # A week in which somebody still records by the old prices.
     (tmp_path / "stale.yaml").write_text(STALE)
-    month.books = price_book.with_own(tmp_path / "stale.yaml")
+    month.books = price_book.with_overrides(tmp_path / "stale.yaml")
     month.live(START + 28 * DAY)
     month.look()
     month.books = price_book.official()
@@ -520,7 +520,7 @@ def test_amounts_that_are_none(text: str) -> None:
 def heard() -> Iterator[list[dict[str, Any]]]:
     """The warnings that a program's hook is given."""
     found: list[dict[str, Any]] = []
-    alerts.on_warning(found.append)
+    alerts.on_alert(found.append)
     yield found
     alerts._hooks.remove(found.append)  # noqa: SLF001 - there is no way to take a hook back
 
@@ -612,7 +612,7 @@ def test_a_running_program_warns(
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        monkeypatch.setenv("MAAS_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hook")
+        monkeypatch.setenv("MAAS_ALERT_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hook")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         path = tmp_path / "ledger.db"
         _a_spender(path)

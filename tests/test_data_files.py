@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from litellm_maas import yaml_file
-from litellm_maas.errors import DataFileError, MaasError
+from litellm_maas.errors import ConfigFileError, MaasError
 from litellm_maas.pricing import price_file
 
 
@@ -26,11 +26,11 @@ class Outer(BaseModel):
     names: list[str] = []
 
 
-def mistake(text: str | bytes, tmp_path: Path) -> DataFileError:
+def mistake(text: str | bytes, tmp_path: Path) -> ConfigFileError:
     """The mistake that reading a file with this content finds."""
     file = tmp_path / "some.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(DataFileError) as caught:
+    with pytest.raises(ConfigFileError) as caught:
         yaml_file.read(file).validate(Outer)
     assert isinstance(caught.value, MaasError)
     assert str(file) in str(caught.value)
@@ -63,7 +63,7 @@ def test_a_mistake_has_its_place(tmp_path: Path, text: Any, line: int | None, fi
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """A missing file is an error that names it."""
-    with pytest.raises(DataFileError, match=r"gone\.yaml: cannot be read"):
+    with pytest.raises(ConfigFileError, match=r"gone\.yaml: cannot be read"):
         yaml_file.read(tmp_path / "gone.yaml")
 
 

@@ -38,7 +38,7 @@ from litellm_maas.pricing.credits import shown
 from litellm_maas.resilience import rate_limiter
 from litellm_maas.router import templates
 from litellm_maas.sandbox import Fault, Limit, Sandbox
-from litellm_maas.settings import Pacing
+from litellm_maas.settings import RateLimit
 from tests.ledgers import event
 from tests.proxy_process import free_port
 from tests.support import KEY, OTHER_KEYS
@@ -690,7 +690,7 @@ def test_turns_that_are_held(setup: SetUp) -> None:
     """Where the gateway asked to wait, and pacing does, that is said."""
     setup.set("MAAS_RPM", 10)
     assert {check["name"]: check["colour"] for check in setup.checks()}["pacing"] == "green"
-    setup.set("MAAS_PACING_WAIT", 1)
+    setup.set("MAAS_RPM_MAX_WAIT", 1)
     setup.sandbox.account.per_minute = Limit(1, 60.0)
     done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
     probe = json.loads(done.stdout)["probes"][0]
@@ -707,7 +707,7 @@ def test_events_that_wait_are_recorded(setup: SetUp) -> None:
     (folder / "e2.json").write_text(event("e2").as_json())
     assert {check["name"]: check["colour"] for check in setup.checks()}["waiting"] == "green"
     with SqliteLedger(setup.ledger, read_only=True) as ledger:
-        assert ledger.last_number() == 2
+        assert ledger.last_seq() == 2
 
 
 def test_a_ledger_in_the_temporary_folder(setup: SetUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -877,7 +877,7 @@ def test_probes_are_paced_by_the_accounts_limit(setup: SetUp, monkeypatch: pytes
     """Without MAAS_RPM probes keep to the documented limit, say how long that takes, and none is refused."""
     assert probing._LIMIT.requests == 10  # noqa: SLF001 - the limit that is documented
     setup.sandbox.account.per_minute = Limit(5, 0.2)
-    monkeypatch.setattr(probing, "_LIMIT", Pacing(5, seconds=0.2, margin=0.1))
+    monkeypatch.setattr(probing, "_LIMIT", RateLimit(5, seconds=0.2, margin=0.1))
     done = CliRunner().invoke(group, ["models", "--probe", "--yes", "--json"])
     rows = json.loads(done.stdout)
     assert len(rows) > 10

@@ -228,7 +228,7 @@ def test_a_point_in_time_stops_nobody_for_years(
     """Under a rate limit of one's own, a `Retry-After` far in the future blocks nothing for longer than a day."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("MAAS_RPM", "600")
-    monkeypatch.setenv("MAAS_PACING_WAIT", "1")
+    monkeypatch.setenv("MAAS_RPM_MAX_WAIT", "1")
     sandbox.faults.add(Fault(status=429, headers={"retry-after": str(int(time.time()) + 10**8)}))
     for _ in range(2):
         with pytest.raises(LIMIT) as caught:

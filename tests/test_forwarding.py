@@ -17,15 +17,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.reservations import Gate
+from litellm_maas.budgets.reservations import BudgetStore
 from litellm_maas.cli.app import group
 from litellm_maas.doctor import ledger as ledgers
 from litellm_maas.errors import LedgerError
 from litellm_maas.ledger import access, deadlines, forwarder, spools
-from litellm_maas.ledger.event import Event, readable
+from litellm_maas.ledger.event import Event, sanitize_text
 from litellm_maas.ledger.forward import forward
 from litellm_maas.ledger.forwarder import Forwarder
-from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.location import PostgresLocation, place
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
@@ -37,7 +37,7 @@ from tests.proxy_process import free_port
 from tests.recording import until
 from tests.support import MESSAGES
 
-Address = Callable[[str], Database]
+Address = Callable[[str], PostgresLocation]
 
 
 @pytest.fixture
@@ -46,22 +46,22 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
     monkeypatch.setenv("MAAS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MAAS_TRACK_SPEND", "1")
 
-    def named(address: str) -> Database:
+    def named(address: str) -> PostgresLocation:
         monkeypatch.setenv("MAAS_LEDGER", address)
         where = place()
-        assert isinstance(where, Database)
+        assert isinstance(where, PostgresLocation)
         return where
 
     return named
 
 
 @pytest.fixture
-def ledger(at: Address, database: str) -> Database:
+def ledger(at: Address, database: str) -> PostgresLocation:
     """An empty database."""
     return at(database)
 
 
-def spooled(where: Database, *events: Event) -> None:
+def spooled(where: PostgresLocation, *events: Event) -> None:
     """Record events as calls do."""
     with SqliteLedger(spools.ready(where)) as spool:
         for each in events:
@@ -73,14 +73,14 @@ def some(count: int, prefix: str = "e") -> list[Event]:
     return [event(f"{prefix}{number}", user="Nguyễn Văn A") for number in range(count)]
 
 
-def arrived(where: Database) -> list[str]:
+def arrived(where: PostgresLocation) -> list[str]:
     """The ids of the events in the database, which is sound."""
     with PostgresLedger(where) as found:
         assert verify(found) == []
         return sorted(each.event_id for each in found.events())
 
 
-def execute(where: Database, *statements: str) -> None:
+def execute(where: PostgresLocation, *statements: str) -> None:
     """Do something to the database."""
     with psycopg.connect(where.address.get_secret_value(), autocommit=True) as connection:
         connection.execute(b"SET search_path TO litellm_maas")
@@ -119,7 +119,7 @@ STRICTER = (
 
 
 @pytest.mark.parametrize("among", [0, 30])
-def test_unfit_rows_keep_nobody_back(ledger: Database, caplog: pytest.LogCaptureFixture, among: int) -> None:
+def test_unfit_rows_keep_nobody_back(ledger: PostgresLocation, caplog: pytest.LogCaptureFixture, among: int) -> None:
     """A row that the database does not take is noted and named everywhere; those before and after it are sent."""
     sound = [some(among, f"{number}-") for number in range(len(UNFIT) + 1)]
     assert arrived(ledger) == []
@@ -145,20 +145,20 @@ def test_unfit_rows_keep_nobody_back(ledger: Database, caplog: pytest.LogCapture
         assert f"event {odd.event_id} is not in the database" in checked.output
 
 
-def test_the_longest_texts_fit(ledger: Database) -> None:
+def test_the_longest_texts_fit(ledger: PostgresLocation) -> None:
     """Texts of the length that is recorded at most, of characters that take the most room, fit into every index."""
     pick = random.Random(1)
     for number, (first, last) in enumerate(((0x10000, 0x10FFFF), (0x4E00, 0x9FFF), (0x80, 0x7FF), (0x21, 0x7E))):
         names = ("user", "end_user", "team_id", "team", "key_alias", "host", "model_served", "session_id")
         texts: dict[str, Any] = {
-            name: readable("".join(map(chr, pick.choices(range(first, last), k=5000)))) for name in names
+            name: sanitize_text("".join(map(chr, pick.choices(range(first, last), k=5000)))) for name in names
         }
         spooled(ledger, event(f"e{number}", **texts))
     assert forward(ledger) == 4
     assert len(arrived(ledger)) == 4
 
 
-def test_an_unfit_row_is_sent_when_it_fits(ledger: Database) -> None:
+def test_an_unfit_row_is_sent_when_it_fits(ledger: PostgresLocation) -> None:
     """Once the cause is removed, `resend` sends what was left out, and nothing is said of it any more."""
     assert arrived(ledger) == []
     execute(ledger, REFUSING.format(ids="e1%"), TRIGGER)
@@ -168,10 +168,10 @@ def test_an_unfit_row_is_sent_when_it_fits(ledger: Database) -> None:
     done = cli("spend", "resend")
     assert (done.exit_code, done.output) == (0, f"25 events sent to {ledger}.\n")
     assert arrived(ledger) == sorted(each.event_id for each in some(25))
-    assert access.replay(ledger) == access.Waiting()
+    assert access.replay(ledger) == access.PendingEvents()
 
 
-def test_a_database_that_takes_nothing_is_no_fault_of_the_rows(ledger: Database) -> None:
+def test_a_database_that_takes_nothing_is_no_fault_of_the_rows(ledger: PostgresLocation) -> None:
     """Where no event at all fits, none is left out: they wait until the database is mended."""
     assert arrived(ledger) == []
     execute(ledger, REFUSING.format(ids="%"), TRIGGER)
@@ -183,7 +183,7 @@ def test_a_database_that_takes_nothing_is_no_fault_of_the_rows(ledger: Database)
     assert access.replay(ledger).remarks == ()
 
 
-def test_rows_that_cannot_be_read_keep_nobody_back(ledger: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_that_cannot_be_read_keep_nobody_back(ledger: PostgresLocation, caplog: pytest.LogCaptureFixture) -> None:
     """A row of the spool that is no event any more is noted like one that does not fit."""
     spooled(ledger, *some(5))
     with unguarded(ledger.spool) as anybody:
@@ -233,7 +233,7 @@ def test_a_database_with_too_few_letters(
     ("lost", "count"), [("a restored dump", 7), ("a restored dump", 1203), ("a schema that is gone", 1203)]
 )
 def test_what_a_database_has_lost_is_sent_again(
-    ledger: Database, postgres_server: PostgresServer, caplog: pytest.LogCaptureFixture, lost: str, count: int
+    ledger: PostgresLocation, postgres_server: PostgresServer, caplog: pytest.LogCaptureFixture, lost: str, count: int
 ) -> None:
     """Where the last events that were sent are gone, they are sent again with the next one, and the log says so."""
     first, rest = some(count)[:3], some(count)[3:]
@@ -258,7 +258,7 @@ def test_what_a_database_has_lost_is_sent_again(
 
 
 def test_a_running_forwarder_notices_a_loss(
-    ledger: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ledger: PostgresLocation, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The thread of a process that runs on sends again what a replica that took over did not have."""
     monkeypatch.setattr(forwarder, "_SHORTEST_WAIT", 0.01)
@@ -289,7 +289,7 @@ def test_what_waited_under_a_wrong_address_arrives(
 
     wrong = at(other_address(database, port=free_port()))
     with SqliteLedger(spools.ready(wrong)) as spool:
-        Gate(spool).set(Budget(name="month", credits=10**6))
+        BudgetStore(spool).set(Budget(name="month", credits=10**6))
     for _ in range(3):
         litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
     tracking.close()
@@ -304,7 +304,7 @@ def test_what_waited_under_a_wrong_address_arrives(
     assert any(f"3 events of {wrong.spool}" in said and f"go to {right} now" in said for said in warnings(caplog))
     (status,) = json.loads(cli("budget", "status", "--json").output)
     assert status["spent_micro_credits"] == sandbox.bill.micro_credits
-    assert access.replay(right) == access.Waiting()
+    assert access.replay(right) == access.PendingEvents()
     assert forward(right) == 0
 
 
@@ -327,7 +327,7 @@ def test_another_user_is_the_same_ledger(at: Address, database: str, change: str
     before = at(database)
     spooled(before, *some(2))
     with SqliteLedger(before.spool) as spool:
-        Gate(spool).set(Budget(name="day", credits=1, per="day"))
+        BudgetStore(spool).set(Budget(name="day", credits=1, per="day"))
     if change == "another user":
         execute(before, "DROP ROLE IF EXISTS rotated", "CREATE ROLE rotated SUPERUSER LOGIN")
         after = at(other_address(database, user="rotated"))
@@ -390,7 +390,7 @@ def test_budgets_of_another_database_are_named(at: Address) -> None:
     """Budgets of one database do not bind another one; who finds none is told where there are some."""
     before = at("postgresql://u@h/first")
     with SqliteLedger(spools.ready(before)) as spool:
-        Gate(spool).set(Budget(name="day", credits=1))
+        BudgetStore(spool).set(Budget(name="day", credits=1))
     at("postgresql://u@h/second")
     done = cli("budget", "list")
     assert done.stdout == "No budgets. Set one with: litellm-maas budget set 200000 --per day\n"
@@ -409,7 +409,7 @@ def test_budgets_of_another_database_are_named(at: Address) -> None:
         (("spend", "restore", "x.db"), "is a database, which pg_restore is for"),
     ],
 )
-def test_commands_say_what_they_are_not_for(ledger: Database, arguments: tuple[str, ...], problem: str) -> None:
+def test_commands_say_what_they_are_not_for(ledger: PostgresLocation, arguments: tuple[str, ...], problem: str) -> None:
     """A command that does not fit the kind of ledger says which does."""
     assert problem in str(cli(*arguments).exception)
 
@@ -455,7 +455,7 @@ def test_a_line_that_is_dead_is_left(
 
 @pytest.mark.parametrize("fault", [ZeroDivisionError, UnicodeError])
 def test_a_fault_ends_no_thread(
-    ledger: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+    ledger: PostgresLocation, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
 ) -> None:
     """A fault that nobody has thought of is said once, and the thread goes on with the next round."""
     monkeypatch.setattr(forwarder, "_SHORTEST_WAIT", 0.01)
@@ -479,7 +479,7 @@ def test_a_fault_ends_no_thread(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_dead_thread_is_replaced(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_thread_is_replaced(ledger: PostgresLocation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the thread was ended all the same, the next event starts another one."""
     dead = threading.Event()
 
@@ -501,7 +501,7 @@ def test_a_dead_thread_is_replaced(ledger: Database, monkeypatch: pytest.MonkeyP
     running.close()
 
 
-def test_a_machine_that_is_cut_off_holds_nobody_up(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_is_cut_off_holds_nobody_up(ledger: PostgresLocation, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that is cut off amid a transaction loses the lock of the writers in time."""
     from litellm_maas.ledger import postgres_connection
 

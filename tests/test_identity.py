@@ -9,9 +9,9 @@ from typing import Any
 import litellm
 import pytest
 
-from litellm_maas.ledger.event import host_of, readable
+from litellm_maas.ledger.event import host_of, sanitize_text
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.tracking.attribution import identify
+from litellm_maas.tracking.attribution import attribution_from
 from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import rows
 from tests.support import MESSAGES
@@ -47,7 +47,7 @@ OWNER = {
 @pytest.mark.parametrize("name", ["metadata", "litellm_metadata"])
 def test_who_pays(metadata: dict[str, Any], user: object, pays: str | None, end_user: str | None, name: str) -> None:
     """The owner of the proxy's key pays, or nobody that is known; whom a client names is its end user."""
-    found = identify({name: metadata}, user, "maas.vn")
+    found = attribution_from({name: metadata}, user, "maas.vn")
     assert (found.user, found.end_user, found.host) == (pays, end_user, "maas.vn")
 
 
@@ -56,7 +56,7 @@ def test_who_pays(metadata: dict[str, Any], user: object, pays: str | None, end_
 )
 def test_a_team_has_an_id_and_a_name(team_id: str | None, alias: str | None, team: str) -> None:
     """The id is kept beside the alias; where there is no alias the id is the name too."""
-    found = identify({"metadata": {**OWNER, "user_api_key_team_id": team_id, "user_api_key_team_alias": alias}})
+    found = attribution_from({"metadata": {**OWNER, "user_api_key_team_id": team_id, "user_api_key_team_alias": alias}})
     assert (found.team_id, found.team) == (team_id, team)
 
 
@@ -75,39 +75,39 @@ LONG = [
 @pytest.mark.parametrize("text", LONG, ids=lambda text: f"{len(text)} {text[0]!r}")
 def test_long_texts_are_cut_and_still_told_apart(text: str) -> None:
     """What is recorded of a long text is small, begins as it does, and is another one for another text."""
-    kept = readable(text)
+    kept = sanitize_text(text)
     assert len(kept) <= 217
     assert len(kept.encode()) <= 499
-    assert kept[:100] == readable(text[:100])
-    assert readable(text + "x") != kept
-    assert readable(kept) == kept
-    assert readable(text) == kept
+    assert kept[:100] == sanitize_text(text[:100])
+    assert sanitize_text(text + "x") != kept
+    assert sanitize_text(kept) == kept
+    assert sanitize_text(text) == kept
 
 
 @pytest.mark.parametrize("text", ["", "minh", "Nguyễn Văn A", "x" * 217, "ệ" * 160, "🦆" * 120, "a\nb"])
 def test_texts_of_a_usual_length_stay_whole(text: str) -> None:
     """A name, an address or an id is recorded as it is."""
-    assert readable(text) == text
+    assert sanitize_text(text) == text
 
 
 def test_every_text_of_a_call_is_cut() -> None:
     """No name, id or tag that a client can choose gets by."""
     long = "y" * 5000
     metadata = dict.fromkeys(OWNER, long) | {"tags": [long], "session_id": long, "model_group": long}
-    found = identify({"metadata": metadata}, long)
+    found = attribution_from({"metadata": metadata}, long)
     texts = [found.requested, found.user, found.end_user, found.team_id, found.team, found.key_alias, found.session_id]
     assert [len(str(text)) for text in [*texts, *found.tags]] == [217] * 8
 
 
 def test_a_tag_that_is_no_list() -> None:
     """Tags given as text are one tag."""
-    assert identify({"metadata": {"tags": "chatbot"}}).tags == ("chatbot",)
-    assert identify({"metadata": {"tags": ""}}).tags == ()
+    assert attribution_from({"metadata": {"tags": "chatbot"}}).tags == ("chatbot",)
+    assert attribution_from({"metadata": {"tags": ""}}).tags == ()
 
 
 def test_the_last_tags_count() -> None:
     """Of very many tags the last hundred are kept, which are those of the proxy and the router."""
-    tags = identify({"metadata": {"tags": [*map(str, range(1_000_000)), "of the key"]}}).tags
+    tags = attribution_from({"metadata": {"tags": [*map(str, range(1_000_000)), "of the key"]}}).tags
     assert (len(tags), tags[-1]) == (100, "of the key")
 
 

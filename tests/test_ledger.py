@@ -175,13 +175,13 @@ def test_periods_include_their_beginning_and_not_their_end(ledger: SqliteLedger)
 
 def test_events_by_their_number(ledger: SqliteLedger) -> None:
     """Events come in the order of recording, a few at a time."""
-    assert ledger.last_number() == 0
+    assert ledger.last_seq() == 0
     for number in range(5):
         ledger.insert(event(f"e{number}", started_at=NOON - number * HOUR))
-    first = ledger.events_after(0, 3)
-    rest = ledger.events_after(first[-1][0], 3)
+    first = ledger.events_since(0, 3)
+    rest = ledger.events_since(first[-1][0], 3)
     assert [found.event_id for _, found in [*first, *rest]] == ["e0", "e1", "e2", "e3", "e4"]
-    assert ledger.last_number() == rest[-1][0]
+    assert ledger.last_seq() == rest[-1][0]
 
 
 def test_a_report_sees_one_state(ledger: SqliteLedger) -> None:
@@ -266,7 +266,7 @@ def own_prices(tmp_path: Path, price: int, name: str = "contract 7") -> PriceBoo
     file = tmp_path / "prices.yaml"
     model = f"{{openai/gpt-4o: {{input: {price}, output: 200}}}}"
     file.write_text(f"format: 1\nlists:\n  - {{name: {name}, from: null, to: null, source: ours, models: {model}}}\n")
-    return price_book.with_own(file)
+    return price_book.with_overrides(file)
 
 
 @pytest.mark.parametrize(

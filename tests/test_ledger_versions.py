@@ -13,7 +13,7 @@ import pytest
 from litellm_maas.ledger import access, schema
 from litellm_maas.ledger.base import Correction, Ledger
 from litellm_maas.ledger.event import FIELDS
-from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.location import PostgresLocation, place
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
@@ -129,7 +129,7 @@ def test_a_half_done_update_is_none(old: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def old_database(database: str) -> Database:
+def old_database(database: str) -> PostgresLocation:
     """A database with a ledger of version 1, that somebody else may read."""
     with psycopg.connect(database) as connection:
         connection.execute((TABLES / "postgres.sql").read_bytes())
@@ -146,11 +146,11 @@ def old_database(database: str) -> Database:
         connection.execute(b"CREATE ROLE reader")
         connection.execute(b"GRANT SELECT ON current_events, hourly TO reader")
     where = place(database)
-    assert isinstance(where, Database)
+    assert isinstance(where, PostgresLocation)
     return where
 
 
-def test_a_database_becomes_a_newer_one(old_database: Database) -> None:
+def test_a_database_becomes_a_newer_one(old_database: PostgresLocation) -> None:
     """Whoever connects to a ledger of version 1 updates it; who could read its views and sums still can."""
     with PostgresLedger(old_database) as ledger:
         assert ledger.insert([NEW]) == 1
@@ -165,14 +165,14 @@ def test_a_database_becomes_a_newer_one(old_database: Database) -> None:
         connection.execute(b"DROP ROLE reader")
 
 
-def test_an_updated_database_has_the_tables_of_a_new_one(old_database: Database, postgres_server: Any) -> None:
+def test_an_updated_database_has_the_tables_of_a_new_one(old_database: PostgresLocation, postgres_server: Any) -> None:
     """Both have the same columns, with the same types and defaults, and the same keys."""
     new = place(postgres_server.new_database())
-    assert isinstance(new, Database)
+    assert isinstance(new, PostgresLocation)
     shapes = []
     for where in (old_database, new):
         with PostgresLedger(where) as ledger:
-            ledger.last_number()
+            ledger.last_seq()
         with psycopg.connect(where.address.get_secret_value()) as connection:
             columns = connection.execute(
                 """SELECT table_name, column_name, data_type, is_nullable, column_default

@@ -41,11 +41,11 @@ WAYS = [
     pytest.param(_stream, id="stream"),
     pytest.param(_astream, id="astream"),
 ]
-Way = Callable[..., list[Any]]
+ConnectionReport = Callable[..., list[Any]]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_num_retries(sandbox: Sandbox, way: Way) -> None:
+def test_num_retries(sandbox: Sandbox, way: ConnectionReport) -> None:
     """`num_retries` tries a failed call again, streamed or not."""
     sandbox.faults.add(UNAVAILABLE)
     sandbox.faults.add(UNAVAILABLE)
@@ -54,7 +54,7 @@ def test_num_retries(sandbox: Sandbox, way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_num_retries_runs_out(sandbox: Sandbox, way: Way) -> None:
+def test_num_retries_runs_out(sandbox: Sandbox, way: ConnectionReport) -> None:
     """A call that keeps failing fails in the end with the gateway's error."""
     sandbox.faults.add(Fault(status=503, body="busy", times=None))
     with pytest.raises(litellm.ServiceUnavailableError, match="busy"):
@@ -74,7 +74,7 @@ def test_a_stream_is_not_retried_for_what_no_retry_mends(sandbox: Sandbox) -> No
 
 # LiteLLM answers a synchronous stream with fallbacks by an asynchronous one, whatever the provider.
 @pytest.mark.parametrize("way", WAYS[:2])
-def test_fallbacks_of_the_call(sandbox: Sandbox, way: Way) -> None:
+def test_fallbacks_of_the_call(sandbox: Sandbox, way: ConnectionReport) -> None:
     """`fallbacks=` goes on to the next model when the first one fails."""
     sandbox.faults.add(Fault(status=503, times=None, model="openai/gpt-4o"))
     outcome = assemble(*way(fallbacks=["maas/gemini/gemini-2.5-flash"], **CALL))
@@ -120,7 +120,7 @@ def test_router_retries_and_fallbacks(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_cache(sandbox: Sandbox, way: Way) -> None:
+def test_the_cache(sandbox: Sandbox, way: ConnectionReport) -> None:
     """LiteLLM's cache answers the second call without a request."""
     litellm.cache = litellm.Cache()
     call = {**CALL, "caching": True}

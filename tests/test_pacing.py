@@ -23,17 +23,17 @@ from pydantic import SecretStr
 
 from litellm_maas import settings
 from litellm_maas.resilience import rate_limiter
-from litellm_maas.resilience.limiter_stores import RedisTurns, SqliteTurns, Turn, Turns
+from litellm_maas.resilience.limiter_stores import RateLimitStore, RedisRateLimitStore, Slot, SqliteRateLimitStore
 from litellm_maas.sandbox import Fault, Sandbox
 from litellm_maas.sandbox.accounts import Limit as AccountLimit
-from litellm_maas.settings import Pacing
+from litellm_maas.settings import RateLimit
 from tests.proxy_process import free_port
 from tests.support import MESSAGES, astream
 from tests.workers import run_together
 
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES}
 OTHER: dict[str, Any] = {**CALL, "model": "maas/qwen/qwen3.6-flash"}
-Set = Callable[[Pacing], None]
+Set = Callable[[RateLimit], None]
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def paced(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Set:
     """Sets the pacing. Windows are shorter than a minute."""
     unlimited(sandbox)
 
-    def set_pacing(wanted: Pacing) -> None:
+    def set_pacing(wanted: RateLimit) -> None:
         monkeypatch.setattr(settings, "pacing", lambda _: wanted)
 
     return set_pacing
@@ -67,7 +67,7 @@ def turns_given() -> list[float]:
         return [at for (at,) in file.execute("SELECT at FROM turns ORDER BY at")]
 
 
-def assert_paced(sandbox: Sandbox, given: list[float], pacing: Pacing) -> None:
+def assert_paced(sandbox: Sandbox, given: list[float], pacing: RateLimit) -> None:
     """No window got more turns than it may, each turn led to an answer, and none was taken before its time."""
     apart = pacing.seconds + pacing.margin
     gaps = [second - first for first, second in zip(given, given[pacing.requests :], strict=False)]
@@ -80,7 +80,7 @@ def assert_paced(sandbox: Sandbox, given: list[float], pacing: Pacing) -> None:
 @pytest.mark.parametrize("mode", ["tasks", "streams", "threads"])
 def test_a_burst_is_spread(paced: Set, sandbox: Sandbox, mode: str) -> None:
     """Thirty calls at once under a limit of ten in a window all succeed, and no window gets more than ten."""
-    pacing = Pacing(10, 0.8, 0.2)
+    pacing = RateLimit(10, 0.8, 0.2)
     paced(pacing)
 
     async def burst() -> None:
@@ -103,18 +103,18 @@ _WORKER = """
     from litellm_maas import settings
     from litellm_maas.gateway import client
     from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
-    from litellm_maas.resilience.rate_limiter import Paced
-    from litellm_maas.gateway.request import Timeouts, WireRequest
+    from litellm_maas.resilience.rate_limiter import RateLimited
+    from litellm_maas.gateway.request import Timeouts, GatewayRequest
 
     body = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "Xin chào"}]}
-    request = WireRequest(
+    request = GatewayRequest(
         resolve_endpoint(None), resolve_key(None), "/chat/completions", body["model"], body, Timeouts()
     )
-    settings.pacing = lambda _: settings.Pacing(60, 1.0, 0.5)
+    settings.pacing = lambda _: settings.RateLimit(60, 1.0, 0.5)
     print("ready", flush=True)
     sys.stdin.readline()
     for _ in range(45):
-        with Paced(request):
+        with RateLimited(request):
             client.send(request)
 """
 
@@ -126,7 +126,7 @@ def test_four_processes_share_a_limit(sandbox: Sandbox, tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(_WORKER)]
     assert run_together(command, environment, 4) == [0, 0, 0, 0]
     assert len(sandbox.requests) == 180
-    assert_paced(sandbox, turns_given(), Pacing(60, 1.0, 0.5))
+    assert_paced(sandbox, turns_given(), RateLimit(60, 1.0, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_four_processes_share_a_limit(sandbox: Sandbox, tmp_path: Path) -> None:
 )
 def test_a_refusal_is_heeded(paced: Set, sandbox: Sandbox, fault: Fault, *, waits: bool, other_waits: bool) -> None:
     """After a 429 that says how long, nobody calls before that: no model of the account, or not that model."""
-    paced(Pacing(1000, 60.0))  # a call that would have to wait that long is refused here
+    paced(RateLimit(1000, 60.0))  # a call that would have to wait that long is refused here
     sandbox.faults.add(fault)
     with pytest.raises(litellm.RateLimitError):
         litellm.completion(**CALL)
@@ -154,7 +154,7 @@ def test_a_refusal_is_heeded(paced: Set, sandbox: Sandbox, fault: Fault, *, wait
 @pytest.mark.parametrize("seconds", ["1", "0.5"])
 def test_a_refusal_is_waited_for(paced: Set, sandbox: Sandbox, seconds: str) -> None:
     """The next call goes out when the time that the gateway asked for is over, and not before."""
-    paced(Pacing(1000, 60.0))
+    paced(RateLimit(1000, 60.0))
     sandbox.faults.add(Fault(status=429, headers={"Retry-After": seconds}, body="API rate limit exceeded"))
     with pytest.raises(litellm.RateLimitError):
         litellm.completion(**CALL)
@@ -166,7 +166,7 @@ def test_a_refusal_is_waited_for(paced: Set, sandbox: Sandbox, seconds: str) -> 
 @pytest.mark.parametrize("mode", ["call", "async stream"])
 def test_too_long_a_wait_is_an_error(paced: Set, sandbox: Sandbox, mode: str) -> None:
     """A turn further away than the longest wait is a RateLimitError with the time to wait, and nothing is sent."""
-    paced(Pacing(1, 60.0, longest_wait=5.0))
+    paced(RateLimit(1, 60.0, max_wait=5.0))
     litellm.completion(**CALL)
     with pytest.raises(Exception, match="nothing was sent") as refused:
         if mode == "call":
@@ -176,13 +176,13 @@ def test_too_long_a_wait_is_an_error(paced: Set, sandbox: Sandbox, mode: str) ->
     error = getattr(refused.value, "original_exception", refused.value)
     assert isinstance(error, litellm.RateLimitError)
     assert 55 <= float(error.response.headers["retry-after"]) <= 63
-    assert "MAAS_PACING_WAIT" in str(error)
+    assert "MAAS_RPM_MAX_WAIT" in str(error)
     assert len(sandbox.requests) == 1
 
 
 def test_a_hold_that_is_too_long_is_an_error(paced: Set, sandbox: Sandbox) -> None:
     """A model that the gateway closed for an hour is not waited for."""
-    paced(Pacing(1000, 60.0))
+    paced(RateLimit(1000, 60.0))
     sandbox.faults.add(Fault(status=429, body={"message": "model rpm limit exceeded (5/5), resets in 3600s"}))
     for _ in range(2):
         with pytest.raises(litellm.RateLimitError):
@@ -192,7 +192,7 @@ def test_a_hold_that_is_too_long_is_an_error(paced: Set, sandbox: Sandbox) -> No
 
 async def test_waiting_can_be_cancelled(paced: Set, sandbox: Sandbox) -> None:
     """Who is cancelled while waiting gives the turn to the next."""
-    pacing = Pacing(2, 1.0, 0.2)
+    pacing = RateLimit(2, 1.0, 0.2)
     paced(pacing)
     await asyncio.gather(*(litellm.acompletion(**CALL) for _ in range(2)))
     gone = [asyncio.create_task(litellm.acompletion(**CALL)) for _ in range(2)]
@@ -210,17 +210,17 @@ async def test_waiting_can_be_cancelled(paced: Set, sandbox: Sandbox) -> None:
 async def test_waiting_blocks_no_loop(paced: Set, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """An asynchronous call asks for its turn in another thread than the loop's, and sleeps on the loop."""
     asked: list[int] = []
-    ask = SqliteTurns.ask
+    ask = SqliteRateLimitStore.ask
 
-    def noted(turns: SqliteTurns, name: str, pacing: Pacing, longest_wait: float) -> Turn:
+    def noted(turns: SqliteRateLimitStore, name: str, pacing: RateLimit, max_wait: float) -> Slot:
         asked.append(threading.get_ident())
-        return ask(turns, name, pacing, longest_wait)
+        return ask(turns, name, pacing, max_wait)
 
     def no_sleep(seconds: float) -> None:
         pytest.fail("somebody slept who is not a task")
 
-    monkeypatch.setattr(SqliteTurns, "ask", noted)
-    paced(Pacing(1, 0.1, 0.1))
+    monkeypatch.setattr(SqliteRateLimitStore, "ask", noted)
+    paced(RateLimit(1, 0.1, 0.1))
     await litellm.acompletion(**CALL)
     with monkeypatch.context() as awake:
         awake.setattr(time, "sleep", no_sleep)
@@ -231,7 +231,7 @@ async def test_waiting_blocks_no_loop(paced: Set, sandbox: Sandbox, monkeypatch:
 
 def test_an_interrupted_wait_gives_the_turn_back(paced: Set, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C during a synchronous wait leaves the turn to the next call."""
-    paced(Pacing(1, 0.5, 0.1))
+    paced(RateLimit(1, 0.5, 0.1))
     litellm.completion(**CALL)
     real = time.sleep
 
@@ -248,46 +248,46 @@ def test_an_interrupted_wait_gives_the_turn_back(paced: Set, sandbox: Sandbox, m
 
 
 @pytest.fixture(params=["file", "redis"])
-def turns(request: pytest.FixtureRequest, tmp_path: Path) -> Turns:
+def turns(request: pytest.FixtureRequest, tmp_path: Path) -> RateLimitStore:
     """Both ways of sharing turns."""
     if request.param == "file":
-        return SqliteTurns(tmp_path / "turns.db")
-    return RedisTurns(SecretStr(request.getfixturevalue("redis_url")))
+        return SqliteRateLimitStore(tmp_path / "turns.db")
+    return RedisRateLimitStore(SecretStr(request.getfixturevalue("redis_url")))
 
 
-def test_turns_are_given_in_order(turns: Turns) -> None:
+def test_turns_are_given_in_order(turns: RateLimitStore) -> None:
     """Turns come in the order in which they are asked for, never more than the limit in any window."""
-    limit = Pacing(3, 10.0, 1.0)
+    limit = RateLimit(3, 10.0, 1.0)
     waits = [turns.ask("a", limit, 100.0).wait for _ in range(9)]
     assert waits == pytest.approx([0, 0, 0, 11, 11, 11, 22, 22, 22], abs=4)
     assert turns.ask("b", limit, 100.0).wait == 0
 
 
-def test_a_turn_given_back_is_the_next_ones(turns: Turns) -> None:
+def test_a_turn_given_back_is_the_next_ones(turns: RateLimitStore) -> None:
     """A turn that is not used goes to whoever asks next; one that was refused takes no room."""
-    limit = Pacing(1, 10.0, 0.0)
+    limit = RateLimit(1, 10.0, 0.0)
     turns.ask("a", limit, 0.0)
-    assert not turns.ask("a", limit, 5.0).granted
+    assert not turns.ask("a", limit, 5.0).acquired
     second = turns.ask("a", limit, 50.0)
-    assert second.granted
-    turns.give_back("a", second)
+    assert second.acquired
+    turns.release("a", second)
     assert turns.ask("a", limit, 50.0).wait == pytest.approx(10, abs=4)
 
 
-def test_a_hold_moves_turns(turns: Turns) -> None:
+def test_a_hold_moves_turns(turns: RateLimitStore) -> None:
     """A hold puts turns off, a shorter one does not shorten it, and other names know nothing of it."""
     turns.hold("a", 20.0)
     turns.hold("a", 1.0)
     assert turns.held("a") == pytest.approx(20, abs=4)
     assert turns.held("b") == 0
-    assert turns.ask("a", Pacing(5, 10.0), 100.0).wait == pytest.approx(20, abs=4)
+    assert turns.ask("a", RateLimit(5, 10.0), 100.0).wait == pytest.approx(20, abs=4)
 
 
 def test_redis_shares_turns_between_machines(
     paced: Set, sandbox: Sandbox, redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With MAAS_REDIS_URL two machines, with a folder each, share a limit."""
-    pacing = Pacing(5, 0.8, 0.2, redis=SecretStr(redis_url))
+    pacing = RateLimit(5, 0.8, 0.2, redis=SecretStr(redis_url))
     paced(pacing)
     for machine in ("one", "two", "one", "two"):
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / machine))
@@ -302,7 +302,7 @@ def test_redis_shares_turns_between_machines(
 
 def test_without_redis_the_file_is_used(paced: Set, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     """When Redis is away calls are paced by the file, and one warning says so without the password."""
-    paced(Pacing(1000, 60.0, redis=SecretStr(f"redis://:s3cret@127.0.0.1:{free_port()}/0")))
+    paced(RateLimit(1000, 60.0, redis=SecretStr(f"redis://:s3cret@127.0.0.1:{free_port()}/0")))
     litellm.completion(**CALL)
     litellm.completion(**CALL)
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -316,7 +316,7 @@ def test_without_any_list_of_turns_calls_go_on(
     """Pacing that cannot be kept stops no call."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
-    paced(Pacing(1000, 60.0))
+    paced(RateLimit(1000, 60.0))
     litellm.completion(**CALL)
     litellm.completion(**CALL)
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
@@ -328,7 +328,7 @@ def test_without_any_list_of_turns_calls_go_on(
         ("MAAS_RPM", "ten", "MAAS_RPM is 'ten'; set it to a whole number of requests a minute, such as 10"),
         ("MAAS_RPM", "1.5", "MAAS_RPM is '1.5'"),
         ("MAAS_RPM", "-1", "MAAS_RPM is '-1'"),
-        ("MAAS_PACING_WAIT", "long", "MAAS_PACING_WAIT is 'long'; set it to seconds, such as 300"),
+        ("MAAS_RPM_MAX_WAIT", "long", "MAAS_RPM_MAX_WAIT is 'long'; set it to seconds, such as 300"),
     ],
 )
 def test_wrong_settings_are_named(
@@ -344,13 +344,13 @@ def test_wrong_settings_are_named(
 
 def test_the_environment_goes_before_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a router's file says of pacing holds where the environment says nothing else; MAAS_RPM=0 switches it off."""
-    file = settings.Pacing(10, longest_wait=100.0)
+    file = settings.RateLimit(10, max_wait=100.0)
     assert settings.pacing(file) == file
-    monkeypatch.setenv("MAAS_PACING_WAIT", "7")
+    monkeypatch.setenv("MAAS_RPM_MAX_WAIT", "7")
     monkeypatch.setenv("MAAS_REDIS_URL", "redis://127.0.0.1:1/0")
     found = settings.pacing(file)
     assert found is not None
-    assert (found.requests, found.longest_wait, found.redis is not None) == (10, 7.0, True)
+    assert (found.requests, found.max_wait, found.redis is not None) == (10, 7.0, True)
     monkeypatch.setenv("MAAS_RPM", "0")
     assert settings.pacing(file) is None
 
@@ -358,7 +358,7 @@ def test_the_environment_goes_before_a_file(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_environment_switches_it_on(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, redis_url: str, tmp_path: Path
 ) -> None:
-    """Nothing is paced unless MAAS_RPM says so; then its number holds for a minute, as MAAS_PACING_WAIT allows."""
+    """Nothing is paced unless MAAS_RPM says so; then its number holds for a minute, as MAAS_RPM_MAX_WAIT allows."""
     for off in (None, "", "0"):
         if off is not None:
             monkeypatch.setenv("MAAS_RPM", off)
@@ -366,11 +366,11 @@ def test_the_environment_switches_it_on(
     litellm.completion(**CALL)
     assert not list(tmp_path.rglob("pacing.db"))
     monkeypatch.setenv("MAAS_RPM", "7")
-    monkeypatch.setenv("MAAS_PACING_WAIT", "0.5")
+    monkeypatch.setenv("MAAS_RPM_MAX_WAIT", "0.5")
     monkeypatch.setenv("MAAS_REDIS_URL", redis_url)
     found = settings.pacing()
     assert found is not None
-    assert (found.requests, found.seconds, found.longest_wait) == (7, 60.0, 0.5)
+    assert (found.requests, found.seconds, found.max_wait) == (7, 60.0, 0.5)
     assert "redis://" not in repr(found)
     for _ in range(7):
         litellm.completion(**CALL)
@@ -380,10 +380,10 @@ def test_the_environment_switches_it_on(
 
 def test_redis_is_an_extra(monkeypatch: pytest.MonkeyPatch, paced: Set, caplog: pytest.LogCaptureFixture) -> None:
     """Without the package redis, or with a wrong address, the warning says what to do."""
-    paced(Pacing(1000, 60.0, redis=SecretStr("http://127.0.0.1")))
+    paced(RateLimit(1000, 60.0, redis=SecretStr("http://127.0.0.1")))
     litellm.completion(**CALL)
     assert "write it like redis://host:6379/0" in caplog.text
     monkeypatch.setitem(sys.modules, "redis", None)
-    paced(Pacing(1000, 60.0, redis=SecretStr("redis://127.0.0.1")))
+    paced(RateLimit(1000, 60.0, redis=SecretStr("redis://127.0.0.1")))
     litellm.completion(**CALL)
     assert "pip install redis" in caplog.text

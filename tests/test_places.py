@@ -19,7 +19,7 @@ from litellm_maas import folders, settings
 from litellm_maas.cli import options
 from litellm_maas.cli.app import group
 from litellm_maas.errors import LedgerError, SettingsError
-from litellm_maas.ledger.location import Database, as_typed, place
+from litellm_maas.ledger.location import PostgresLocation, as_typed, place
 from litellm_maas.ledger.periods import DEFAULT_ZONE
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.sandbox import Sandbox
@@ -57,7 +57,7 @@ ADDRESSES = [
 def test_an_address_is_shown_without_its_secrets(address: str, shown: str) -> None:
     """Of an address user, host and database are shown; libpq reads it as this package does, whatever the password."""
     where = place(address)
-    assert isinstance(where, Database)
+    assert isinstance(where, PostgresLocation)
     assert (where.name, str(where)) == (shown, shown)
     assert not re.search("s3.?cret", repr(where))
     libpq = psycopg.conninfo.conninfo_to_dict(where.address.get_secret_value())
@@ -126,9 +126,9 @@ def test_a_command_to_type_next_holds_no_password() -> None:
 def test_an_error_holds_no_password() -> None:
     """Neither libpq's errors nor what is built of them repeat the password."""
     where = place("postgresql://maas:s3cret@127.0.0.1:1/x?connect_timeout=2")
-    assert isinstance(where, Database)
+    assert isinstance(where, PostgresLocation)
     with PostgresLedger(where) as ledger, pytest.raises(LedgerError, match="check that the database runs") as failed:
-        ledger.last_number()
+        ledger.last_seq()
     assert str(failed.value).startswith("maas@127.0.0.1:1/x: ")
     assert "s3cret" not in str(failed.value)
 
@@ -145,12 +145,12 @@ def test_an_error_holds_no_password() -> None:
 def test_a_database_has_one_spool(other: str) -> None:
     """Another user, password, parameter or spelling does not make another file."""
     first, second = place("postgresql://u@h/d"), place(other)
-    assert isinstance(first, Database)
-    assert isinstance(second, Database)
+    assert isinstance(first, PostgresLocation)
+    assert isinstance(second, PostgresLocation)
     assert first.spool == second.spool
     for unlike in ("postgresql://u@h:5433/d", "postgresql://u@h2/d", "postgresql://u@h/d2"):
         third = place(unlike)
-        assert isinstance(third, Database)
+        assert isinstance(third, PostgresLocation)
         assert third.spool != first.spool
 
 
@@ -169,7 +169,7 @@ def test_the_data_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("MAAS_HOME", str(tmp_path / "mine"))
     assert place() == tmp_path / "mine" / "ledger.db"
     spooled = place("postgresql://u@h/d")
-    assert isinstance(spooled, Database)
+    assert isinstance(spooled, PostgresLocation)
     assert spooled.spool.parent == tmp_path / "mine"
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MAAS_HOME", "~/below")

@@ -22,7 +22,7 @@ from litellm_maas.errors import LedgerBusyError, LedgerError, SettingsError
 from litellm_maas.ledger.base import Correction, Ledger
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.forward import forward
-from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.location import PostgresLocation, place
 from litellm_maas.ledger.periods import Period
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.reports import report
@@ -42,13 +42,13 @@ UTC = dt.timezone.utc
 
 
 @pytest.fixture
-def ledger(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Database:
+def ledger(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PostgresLocation:
     """A database that MAAS_LEDGER names, with a spool of the test's own."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("MAAS_LEDGER", database)
     monkeypatch.setenv("MAAS_TRACK_SPEND", "1")
     where = place()
-    assert isinstance(where, Database)
+    assert isinstance(where, PostgresLocation)
     return where
 
 
@@ -94,7 +94,7 @@ def totals(ledger: Ledger, *by: str) -> dict[tuple[Any, ...], dict[str, Any]]:
 @pytest.mark.parametrize(
     "by", [(), ("model",), ("day", "user"), ("tag",), ("hour",), ("cycle",), ("status", "basis"), ("session",)]
 )
-def test_both_databases_report_the_same(ledger: Database, tmp_path: Path, by: tuple[str, ...]) -> None:
+def test_both_databases_report_the_same(ledger: PostgresLocation, tmp_path: Path, by: tuple[str, ...]) -> None:
     """A report over PostgreSQL equals the one over SQLite, before and after corrections; both ledgers verify."""
     made = events(300)
     there, here = PostgresLedger(ledger), SqliteLedger(tmp_path / "here.db")
@@ -112,7 +112,7 @@ def test_both_databases_report_the_same(ledger: Database, tmp_path: Path, by: tu
     here.close()
 
 
-def test_the_same_event_is_one_row(ledger: Database) -> None:
+def test_the_same_event_is_one_row(ledger: PostgresLocation) -> None:
     """Events that are sent again, in other batches, add nothing."""
     made = events(50)
     there = PostgresLedger(ledger)
@@ -123,7 +123,7 @@ def test_the_same_event_is_one_row(ledger: Database) -> None:
     there.close()
 
 
-def test_many_machines_fill_one_ledger(ledger: Database) -> None:
+def test_many_machines_fill_one_ledger(ledger: PostgresLocation) -> None:
     """Ledgers that are made and filled by several writers at once lose nothing and wait for each other."""
 
     def fill(seed: int) -> int:
@@ -141,7 +141,7 @@ def test_many_machines_fill_one_ledger(ledger: Database) -> None:
     there.close()
 
 
-def test_rows_are_never_changed(ledger: Database) -> None:
+def test_rows_are_never_changed(ledger: PostgresLocation) -> None:
     """PostgreSQL itself refuses to change or delete an event."""
     there = PostgresLedger(ledger)
     there.insert(events(1))
@@ -153,7 +153,7 @@ def test_rows_are_never_changed(ledger: Database) -> None:
             connection.rollback()
 
 
-def test_calls_reach_the_database(ledger: Database, sandbox: Sandbox) -> None:
+def test_calls_reach_the_database(ledger: PostgresLocation, sandbox: Sandbox) -> None:
     """What calls cost stands in PostgreSQL when the process ends, and the spool remembers that it does."""
     out = run(
         """
@@ -174,7 +174,7 @@ def test_calls_reach_the_database(ledger: Database, sandbox: Sandbox) -> None:
     assert forward(ledger) == 0
 
 
-def environment(ledger: Database) -> dict[str, str]:
+def environment(ledger: PostgresLocation) -> dict[str, str]:
     """The variables for a process of its own."""
     return {
         "MAAS_LEDGER": ledger.address.get_secret_value(),
@@ -184,7 +184,7 @@ def environment(ledger: Database) -> dict[str, str]:
 
 
 def test_the_database_may_be_down(
-    postgres_server: PostgresServer, ledger: Database, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    postgres_server: PostgresServer, ledger: PostgresLocation, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While the database is down calls go on, one warning says so, and what waits is sent when it is up again."""
     tracking.close()
@@ -217,7 +217,7 @@ def test_the_database_may_be_down(
     there.close()
 
 
-def test_what_a_killed_process_left_is_sent_later(ledger: Database, sandbox: Sandbox) -> None:
+def test_what_a_killed_process_left_is_sent_later(ledger: PostgresLocation, sandbox: Sandbox) -> None:
     """A process that is killed right after the response leaves its event in the spool, and anyone can send it."""
     code = """
         import litellm, litellm_maas, os, signal
@@ -240,7 +240,7 @@ def test_what_a_killed_process_left_is_sent_later(ledger: Database, sandbox: San
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-def test_a_fork_has_a_forwarder_of_its_own(ledger: Database, sandbox: Sandbox) -> None:
+def test_a_fork_has_a_forwarder_of_its_own(ledger: PostgresLocation, sandbox: Sandbox) -> None:
     """Parent and child of a fork both record and send, after the parent had begun."""
     run(
         """
@@ -265,7 +265,7 @@ def test_a_fork_has_a_forwarder_of_its_own(ledger: Database, sandbox: Sandbox) -
     there.close()
 
 
-def test_one_process_at_a_time_forwards_a_spool(ledger: Database) -> None:
+def test_one_process_at_a_time_forwards_a_spool(ledger: PostgresLocation) -> None:
     """Whoever finds a spool being forwarded is told so instead of doing it twice."""
     from filelock import FileLock
 
@@ -276,7 +276,7 @@ def test_one_process_at_a_time_forwards_a_spool(ledger: Database) -> None:
     assert forward(ledger) == 1
 
 
-def test_a_forwarder_survives_a_fault_of_the_file_system(ledger: Database) -> None:
+def test_a_forwarder_survives_a_fault_of_the_file_system(ledger: PostgresLocation) -> None:
     """Where not even the lock of a spool can be opened, the thread tries again, and says why until then."""
     with SqliteLedger(ledger.spool) as spool:
         spool.insert(events(1)[0])
@@ -288,7 +288,7 @@ def test_a_forwarder_survives_a_fault_of_the_file_system(ledger: Database) -> No
     assert forward(ledger) == 1
 
 
-def test_a_newer_ledger_is_left_alone(ledger: Database) -> None:
+def test_a_newer_ledger_is_left_alone(ledger: PostgresLocation) -> None:
     """A database that a newer version of the package made is not written to."""
     there = PostgresLedger(ledger)
     there.insert(events(1))
@@ -321,6 +321,6 @@ def test_psycopg_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without psycopg the error names the command that installs it."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
     where = place("postgresql://maas@127.0.0.1/x")
-    assert isinstance(where, Database)
+    assert isinstance(where, PostgresLocation)
     with pytest.raises(LedgerError, match=r"pip install 'psycopg\[binary\]'"):
         PostgresLedger(where)

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from litellm_maas.errors import DataFileError
+from litellm_maas.errors import ConfigFileError
 from litellm_maas.pricing import price_file
 from litellm_maas.pricing.price_book import PriceBook
 
@@ -121,7 +121,7 @@ def test_a_mistake_is_found_where_it_stands(tmp_path: Path, mistake: str) -> Non
     assert sound in SOUND
     file = tmp_path / "prices.yaml"
     file.write_text(SOUND.replace(sound, wrong, 1))
-    with pytest.raises(DataFileError) as caught:
+    with pytest.raises(ConfigFileError) as caught:
         price_file.read(file, price_file.PriceFile)
     found = caught.value
     assert (found.file, found.line, found.field) == (file, line, field)

@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from litellm_maas.cli.app import group, main
-from litellm_maas.errors import DataFileError, MaasError
+from litellm_maas.errors import ConfigFileError, MaasError
 from litellm_maas.pricing import price_file
 from litellm_maas.pricing.price_file import PriceFile
 from tests.support import run
@@ -363,7 +363,7 @@ def test_schema_and_code_refuse_the_same(tmp_path: Path, spoil: Callable[[Any], 
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(spoilt, price_file.json_schema())
     (tmp_path / "prices.yaml").write_text(json.dumps(spoilt))
-    with pytest.raises(DataFileError):
+    with pytest.raises(ConfigFileError):
         price_file.read(tmp_path / "prices.yaml", PriceFile)
 
 

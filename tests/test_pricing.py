@@ -17,8 +17,8 @@ import pytest
 from litellm_maas import _litellm_compat
 from litellm_maas.pricing import price_book
 from litellm_maas.pricing.cost import Cost, cost
-from litellm_maas.pricing.credits import in_credits, shown
-from litellm_maas.pricing.usage import LARGEST_COUNT, Usage, for_litellm
+from litellm_maas.pricing.credits import shown, to_credits
+from litellm_maas.pricing.usage import LARGEST_COUNT, Usage, to_litellm_usage
 
 # The vendor's table as it is printed, with the ids that are known: input, output, cache now; the same before.
 TABLE = """
@@ -89,7 +89,7 @@ def own(text: str, tmp_path: Path, dollar_price: price_book.DollarPrice | None =
     """The official prices with a user's own file over them."""
     file = tmp_path / "prices.yaml"
     file.write_text(f"format: 1\n{text}", encoding="utf-8")
-    return price_book.with_own(file, dollar_price)
+    return price_book.with_overrides(file, dollar_price)
 
 
 def test_ten_thousand_random_usages() -> None:
@@ -106,7 +106,7 @@ def test_ten_thousand_random_usages() -> None:
                 assert (found.micro_credits, found.basis) == (None, "unpriced")
                 continue
             assert Fraction(found.micro_credits or 0, 1_000_000) == total
-            assert found.credits == in_credits(found.micro_credits or 0)
+            assert found.credits == to_credits(found.micro_credits or 0)
             assert Fraction(found.saved_micro_credits, 1_000_000) == saved
             assert found.basis == "official"
 
@@ -231,7 +231,7 @@ def test_random_nonsense_is_never_negative_and_never_raises(seed: int) -> None:
         usage = Usage.reported(raw)
         assert 0 <= usage.cached_tokens <= usage.input_tokens <= LARGEST_COUNT
         assert 0 <= usage.reasoning_tokens <= usage.output_tokens <= LARGEST_COUNT
-        for_litellm(raw)
+        to_litellm_usage(raw)
         found = priced("openai/gpt-4o", usage)
         if found.micro_credits is None:
             assert usage.anomalies

@@ -7,7 +7,7 @@ import litellm
 import pytest
 
 from litellm_maas.catalogue import catalogue
-from litellm_maas.provider.request_params import chat_body
+from litellm_maas.provider.request_params import build_chat_body
 from litellm_maas.sandbox import Sandbox
 from tests.support import MESSAGES, TOOL, assemble
 
@@ -170,7 +170,7 @@ def test_what_docs_say_is_changed_in_a_request(model: str, role: str, keeps_cach
     ]
     known = catalogue().model(model)
     params = {"max_tokens": 5, "tools": [{**TOOL, **CACHED}]}
-    body = chat_body(known, messages, params, {}, stream=True, drop_refused=True)
+    body = build_chat_body(known, messages, params, {}, stream=True, drop_unsupported=True)
     assert body["messages"][0]["role"] == role
     assert ("cache_control" in body["messages"][0]["content"][0]) is keeps_cache_control
     assert ("cache_control" in body["tools"][0]) is keeps_cache_control

@@ -262,7 +262,7 @@ async def test_an_event_loop_never_waits_for_a_locked_ledger(recorder: Recorder,
 
     async def record() -> None:
         calls = [asyncio.ensure_future(recorder.arecord(event(f"e{number}", 1))) for number in range(20)]
-        recorder.record_now(event("of a cancelled task", 1))
+        recorder.record_nowait(event("of a cancelled task", 1))
         await asyncio.sleep(2 if state == "open" else 0.7)
         # Whoever waits is in the executor's threads, and the loop is free for everybody else.
         assert not any(call.done() for call in calls)
@@ -284,7 +284,7 @@ async def test_a_cancelled_task_does_not_wait(recorder: Recorder, path: Path, ca
     await recorder.arecord(event("before", 1))
     with locked(path):
         started = time.monotonic()
-        recorder.record_now(event("cancelled", 1))
+        recorder.record_nowait(event("cancelled", 1))
         assert time.monotonic() - started < MOST_LAG
         assert recorder.set_aside == 1
     await recorder.arecord(event("after", 1))
@@ -306,7 +306,7 @@ def test_what_is_to_follow_a_recording_follows_it(recorder: Recorder, path: Path
     assert (in_ledger, done.is_set()) == ([1], True)
     done.clear()
     with locked(path):
-        recorder.record_now(event("set aside", 1), then)
+        recorder.record_nowait(event("set aside", 1), then)
         assert not done.is_set()
     assert done.wait(60)
     assert in_ledger == [1, 2]
@@ -624,7 +624,7 @@ async def test_a_long_replay_delays_nobody(recorder: Recorder, path: Path) -> No
     leave_waiting(path, 1000)
     # Setting one more aside is what makes the recorder look.
     with locked(path):
-        recorder.record_now(event("aside", 1))
+        recorder.record_nowait(event("aside", 1))
     times = []
     for number in range(300):
         started = time.perf_counter()
@@ -728,7 +728,7 @@ def test_recording_after_the_end(path: Path) -> None:
         def work():
             threading.main_thread().join()
             asyncio.run(recorder.arecord(event("async", 1)))
-            recorder.record_now(event("now", 1))
+            recorder.record_nowait(event("now", 1))
             recorder.record(event("sync", 1))
             recorder.close()
         threading.Thread(target=work).start()
@@ -863,7 +863,7 @@ def test_a_collected_stream_amid_handing_over_work(recorder: Recorder, path: Pat
         def submit(self, *work: Any) -> Any:
             """Like the pool's."""
             with self.lock:
-                recorder.record_now(event("abandoned", 1))
+                recorder.record_nowait(event("abandoned", 1))
                 return self.pool.submit(*work)
 
         def shutdown(self) -> None:
@@ -872,7 +872,7 @@ def test_a_collected_stream_amid_handing_over_work(recorder: Recorder, path: Pat
 
     recorder._worker = Pool()  # type: ignore[assignment]  # noqa: SLF001 - the fault
     with locked(path):
-        worker = threading.Thread(target=recorder.record_now, args=(event("waits", 1),), daemon=True)
+        worker = threading.Thread(target=recorder.record_nowait, args=(event("waits", 1),), daemon=True)
         worker.start()
         worker.join(30)
         assert not worker.is_alive()

@@ -13,7 +13,7 @@ import pytest
 import litellm_maas
 from litellm_maas import settings
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.enforcement import budgeting
+from litellm_maas.budgets.enforcement import enforcer
 from litellm_maas.gateway import endpoint
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.sandbox import Answer, Choice, Sandbox
@@ -183,7 +183,7 @@ def test_the_last_sound_prices_stay_in_force(
     prices = tmp_path / "prices.yaml"
     prices.write_text(OWN.replace("PRICE", "7"))
     monkeypatch.setenv("MAAS_PRICES", str(prices))
-    monkeypatch.setattr(budgeting, "configured", (Budget(name="a", credits=10**9),))
+    monkeypatch.setattr(enforcer, "configured", (Budget(name="a", credits=10**9),))
     litellm.completion(**CALL)
     breaks(prices)
     for _ in range(2):
@@ -225,7 +225,7 @@ def test_a_budget_names_the_mistake_in_the_price_file(
     """Where the price file was never sound, a refusal for want of a price says what is wrong with the file."""
     (tmp_path / "prices.yaml").write_text("format: 1\nlists: [{naem: a}]")
     monkeypatch.setenv("MAAS_PRICES", str(tmp_path / "prices.yaml"))
-    monkeypatch.setattr(budgeting, "configured", (Budget(name="a", credits=10**9),))
+    monkeypatch.setattr(enforcer, "configured", (Budget(name="a", credits=10**9),))
     with pytest.raises(litellm.BudgetExceededError, match=r"MAAS_PRICES has a mistake\.\n.*yaml:2: lists\.0\.naem"):
         litellm.completion(**CALL)
     assert not sandbox.requests

@@ -17,18 +17,18 @@ import pytest
 import yaml
 
 import litellm_maas
-from litellm_maas.errors import DataFileError, SettingsError
+from litellm_maas.errors import ConfigFileError, SettingsError
 from litellm_maas.gateway.errors import Failure
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.provider.known_routers import cooling, group_names, members
-from litellm_maas.resilience.cooldowns import Resting, Target, resting
+from litellm_maas.resilience.cooldowns import CooldownRegistry, DeploymentKey, cooldowns
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.routed import (
     FIRST,
     SECOND,
     THIRD,
     TRIO,
-    Way,
+    ConnectionReport,
     aplain,
     asked,
     astream,
@@ -58,7 +58,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that rests are measured by."""
     found = Clock()
-    monkeypatch.setattr(resting, "clock", found)
+    monkeypatch.setattr(cooldowns, "clock", found)
     return found
 
 
@@ -78,7 +78,7 @@ def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
 @pytest.mark.usefixtures("sandbox")
 @every_way
 @pytest.mark.parametrize("name", [None, "router.current.yaml"])
-def test_each_model_by_its_own_name_and_all_by_one(way: Way, name: str | None) -> None:
+def test_each_model_by_its_own_name_and_all_by_one(way: ConnectionReport, name: str | None) -> None:
     """The shipped routers serve each model by its own name, and the first one as `maas`."""
     router = litellm_maas.load_router(name)
     groups = dict.fromkeys(group_names(router))
@@ -89,7 +89,7 @@ def test_each_model_by_its_own_name_and_all_by_one(way: Way, name: str | None) -
 
 @every_way
 @pytest.mark.parametrize("group", TRIO)
-def test_each_model_has_the_others_behind_it(sandbox: Sandbox, way: Way, group: str) -> None:
+def test_each_model_has_the_others_behind_it(sandbox: Sandbox, way: ConnectionReport, group: str) -> None:
     """Whichever of the trio is asked for by name, another one answers when it fails, and the third when both do."""
     router = litellm_maas.load_router()
     sandbox.faults.add(broken(group, 503, "busy"))
@@ -132,7 +132,7 @@ def test_an_override_that_cannot_be(override: dict[str, Any], says: str) -> None
 
 def test_no_such_file() -> None:
     """A path that leads nowhere is said, and a name that is none of the shipped ones is a path."""
-    with pytest.raises(DataFileError, match=r"nothing.yaml: cannot be read"):
+    with pytest.raises(ConfigFileError, match=r"nothing.yaml: cannot be read"):
         litellm_maas.load_router("nothing.yaml")
 
 
@@ -150,7 +150,7 @@ def test_what_is_doubtful_is_only_logged(tmp_path: Path, said: Callable[[], list
 @every_way
 @pytest.mark.parametrize("status", [402, 403, 404])
 def test_a_model_that_is_not_there_rests_and_comes_back(
-    sandbox: Sandbox, clock: Clock, said: Callable[[], list[str]], way: Way, status: int
+    sandbox: Sandbox, clock: Clock, said: Callable[[], list[str]], way: ConnectionReport, status: int
 ) -> None:
     """It is called once, said once with the mend, passed over for a minute, tried once, and used when it answers."""
     router = litellm_maas.load_router()
@@ -186,7 +186,7 @@ def test_a_call_without_a_router_tells_of_no_rest(sandbox: Sandbox, said: Callab
 
 
 @every_way
-def test_a_rest_holds_in_every_group(sandbox: Sandbox, way: Way) -> None:
+def test_a_rest_holds_in_every_group(sandbox: Sandbox, way: ConnectionReport) -> None:
     """What rests is the model and not a deployment of it: other groups pass it over too."""
     router = litellm_maas.load_router()
     sandbox.faults.add(broken(FIRST))
@@ -211,7 +211,7 @@ async def test_one_call_tries_whether_a_model_is_back(sandbox: Sandbox, clock: C
 
 
 @every_way
-def test_where_all_rest_the_least_rested_is_called(sandbox: Sandbox, clock: Clock, way: Way) -> None:
+def test_where_all_rest_the_least_rested_is_called(sandbox: Sandbox, clock: Clock, way: ConnectionReport) -> None:
     """No call is refused because of a rest: where all models rest, the one that wakes first is called, and it alone."""
     router = litellm_maas.load_router()
     sandbox.account.balance = 0
@@ -228,7 +228,7 @@ def test_where_all_rest_the_least_rested_is_called(sandbox: Sandbox, clock: Cloc
 
 @every_way
 def test_where_all_groups_rest_the_least_rested_is_called(
-    sandbox: Sandbox, clock: Clock, tmp_path: Path, way: Way
+    sandbox: Sandbox, clock: Clock, tmp_path: Path, way: ConnectionReport
 ) -> None:
     """The same with groups that fall back on each other."""
     router = litellm_maas.load_router(chain(tmp_path))
@@ -243,7 +243,7 @@ def test_where_all_groups_rest_the_least_rested_is_called(
 
 
 @every_way
-def test_routers_with_the_same_models_are_told_apart(sandbox: Sandbox, way: Way) -> None:
+def test_routers_with_the_same_models_are_told_apart(sandbox: Sandbox, way: ConnectionReport) -> None:
     """What another router could call instead keeps no model of this one from being called."""
     others = [litellm_maas.load_router("router.current.yaml") for _ in range(3)]
     router = litellm_maas.load_router()
@@ -256,7 +256,9 @@ def test_routers_with_the_same_models_are_told_apart(sandbox: Sandbox, way: Way)
 
 
 @every_way
-def test_a_group_that_cools_down_is_called_all_the_same(sandbox: Sandbox, tmp_path: Path, way: Way) -> None:
+def test_a_group_that_cools_down_is_called_all_the_same(
+    sandbox: Sandbox, tmp_path: Path, way: ConnectionReport
+) -> None:
     """Where LiteLLM's cooldowns are on and have taken every other model of a group, its last one is called."""
     router = litellm_maas.load_router(
         ordered(tmp_path, *TRIO, settings={"num_retries": 0, "allowed_fails": 0, "cooldown_time": 60})
@@ -292,7 +294,7 @@ def test_what_a_deployment_says_of_its_cooldown_stays(tmp_path: Path) -> None:
 
 
 @every_way
-def test_groups_pass_resting_models_over(sandbox: Sandbox, tmp_path: Path, way: Way) -> None:
+def test_groups_pass_resting_models_over(sandbox: Sandbox, tmp_path: Path, way: ConnectionReport) -> None:
     """A group whose model rests is passed over for the groups that it falls back on, and so are those."""
     router = litellm_maas.load_router(chain(tmp_path))
     sandbox.faults.add(broken(FIRST))
@@ -302,7 +304,7 @@ def test_groups_pass_resting_models_over(sandbox: Sandbox, tmp_path: Path, way: 
 
 
 @every_way
-def test_a_model_without_a_stand_in_is_never_refused(sandbox: Sandbox, tmp_path: Path, way: Way) -> None:
+def test_a_model_without_a_stand_in_is_never_refused(sandbox: Sandbox, tmp_path: Path, way: ConnectionReport) -> None:
     """A group with nothing behind it is called although it rests: nobody else could answer."""
     router = litellm_maas.load_router(chain(tmp_path))
     sandbox.faults.add(broken(THIRD, times=2))
@@ -313,7 +315,7 @@ def test_a_model_without_a_stand_in_is_never_refused(sandbox: Sandbox, tmp_path:
 
 
 @pytest.mark.parametrize("way", [aplain, astream], ids=lambda way: way.__name__)
-def test_a_stand_in_that_fails_is_called_once(sandbox: Sandbox, way: Way) -> None:
+def test_a_stand_in_that_fails_is_called_once(sandbox: Sandbox, way: ConnectionReport) -> None:
     """When the first model rests and the second fails, the third answers; LiteLLM would call the second twice."""
     router = litellm_maas.load_router()
     sandbox.faults.add(broken(FIRST))
@@ -325,7 +327,7 @@ def test_a_stand_in_that_fails_is_called_once(sandbox: Sandbox, way: Way) -> Non
 
 
 @every_way
-def test_when_others_rest_the_caller_hears_of_the_one_that_failed(sandbox: Sandbox, way: Way) -> None:
+def test_when_others_rest_the_caller_hears_of_the_one_that_failed(sandbox: Sandbox, way: ConnectionReport) -> None:
     """The error is that of the model that was called, not of those that were passed over."""
     router = litellm_maas.load_router()
     sandbox.faults.add(broken(SECOND))
@@ -340,7 +342,7 @@ def test_when_others_rest_the_caller_hears_of_the_one_that_failed(sandbox: Sandb
 
 
 @every_way
-def test_a_wrong_key_stays_a_wrong_key(sandbox: Sandbox, way: Way) -> None:
+def test_a_wrong_key_stays_a_wrong_key(sandbox: Sandbox, way: ConnectionReport) -> None:
     """401 is not fallen back from and makes nothing rest: each call asks once and says so."""
     router = litellm_maas.load_router()
     sandbox.account.keys.clear()
@@ -351,7 +353,7 @@ def test_a_wrong_key_stays_a_wrong_key(sandbox: Sandbox, way: Way) -> None:
 
 
 @every_way
-def test_another_account_has_another_key(sandbox: Sandbox, way: Way) -> None:
+def test_another_account_has_another_key(sandbox: Sandbox, way: ConnectionReport) -> None:
     """A key that one account refuses says nothing of another account: its deployment answers."""
     with Sandbox() as other:
         accounts = {"a": (sandbox.url, "vn-revoked-0123456789"), "b": (other.url, other.key)}
@@ -365,7 +367,7 @@ def test_another_account_has_another_key(sandbox: Sandbox, way: Way) -> None:
 
 
 @every_way
-def test_a_stream_that_broke_leaves_nothing_behind(sandbox: Sandbox, way: Way) -> None:
+def test_a_stream_that_broke_leaves_nothing_behind(sandbox: Sandbox, way: ConnectionReport) -> None:
     """A stream that fails while the caller reads it does not decide about the caller's next calls."""
     router = litellm_maas.load_router()
     sandbox.faults.add(Fault(error_after=3, model=FIRST))
@@ -382,7 +384,9 @@ def test_a_stream_that_broke_leaves_nothing_behind(sandbox: Sandbox, way: Way) -
 @pytest.mark.parametrize(
     ("code", "instead"), [("context_length_exceeded", SECOND), ("content_policy_violation", THIRD)]
 )
-def test_what_one_model_refuses_another_may_take(sandbox: Sandbox, way: Way, code: str, instead: str) -> None:
+def test_what_one_model_refuses_another_may_take(
+    sandbox: Sandbox, way: ConnectionReport, code: str, instead: str
+) -> None:
     """An overflowing context and refused content go to the models that the config names for them, streams included."""
     router = litellm_maas.load_router()
     sandbox.faults.add(broken(FIRST, 400, {"error": {"message": "no", "code": code}}))
@@ -392,7 +396,9 @@ def test_what_one_model_refuses_another_may_take(sandbox: Sandbox, way: Way, cod
 
 @every_way
 @pytest.mark.parametrize("code", ["context_length_exceeded", "content_policy_violation"])
-def test_what_one_model_refuses_goes_nowhere_unasked(sandbox: Sandbox, tmp_path: Path, way: Way, code: str) -> None:
+def test_what_one_model_refuses_goes_nowhere_unasked(
+    sandbox: Sandbox, tmp_path: Path, way: ConnectionReport, code: str
+) -> None:
     """Without a model named for them, an overflowing context and refused content do not take the ordinary fallbacks."""
     router = litellm_maas.load_router(chain(tmp_path))
     sandbox.faults.add(broken(FIRST, 400, {"error": {"message": "no", "code": code}}))
@@ -402,7 +408,7 @@ def test_what_one_model_refuses_goes_nowhere_unasked(sandbox: Sandbox, tmp_path:
 
 
 @every_way
-def test_three_in_a_row_are_no_accident(sandbox: Sandbox, clock: Clock, way: Way) -> None:
+def test_three_in_a_row_are_no_accident(sandbox: Sandbox, clock: Clock, way: ConnectionReport) -> None:
     """A model rests after three upstream failures in a row, for five seconds at first."""
     router = litellm_maas.load_router()
     sandbox.faults.add(broken(FIRST, 503, "busy", times=3))
@@ -414,7 +420,9 @@ def test_three_in_a_row_are_no_accident(sandbox: Sandbox, clock: Clock, way: Way
 
 
 @every_way
-def test_a_limit_is_waited_for_as_long_as_the_gateway_says(sandbox: Sandbox, clock: Clock, way: Way) -> None:
+def test_a_limit_is_waited_for_as_long_as_the_gateway_says(
+    sandbox: Sandbox, clock: Clock, way: ConnectionReport
+) -> None:
     """After a 429 a model rests for as long as `Retry-After` says."""
     router = litellm_maas.load_router()
     sandbox.faults.add(Fault(status=429, headers={"retry-after": "17"}, model=FIRST))
@@ -426,7 +434,7 @@ def test_a_limit_is_waited_for_as_long_as_the_gateway_says(sandbox: Sandbox, clo
 
 
 @every_way
-def test_a_limit_that_reaches_the_caller_says_how_long(sandbox: Sandbox, way: Way) -> None:
+def test_a_limit_that_reaches_the_caller_says_how_long(sandbox: Sandbox, way: ConnectionReport) -> None:
     """The 429 of a model whose stand-ins rest is raised with the gateway's `Retry-After`."""
     router = litellm_maas.load_router()
     for model in (SECOND, THIRD):
@@ -446,7 +454,9 @@ def attempts_of(parts: list[Any]) -> list[dict[str, Any]]:
 
 
 @every_way
-def test_every_attempt_is_seen(sandbox: Sandbox, said: Callable[[], list[str]], way: Way, tmp_path: Path) -> None:
+def test_every_attempt_is_seen(
+    sandbox: Sandbox, said: Callable[[], list[str]], way: ConnectionReport, tmp_path: Path
+) -> None:
     """Response, log and ledger tell what was asked, who answered, why each attempt failed and how long it took."""
     litellm_maas.track_spend(tmp_path / "ledger.db")
     router = litellm_maas.load_router()
@@ -480,7 +490,7 @@ def test_every_attempt_is_seen(sandbox: Sandbox, said: Callable[[], list[str]], 
 
 
 @every_way
-def test_a_callers_own_metadata_is_not_read_twice(sandbox: Sandbox, way: Way) -> None:
+def test_a_callers_own_metadata_is_not_read_twice(sandbox: Sandbox, way: ConnectionReport) -> None:
     """A caller who passes the same dictionary with every call is not told of earlier calls, nor stopped by them."""
     router = litellm_maas.load_router()
     metadata: dict[str, Any] = {"tags": ["a"]}
@@ -513,7 +523,7 @@ def test_embeddings_fall_back_too(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 @every_way
-def test_other_providers_are_left_alone(sandbox: Sandbox, tmp_path: Path, way: Way) -> None:
+def test_other_providers_are_left_alone(sandbox: Sandbox, tmp_path: Path, way: ConnectionReport) -> None:
     """A deployment of another provider is always awake, and what LiteLLM does about its errors stays LiteLLM's."""
     other = {"model": "openai/z-ai/glm-5.2", "api_base": sandbox.url, "api_key": sandbox.key}
     models = [
@@ -531,7 +541,7 @@ def test_other_providers_are_left_alone(sandbox: Sandbox, tmp_path: Path, way: W
 
 
 @every_way
-def test_without_the_callback_nothing_rests(sandbox: Sandbox, way: Way) -> None:
+def test_without_the_callback_nothing_rests(sandbox: Sandbox, way: ConnectionReport) -> None:
     """Frameworks that overwrite `litellm.callbacks` lose the rests, and keep the fallbacks and where they stop."""
     router = litellm_maas.load_router()
     litellm.callbacks = []
@@ -545,9 +555,9 @@ def test_without_the_callback_nothing_rests(sandbox: Sandbox, way: Way) -> None:
 
 
 @every_way
-def test_a_router_of_ones_own_with_the_callback(sandbox: Sandbox, way: Way) -> None:
-    """`fallback_rules` in `litellm.callbacks` lets the groups of any router pass over what rests."""
-    litellm.callbacks = [litellm_maas.fallback_rules]
+def test_a_router_of_ones_own_with_the_callback(sandbox: Sandbox, way: ConnectionReport) -> None:
+    """`router_cooldowns` in `litellm.callbacks` lets the groups of any router pass over what rests."""
+    litellm.callbacks = [litellm_maas.router_cooldowns]
     models = [
         {"model_name": "a", "litellm_params": {"model": f"maas/{model}", "order": order}}
         for order, model in enumerate(TRIO, start=1)
@@ -560,21 +570,21 @@ def test_a_router_of_ones_own_with_the_callback(sandbox: Sandbox, way: Way) -> N
 
 async def test_a_group_that_nobody_knows_stays_empty() -> None:
     """Where LiteLLM has nothing to call, and no known router has either, nothing is made up."""
-    litellm_maas.fallback_rules.watch(litellm.Router(model_list=[]))
-    assert await litellm_maas.fallback_rules.async_filter_deployments("nobody", [], None, {}) == []
+    litellm_maas.router_cooldowns.watch(litellm.Router(model_list=[]))
+    assert await litellm_maas.router_cooldowns.async_filter_deployments("nobody", [], None, {}) == []
 
 
 @pytest.mark.usefixtures("sandbox")
 def test_a_deployment_that_cannot_be_called_is_left_to_the_provider() -> None:
     """A base URL that is no use makes nothing rest: the provider says what is wrong with it."""
-    litellm.callbacks = [litellm_maas.fallback_rules]
+    litellm.callbacks = [litellm_maas.router_cooldowns]
     params = {"model": f"maas/{FIRST}", "api_base": "http://gateway.example"}
     router = litellm.Router(model_list=[{"model_name": "a", "litellm_params": params}], num_retries=0)
     with pytest.raises(litellm.BadRequestError, match="plain http"):
         aplain(router, model="a")
 
 
-TARGET = Target("m", 1)
+TARGET = DeploymentKey("m", 1)
 BUSY = Failure("unavailable", 503, "busy", "Try again.")
 GONE = Failure("not_found", 404, "gone", "Look again.")
 
@@ -582,13 +592,13 @@ GONE = Failure("not_found", 404, "gone", "Look again.")
 def test_rests_grow_to_ten_minutes() -> None:
     """Each rest of a model that is not there is twice as long as the one before it, up to ten minutes."""
     clock = Clock()
-    rests = Resting(clock)
+    rests = CooldownRegistry(clock)
     lengths = []
     for _ in range(6):
         rests.failed(TARGET, GONE)
         lengths.append(rests.remaining(TARGET))
         clock.now += rests.remaining(TARGET)
-        assert rests.may_try(TARGET)
+        assert rests.try_acquire_probe(TARGET)
     assert lengths == [60, 120, 240, 480, 600, 600]
     rests.succeeded(TARGET)
     rests.failed(TARGET, GONE)
@@ -598,25 +608,29 @@ def test_rests_grow_to_ten_minutes() -> None:
 def test_a_trial_that_nobody_reports_does_not_last() -> None:
     """A call that was let through to try and never came to an end keeps others from trying for a minute only."""
     clock = Clock()
-    rests = Resting(clock)
+    rests = CooldownRegistry(clock)
     rests.failed(TARGET, GONE)
     clock.now += 60
-    assert [rests.may_try(TARGET), rests.may_try(TARGET), rests.is_awake(TARGET)] == [True, False, False]
+    assert [rests.try_acquire_probe(TARGET), rests.try_acquire_probe(TARGET), rests.is_available(TARGET)] == [
+        True,
+        False,
+        False,
+    ]
     clock.now += 60
-    assert rests.is_awake(TARGET)
-    assert rests.may_try(TARGET)
+    assert rests.is_available(TARGET)
+    assert rests.try_acquire_probe(TARGET)
 
 
 @pytest.mark.parametrize("failure", [Failure("bad_request", 400, "no", ""), Failure("rate_limit", None, "paced", "")])
 def test_a_trial_that_tells_nothing_is_over(failure: Failure) -> None:
     """Where a trial fails for the request's own fault, the next call may try at once."""
     clock = Clock()
-    rests = Resting(clock)
+    rests = CooldownRegistry(clock)
     rests.failed(TARGET, GONE)
     clock.now += 60
-    assert rests.may_try(TARGET)
+    assert rests.try_acquire_probe(TARGET)
     rests.failed(TARGET, failure)
-    assert rests.may_try(TARGET)
+    assert rests.try_acquire_probe(TARGET)
 
 
 async def test_one_of_a_level_is_tried_at_a_time(sandbox: Sandbox, clock: Clock) -> None:
@@ -626,7 +640,7 @@ async def test_one_of_a_level_is_tried_at_a_time(sandbox: Sandbox, clock: Clock)
         model_list=[{"model_name": "a", "litellm_params": {"model": f"maas/{model}"}} for model in models],
         num_retries=0,
     )
-    litellm_maas.fallback_rules.watch(router)
+    litellm_maas.router_cooldowns.watch(router)
     for model in models:
         sandbox.faults.add(broken(model))
     for _ in range(2):
@@ -635,7 +649,7 @@ async def test_one_of_a_level_is_tried_at_a_time(sandbox: Sandbox, clock: Clock)
     assert sorted(asked(sandbox)) == sorted(models)
     clock.now += 60
     deployments = [dict(each) for each in members(router, "a")]
-    offered = await litellm_maas.fallback_rules.async_filter_deployments("a", deployments, [])
+    offered = await litellm_maas.router_cooldowns.async_filter_deployments("a", deployments, [])
     assert len(offered) == 1
 
 
@@ -645,14 +659,14 @@ def test_a_fork_amid_a_failure() -> None:
     code = """
         import os, threading
         from tests.test_router import GONE, TARGET
-        from litellm_maas.resilience.cooldowns import Resting
+        from litellm_maas.resilience.cooldowns import CooldownRegistry
         forked = threading.Event()
         class Slow(dict):
             def setdefault(self, *args):
                 inside.set()
                 forked.wait()
                 return super().setdefault(*args)
-        inside, rests = threading.Event(), Resting()
+        inside, rests = threading.Event(), CooldownRegistry()
         rests._states = Slow()
         threading.Thread(target=rests.failed, args=(TARGET, GONE)).start()
         inside.wait()
@@ -668,7 +682,7 @@ def test_a_fork_amid_a_failure() -> None:
 
 def test_calls_that_were_under_way_count_once() -> None:
     """Failures that come in while a model rests make the rest no longer."""
-    rests = Resting(Clock())
+    rests = CooldownRegistry(Clock())
     for _ in range(50):
         rests.failed(TARGET, GONE)
     assert rests.remaining(TARGET) == 60
@@ -686,19 +700,19 @@ def test_calls_that_were_under_way_count_once() -> None:
 )
 def test_what_makes_nothing_rest(failure: Failure) -> None:
     """What is the request's fault, the key's, or this side's own pacing says nothing of the model."""
-    rests = Resting(Clock())
+    rests = CooldownRegistry(Clock())
     for _ in range(5):
         rests.failed(TARGET, failure)
-    assert rests.may_try(TARGET)
+    assert rests.try_acquire_probe(TARGET)
     assert rests.failure(TARGET) is None
 
 
 def test_an_answer_in_between_starts_the_count_again() -> None:
     """Three failures make a rest only in a row."""
-    rests = Resting(Clock())
+    rests = CooldownRegistry(Clock())
     for _ in range(2):
         rests.failed(TARGET, BUSY)
         rests.failed(TARGET, BUSY)
-        assert rests.is_awake(TARGET)
+        assert rests.is_available(TARGET)
         rests.succeeded(TARGET)
-    assert rests.may_try(TARGET)
+    assert rests.try_acquire_probe(TARGET)

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 import litellm_maas
 from litellm_maas.gateway.endpoint import resolve_endpoint
 from litellm_maas.gateway.errors import Failure, GatewayError
-from litellm_maas.gateway.request import Timeouts, WireRequest
+from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.provider.attempt_history import Attempt
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.routed import (
@@ -22,7 +22,7 @@ from tests.routed import (
     SECOND,
     THIRD,
     TRIO,
-    Way,
+    ConnectionReport,
     asked,
     broken,
     chain,
@@ -57,7 +57,7 @@ each_kind = pytest.mark.parametrize("kind", ["order", "groups"])
 @pytest.mark.parametrize("final", FINAL)
 @pytest.mark.parametrize("first", [404, 503])
 def test_a_final_error_ends_a_request_wherever_it_comes(
-    sandbox: Sandbox, tmp_path: Path, way: Way, kind: str, final: str, first: int
+    sandbox: Sandbox, tmp_path: Path, way: ConnectionReport, kind: str, final: str, first: int
 ) -> None:
     """What every model refuses alike ends the request also where the second model says it: the third is not asked."""
     router, group = made(tmp_path, kind)
@@ -70,7 +70,7 @@ def test_a_final_error_ends_a_request_wherever_it_comes(
 
 
 @every_way
-def test_an_account_wide_limit_costs_one_request(sandbox: Sandbox, tmp_path: Path, way: Way) -> None:
+def test_an_account_wide_limit_costs_one_request(sandbox: Sandbox, tmp_path: Path, way: ConnectionReport) -> None:
     """While all models of an account are limited, a call asks the one whose wait ends first, and no other."""
     router, group = made(tmp_path, "order")
     for seconds, model in zip((40, 20, 30), TRIO, strict=True):
@@ -85,7 +85,9 @@ def test_an_account_wide_limit_costs_one_request(sandbox: Sandbox, tmp_path: Pat
 @every_way
 @pytest.mark.parametrize("with_rules", [True, False])
 @pytest.mark.parametrize("cooldowns", [True, False])
-def test_a_limit_is_not_run_into_again_at_once(sandbox: Sandbox, way: Way, with_rules: bool, cooldowns: bool) -> None:
+def test_a_limit_is_not_run_into_again_at_once(
+    sandbox: Sandbox, way: ConnectionReport, with_rules: bool, cooldowns: bool
+) -> None:
     """Under LiteLLM's own number of retries, the limited first model of a group is asked once, whoever notices."""
     models = [
         {"model_name": "a", "litellm_params": {"model": f"maas/{model}", "order": order}}
@@ -93,7 +95,7 @@ def test_a_limit_is_not_run_into_again_at_once(sandbox: Sandbox, way: Way, with_
     ]
     router = litellm.Router(model_list=models, disable_cooldowns=not cooldowns)
     if with_rules:
-        litellm_maas.fallback_rules.watch(router)
+        litellm_maas.router_cooldowns.watch(router)
     sandbox.faults.add(Fault(status=429, model=FIRST, times=None))
     assert served(way(router, model="a")) == SECOND
     assert asked(sandbox) == [FIRST, SECOND]
@@ -115,7 +117,7 @@ LIMITED = Failure("rate_limit", 429, "slow down", "Wait.")
 )
 def test_which_retries_are_pointless(failure: Failure, size: int | None, deployment: str, is_made: bool) -> None:
     """A retry is not made where it comes at once to the very deployment that the gateway has just limited."""
-    request = WireRequest(
+    request = GatewayRequest(
         endpoint=resolve_endpoint("https://gateway.example/v1"),
         key=SecretStr("vn-none"),
         operation="/chat/completions",
@@ -132,10 +134,10 @@ def test_which_retries_are_pointless(failure: Failure, size: int | None, deploym
     attempt("one", 0).failed(failure)
     second = attempt(deployment, 1)
     if is_made:
-        second.refuse_if_pointless()
+        second.raise_if_not_retryable()
         return
     with pytest.raises(GatewayError, match="slow down"):
-        second.refuse_if_pointless()
+        second.raise_if_not_retryable()
 
 
 async def test_requests_at_once_with_one_dictionary(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -184,7 +186,7 @@ def test_images_know_of_each_other_too(
 
 @every_way
 @each_kind
-def test_what_was_passed_over_is_told_once(sandbox: Sandbox, tmp_path: Path, way: Way, kind: str) -> None:
+def test_what_was_passed_over_is_told_once(sandbox: Sandbox, tmp_path: Path, way: ConnectionReport, kind: str) -> None:
     """A response tells of each model that was passed over, in the order in which it was, and of those that failed."""
     router, group = made(tmp_path, kind)
     sandbox.faults.add(broken(FIRST))

@@ -8,13 +8,25 @@ import pytest
 
 import litellm_maas
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.enforcement import budgeting
-from litellm_maas.errors import DataFileError
+from litellm_maas.budgets.enforcement import enforcer
+from litellm_maas.errors import ConfigFileError
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.resilience import rate_limiter
 from litellm_maas.sandbox import Sandbox
 from litellm_maas.tracking.tracker import tracking
-from tests.routed import FIRST, SECOND, Way, aplain, asked, broken, chain, every_way, ordered, plain, served
+from tests.routed import (
+    FIRST,
+    SECOND,
+    ConnectionReport,
+    aplain,
+    asked,
+    broken,
+    chain,
+    every_way,
+    ordered,
+    plain,
+    served,
+)
 from tests.support import MESSAGES
 
 ROUTER = """
@@ -54,7 +66,7 @@ def test_pacing_of_a_routers_file_holds(file: Path, sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 2
 
 
-def refused(router: litellm.Router, way: Way, group: str) -> litellm.BudgetExceededError:
+def refused(router: litellm.Router, way: ConnectionReport, group: str) -> litellm.BudgetExceededError:
     """How a routed call is refused, whatever it is wrapped in."""
     with pytest.raises(Exception, match="budget") as found:
         way(router, model=group, max_tokens=10)
@@ -73,10 +85,10 @@ def statuses(ledger: Path) -> list[tuple[str, str]]:
 @every_way
 @pytest.mark.parametrize("made", [chain, lambda folder: ordered(folder, FIRST, SECOND, settings={"num_retries": 2})])
 def test_a_budget_without_room_ends_the_request(
-    sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: Way, made: Callable[[Path], Path]
+    sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: ConnectionReport, made: Callable[[Path], Path]
 ) -> None:
     """Neither a fallback nor the next of an order is asked, though those have no price: one row and one cause."""
-    budgeting.configured = (Budget(name="small", credits=1, per="day"),)
+    enforcer.configured = (Budget(name="small", credits=1, per="day"),)
     router = litellm_maas.load_router(made(tmp_path))
     error = refused(router, way, "a" if made is chain else "group")
     assert "'small'" in str(error)
@@ -90,10 +102,10 @@ def test_a_budget_without_room_ends_the_request(
 @pytest.mark.parametrize("way", [plain, aplain])
 @pytest.mark.parametrize(("amount", "rows"), [(1, ["refused", "refused"]), (1000, ["refused", "ok"])])
 def test_a_model_without_a_price_is_fallen_back_from(
-    sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: Way, amount: int, rows: list[str]
+    sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: ConnectionReport, amount: int, rows: list[str]
 ) -> None:
     """A model that is refused for want of a price gives way to one that has one; of two refusals the first counts."""
-    budgeting.configured = (Budget(name="small", credits=amount, per="day"),)
+    enforcer.configured = (Budget(name="small", credits=amount, per="day"),)
     router = litellm_maas.load_router(ordered(tmp_path, SECOND, FIRST, settings={"num_retries": 0}))
     if rows[-1] == "ok":
         assert served(way(router, model="group", max_tokens=10)) == FIRST
@@ -103,12 +115,14 @@ def test_a_model_without_a_price_is_fallen_back_from(
 
 
 @every_way
-def test_a_fallback_that_a_budget_refuses(sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: Way) -> None:
+def test_a_fallback_that_a_budget_refuses(
+    sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: ConnectionReport
+) -> None:
     """Where the first model fails and the budget has no room for the next, that is what the caller reads."""
     sandbox.faults.add(broken("qwen/qwen3.6-flash"))
     models = ("qwen/qwen3.6-flash", FIRST, SECOND)
     router = litellm_maas.load_router(ordered(tmp_path, *models, settings={"num_retries": 0}))
-    budgeting.configured = (Budget(name="small", credits=1, per="day", model=FIRST),)
+    enforcer.configured = (Budget(name="small", credits=1, per="day", model=FIRST),)
     assert "has no room" in str(refused(router, way, "group"))
     assert asked(sandbox) == ["qwen/qwen3.6-flash"]
     assert statuses(ledger_path)[1:] == [(FIRST, "refused")]
@@ -125,6 +139,6 @@ def test_a_fallback_that_a_budget_refuses(sandbox: Sandbox, ledger_path: Path, t
 def test_mistakes_in_them_are_named(file: Path, sandbox: Sandbox, right: str, wrong: str, problem: str) -> None:
     """A mistake in a budget or in the pacing of a router's file is an error with its line."""
     file.write_text(ROUTER.replace(right, wrong))
-    with pytest.raises(DataFileError, match=problem) as found:
+    with pytest.raises(ConfigFileError, match=problem) as found:
         litellm_maas.load_router(file)
     assert found.value.line in (5, 6)

@@ -17,7 +17,7 @@ from packaging.version import Version
 
 import litellm_maas
 from litellm_maas.provider.known_routers import cooling, members, order_of
-from litellm_maas.resilience.cooldowns import resting
+from litellm_maas.resilience.cooldowns import cooldowns
 from litellm_maas.router import templates
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.routed import (
@@ -25,7 +25,7 @@ from tests.routed import (
     SECOND,
     THIRD,
     TRIO,
-    Way,
+    ConnectionReport,
     aplain,
     asked,
     broken,
@@ -48,7 +48,7 @@ def deployment(group: str, model: str, **params: Any) -> dict[str, Any]:
 def own_router(*deployments: dict[str, Any], **settings: Any) -> litellm.Router:
     """A router that was not made by `load_router`, with the rules. The names of its groups are of one test only."""
     router = litellm.Router(model_list=list(deployments), **{"num_retries": 0, "disable_cooldowns": True, **settings})
-    litellm_maas.fallback_rules.watch(router)
+    litellm_maas.router_cooldowns.watch(router)
     return router
 
 
@@ -63,7 +63,7 @@ def fails(sandbox: Sandbox, router: litellm.Router, group: str, *faults: Fault) 
 
 
 @every_way
-def test_a_stand_in_that_litellm_would_not_call_is_none(sandbox: Sandbox, way: Way) -> None:
+def test_a_stand_in_that_litellm_would_not_call_is_none(sandbox: Sandbox, way: ConnectionReport) -> None:
     """A model is not passed over for one that LiteLLM itself has cooled down."""
     router = own_router(
         {**deployment("stood-in-for", FIRST), "model_info": {"cooldown_time": 0}},
@@ -87,7 +87,7 @@ def test_a_stand_in_that_litellm_would_not_call_is_none(sandbox: Sandbox, way: W
 
 @pytest.mark.skipif(Version("1.110") <= VERSION, reason="LiteLLM takes no deployment that it has not offered")
 async def test_a_group_of_ones_own_that_cools_down(sandbox: Sandbox) -> None:
-    """Where LiteLLM's cooldowns have taken every model of a group, its first one is called nevertheless."""
+    """Where LiteLLM's seconds_by_order have taken every model of a group, its first one is called nevertheless."""
     settings = {"disable_cooldowns": False, "allowed_fails": 0, "cooldown_time": 60}
     router = own_router(deployment("cool", FIRST, order=1), deployment("cool", SECOND, order=2), **settings)
     for model in (FIRST, SECOND):
@@ -111,12 +111,14 @@ def test_no_included_group_cools_down_as_a_whole() -> None:
     for each in yaml.safe_load(templates.config_file("maas_models.yaml").read_text())["model_list"]:
         groups.setdefault(each["model_name"], {})[order_of(each)] = each["model_info"].get("cooldown_time")
     assert len(groups) >= 4
-    for cooldowns in groups.values():
-        assert [cooldowns[order] for order in sorted(cooldowns)] == [None] * (len(cooldowns) - 1) + [0]
+    for seconds_by_order in groups.values():
+        assert [seconds_by_order[order] for order in sorted(seconds_by_order)] == [None] * (
+            len(seconds_by_order) - 1
+        ) + [0]
 
 
 @every_way
-def test_a_group_without_an_order(sandbox: Sandbox, way: Way) -> None:
+def test_a_group_without_an_order(sandbox: Sandbox, way: ConnectionReport) -> None:
     """Of models on one level, those that cool down are passed over, where LiteLLM may retry if need be."""
     router = own_router(deployment("level", FIRST), deployment("level", SECOND), num_retries=40)
     sandbox.faults.add(broken(FIRST))
@@ -143,7 +145,7 @@ def test_a_group_without_an_order_and_without_retries(sandbox: Sandbox) -> None:
 
 
 @every_way
-def test_routers_that_cannot_be_told_apart(sandbox: Sandbox, way: Way) -> None:
+def test_routers_that_cannot_be_told_apart(sandbox: Sandbox, way: ConnectionReport) -> None:
     """Of routers of one's own with the same models, none passes a model over for what another one could call."""
     shared = deployment("shared", FIRST)
     router = own_router(shared)
@@ -155,7 +157,7 @@ def test_routers_that_cannot_be_told_apart(sandbox: Sandbox, way: Way) -> None:
 
 
 @every_way
-def test_a_chain_ends_with_the_one_that_is_well_first(sandbox: Sandbox, tmp_path: Path, way: Way) -> None:
+def test_a_chain_ends_with_the_one_that_is_well_first(sandbox: Sandbox, tmp_path: Path, way: ConnectionReport) -> None:
     """Where all groups cool down, the one whose cooldown ends first is called, even if it is the last."""
     router = litellm_maas.load_router(ordered(tmp_path, *TRIO, settings={"num_retries": 0, "disable_cooldowns": True}))
     limits = [
@@ -175,7 +177,7 @@ def test_threads_try_once_whether_a_model_is_back(
 ) -> None:
     """Of synchronous calls in many threads, one asks the model whose cooldown is over, and the others go elsewhere."""
     now = [1000.0]
-    monkeypatch.setattr(resting, "clock", lambda: now[0])
+    monkeypatch.setattr(cooldowns, "clock", lambda: now[0])
     router = litellm_maas.load_router(chain(tmp_path))
     sandbox.faults.add(broken(FIRST, times=1))
     plain(router, model="a")

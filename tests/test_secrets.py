@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
-from litellm_maas.gateway.request import Timeouts, WireRequest
+from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.support import KEY, MESSAGES
 
@@ -22,7 +22,7 @@ def test_the_key_is_a_secret_until_it_is_on_the_wire(sandbox: Sandbox) -> None:
     """Neither the request object nor its text shows the key."""
     key = resolve_key(KEY)
     assert isinstance(key, SecretStr)
-    request = WireRequest(resolve_endpoint(None), key, "/chat/completions", "m", {}, Timeouts())
+    request = GatewayRequest(resolve_endpoint(None), key, "/chat/completions", "m", {}, Timeouts())
     assert KEY not in repr(request)
     assert KEY not in str(request.headers)
 

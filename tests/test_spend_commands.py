@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from litellm_maas.cli.app import group
 from litellm_maas.errors import MaasError
 from litellm_maas.ledger import export
-from litellm_maas.ledger.base import INSERT_EVENT, Correction, row_of
+from litellm_maas.ledger.base import INSERT_EVENT, Correction, to_row
 from litellm_maas.ledger.event import FIELDS, Event
 from litellm_maas.ledger.sqlite import SqliteLedger
 from tests.spend_events import NOW, corrected, event, random_events, recorded
@@ -219,7 +219,7 @@ def test_export_is_made_of_constant_memory(tmp_path: Path) -> None:
         connection = ledger._connection  # noqa: SLF001 - one transaction is a hundred times faster
         assert connection is not None
         connection.execute("BEGIN")
-        connection.executemany(INSERT_EVENT, (row_of(event(each)) for each in range(number)))
+        connection.executemany(INSERT_EVENT, (to_row(event(each)) for each in range(number)))
         connection.execute("COMMIT")
         ledger.close()
         code = f"""

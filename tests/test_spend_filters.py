@@ -19,9 +19,9 @@ from litellm_maas.cli import tables
 from litellm_maas.cli.app import group
 from litellm_maas.errors import MaasError
 from litellm_maas.ledger import periods, reports
-from litellm_maas.ledger.event import Event, readable
+from litellm_maas.ledger.event import Event, sanitize_text
 from litellm_maas.ledger.filters import Filters
-from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.location import PostgresLocation, place
 from litellm_maas.ledger.periods import Period
 from litellm_maas.ledger.postgres import PostgresLedger
 from tests.spend_events import NOW, event, random_events, recorded, total
@@ -111,7 +111,7 @@ def test_filters_in_postgres(
     _, events = history
     monkeypatch.setenv("MAAS_HOME", str(tmp_path))
     where = place(database)
-    assert isinstance(where, Database)
+    assert isinstance(where, PostgresLocation)
     with PostgresLedger(where) as ledger:
         ledger.insert(events)
         for filters, has in FILTERS:
@@ -131,7 +131,7 @@ def test_filters_in_postgres(
 def test_a_very_long_name_is_found_as_it_is_recorded(tmp_path: Path) -> None:
     """A name that was cut when it was recorded is found by the whole of it."""
     name = "người dùng " * 100
-    recorded(tmp_path / "ledger.db", [event(1, user=readable(name)), event(2)]).close()
+    recorded(tmp_path / "ledger.db", [event(1, user=sanitize_text(name)), event(2)]).close()
     assert as_json(tmp_path / "ledger.db", "--user", name)["total"]["calls"] == 1
 
 

@@ -84,7 +84,7 @@ class Ledger(RuleBasedStateMachine):
         if how == "async":
             asyncio.run(recorder.arecord(made))
         elif how == "now":
-            recorder.record_now(made)
+            recorder.record_nowait(made)
         else:
             for _ in range(2 if how == "twice" else 1):
                 recorder.record(made)

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import resolve_endpoint
-from litellm_maas.gateway.request import Timeouts, WireRequest
-from litellm_maas.gateway.sse import EventDecoder
+from litellm_maas.gateway.request import GatewayRequest, Timeouts
+from litellm_maas.gateway.sse import SSEDecoder
 from litellm_maas.provider.streaming import StreamDecoder
 from litellm_maas.sandbox import Answer, Choice, Sandbox, ToolCall
 from tests.raw_gateway import answering, async_answering, chunked, delta, event, serving, usage
@@ -84,7 +84,9 @@ def real_stream(sandbox: Sandbox) -> tuple[bytes, Assembled]:
 def test_a_real_stream_cut_at_every_place(sandbox: Sandbox) -> None:
     """Wherever the network cuts a real server's bytes, the caller gets the same answer."""
     body, sent = real_stream(sandbox)
-    request = WireRequest(resolve_endpoint(None), SecretStr(KEY), "/chat/completions", "openai/gpt-4o", {}, Timeouts())
+    request = GatewayRequest(
+        resolve_endpoint(None), SecretStr(KEY), "/chat/completions", "openai/gpt-4o", {}, Timeouts()
+    )
     for pieces in cuts(body):
         decoder = StreamDecoder(request)
         chunks = [*(chunk for piece in pieces for chunk in decoder.feed(piece)), *decoder.finish()]
@@ -150,7 +152,7 @@ def test_line_ends_cut_in_two(end: bytes) -> None:
     """Every line end that the standard knows, cut in two, ends a line once."""
     body = b"data: a" + end + b"data: b" + end + end + b"data: c" + end + end
     for first, second in cuts(body):
-        decoder = EventDecoder()
+        decoder = SSEDecoder()
         assert [*decoder.feed(first), *decoder.feed(second), *decoder.end()] == [b"a\nb", b"c"]
 
 
@@ -216,7 +218,7 @@ def test_a_stream_gives_its_connection_back(
 def test_a_large_event_takes_linear_time() -> None:
     """64 million characters in small pieces are joined once; joined for each piece, they would outlast any patience."""
     big = delta({"content": "A" * 64_000_000})
-    decoder, found = EventDecoder(), list[bytes]()
+    decoder, found = SSEDecoder(), list[bytes]()
     for start in range(0, len(big), 1_400):
         found += decoder.feed(big[start : start + 1_400])
     assert [len(data) for data in found] == [len(big) - len(b"data: \n\n")]

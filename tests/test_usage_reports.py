@@ -78,7 +78,7 @@ def test_a_report_is_read(raw: dict[str, Any], counts: tuple[int, int, int, int]
     found = Usage.reported(raw)
     assert (found.input_tokens, found.cached_tokens, found.output_tokens, found.reasoning_tokens) == counts
     assert found.anomalies == ()
-    assert found.is_known
+    assert found.is_priceable
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_report_that_contradicts_itself_has_no_price(raw: dict[str, Any]) -> N
     """Counts that cannot all be true are an anomaly, and nothing is priced by them."""
     found = Usage.reported(raw)
     assert len(found.anomalies) == 1
-    assert not found.is_known
+    assert not found.is_priceable
 
 
 @pytest.mark.parametrize("raw", [None, {}, ZERO, {"total_tokens": 150}, {"prompt_tokens": None}, usage(0, 0)])

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from litellm_maas.balance.readings import ConsoleNote
+from litellm_maas.balance.readings import BalanceEntry
 from litellm_maas.ledger import reports
 from litellm_maas.ledger.base import Ledger, moment
 from litellm_maas.ledger.filters import Filters
@@ -119,7 +119,7 @@ class Balance:
         hosts: The hosts that the spend is of.
     """
 
-    reading: ConsoleNote
+    reading: BalanceEntry
     topups: int
     spent: int
     uncollected: int
@@ -139,7 +139,7 @@ class Balance:
         return self.reading.micro_credits + self.topups - self.spent - self.expired
 
 
-def balance(notes: Sequence[ConsoleNote], ledger: Ledger, now: dt.datetime, host: str = "") -> Balance | None:
+def balance(notes: Sequence[BalanceEntry], ledger: Ledger, now: dt.datetime, host: str = "") -> Balance | None:
     """Return how the credits stand; None without a reading.
 
     Args:
@@ -189,7 +189,7 @@ class _Account:
     def spent(self, since: dt.datetime, until: dt.datetime) -> reports.Total:
         return self._report(since, until).total
 
-    def before(self, reading: ConsoleNote) -> int:
+    def before(self, reading: BalanceEntry) -> int:
         """Return what was spent before a reading and may not have been collected when it was made."""
         return self.spent(reading.at - CYCLE, reading.at).micro_credits
 
@@ -246,7 +246,7 @@ def forecast(micro_credits: int, burn: Burn, now: dt.datetime, expires_at: dt.da
 
 
 def _expiry(
-    before: Sequence[ConsoleNote], since: Sequence[ConsoleNote], account: _Account, now: dt.datetime
+    before: Sequence[BalanceEntry], since: Sequence[BalanceEntry], account: _Account, now: dt.datetime
 ) -> tuple[dt.datetime | None, int]:
     """Return when the credits expire, as far as the notes tell, and how many have expired since the reading.
 
@@ -272,7 +272,7 @@ def _expiry(
     return expires_at, expired
 
 
-def _drift(notes: Sequence[ConsoleNote], account: _Account) -> Drift:
+def _drift(notes: Sequence[BalanceEntry], account: _Account) -> Drift:
     """Return the drift from a reading to the next, with the top-ups between them."""
     first, *between, last = notes
     topups = sum(each.micro_credits for each in between)

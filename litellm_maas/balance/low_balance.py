@@ -12,11 +12,11 @@ from typing import Any
 from litellm_maas import alerts, settings
 from litellm_maas.balance import readings
 from litellm_maas.balance.forecast import Balance, balance
-from litellm_maas.balance.readings import ConsoleNote
+from litellm_maas.balance.readings import BalanceEntry
 from litellm_maas.errors import MaasError
 from litellm_maas.ledger import access, periods, spools
 from litellm_maas.ledger.base import Ledger, microseconds
-from litellm_maas.ledger.location import Database
+from litellm_maas.ledger.location import PostgresLocation
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.credits import shown
 
@@ -29,7 +29,7 @@ _RECOVERY = dt.timedelta(days=7)
 """For how long expired credits can be recovered (vendor documentation, read 2026-10)."""
 
 
-def standing(where: Path | Database, now: dt.datetime, host: str | None = None) -> list[Balance]:
+def standing(where: Path | PostgresLocation, now: dt.datetime, host: str | None = None) -> list[Balance]:
     """Return how the credits of each account stand by what is noted and recorded.
 
     Args:
@@ -51,17 +51,17 @@ def standing(where: Path | Database, now: dt.datetime, host: str | None = None) 
         return [] if ledger is None else _balances(notes, ledger, now, hosts)
 
 
-def _balances(notes: Sequence[ConsoleNote], ledger: Ledger, now: dt.datetime, hosts: Iterable[str]) -> list[Balance]:
+def _balances(notes: Sequence[BalanceEntry], ledger: Ledger, now: dt.datetime, hosts: Iterable[str]) -> list[Balance]:
     return [found for host in hosts if (found := balance(notes, ledger, now, host)) is not None]
 
 
-def notes_file(where: Path | Database) -> Path:
+def notes_file(where: Path | PostgresLocation) -> Path:
     """The file that the notes on the console are in.
 
     Raises:
         LedgerError: It is the file in front of a database, and cannot be made.
     """
-    return spools.ready(where, make=False) if isinstance(where, Database) else where
+    return spools.ready(where, make=False) if isinstance(where, PostgresLocation) else where
 
 
 def warnings(found: Balance, now: dt.datetime) -> Iterator[dict[str, Any]]:
@@ -121,18 +121,18 @@ def _on_expiry(found: Balance, now: dt.datetime) -> str | None:
     )
 
 
-def warn(where: Path | Database) -> None:
+def warn(where: Path | PostgresLocation) -> None:
     """Say what there is to warn of, unless somebody has on this day. Never raises."""
     now = periods.now(dt.timezone.utc)
     try:
         for found in standing(where, now):
             for warning in warnings(found, now):
-                say_once_a_day(where, warning, now)
+                alert_once_per_day(where, warning, now)
     except (MaasError, OSError) as error:
         logger.debug("credits were not checked: %s", error)
 
 
-def say_once_a_day(where: Path | Database, warning: dict[str, Any], now: dt.datetime) -> bool:
+def alert_once_per_day(where: Path | PostgresLocation, warning: dict[str, Any], now: dt.datetime) -> bool:
     """Say a warning, unless somebody has on this day; whether it was said.
 
     Raises:

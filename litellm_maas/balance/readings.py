@@ -14,11 +14,11 @@ from litellm_maas.errors import SettingsError
 from litellm_maas.ledger.base import Ledger, microseconds, moment
 from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger
 
-NoteKind = Literal["reading", "topup"]
+EntryKind = Literal["reading", "topup"]
 
 
 @dataclass(frozen=True, slots=True)
-class ConsoleNote:
+class BalanceEntry:
     """One note.
 
     Attributes:
@@ -30,23 +30,23 @@ class ConsoleNote:
     """
 
     number: int
-    kind: NoteKind
+    kind: EntryKind
     at: dt.datetime
     micro_credits: int
     host: str = ""
 
 
-def notes(ledger: Ledger) -> list[ConsoleNote]:
+def notes(ledger: Ledger) -> list[BalanceEntry]:
     """All notes, in the order of their times; of two of one moment the one made later comes later.
 
     Raises:
         LedgerError: The ledger cannot be read.
     """
     rows = ledger.query("SELECT seq, kind, at, micro_credits, host FROM console ORDER BY at, seq")
-    return [ConsoleNote(number, kind, moment(at), amount, host) for number, kind, at, amount, host in rows]
+    return [BalanceEntry(number, kind, moment(at), amount, host) for number, kind, at, amount, host in rows]
 
 
-def note(ledger: SqliteLedger, kind: NoteKind, at: dt.datetime, micro_credits: int, host: str = "") -> int:
+def note(ledger: SqliteLedger, kind: EntryKind, at: dt.datetime, micro_credits: int, host: str = "") -> int:
     """Make a note, for one host or for all together; return its number.
 
     Raises:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from litellm_maas.alerts import say
-from litellm_maas.budgets.reservations import Notice
+from litellm_maas.budgets.reservations import ThresholdAlert
 from litellm_maas.pricing.credits import shown
 
 
-def announce(notice: Notice) -> None:
+def alert_threshold_reached(notice: ThresholdAlert) -> None:
     """Say that a budget has passed a mark."""
     state = notice.state
     text = (

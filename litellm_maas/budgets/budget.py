@@ -23,10 +23,10 @@ from pydantic import (
 
 from litellm_maas import odd_numbers, yaml_file
 from litellm_maas.ledger import periods
-from litellm_maas.ledger.event import Event, host_of, readable
+from litellm_maas.ledger.event import Event, host_of, sanitize_text
 from litellm_maas.ledger.periods import Period
-from litellm_maas.pricing.credits import MICRO_CREDITS, in_credits, parsed
-from litellm_maas.tracking.attribution import Identity
+from litellm_maas.pricing.credits import MICRO_CREDITS, parsed, to_credits
+from litellm_maas.tracking.attribution import Attribution
 
 _ROLLING = re.compile(r"rolling (\d+)([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
@@ -40,7 +40,7 @@ def _credits(value: object, check: ValidatorFunctionWrapHandler, info: Validatio
     odd_numbers.refuse(value)
     amount = value
     if isinstance(value, str) and info.context is not _KEPT:
-        amount = in_credits(parsed(value))
+        amount = to_credits(parsed(value))
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         # YAML has no decimals: the shortest text of a float is what the person typed.
         amount = Decimal(repr(value))
@@ -73,7 +73,7 @@ def _host(value: str) -> str:
     return host
 
 
-_Name = Annotated[str, AfterValidator(readable)]
+_Name = Annotated[str, AfterValidator(sanitize_text)]
 """A name as it is recorded."""
 
 FILTERS = ("model", "tag", "user", "end_user", "team", "key", "host")
@@ -167,7 +167,7 @@ class Budget(BaseModel):
             return Period(None, None)
         return periods.around(self.per, now.astimezone(periods.zone(self.timezone)))
 
-    def matches(self, model: str, identity: Identity | Event) -> bool:
+    def matches(self, model: str, identity: Attribution | Event) -> bool:
         """Whether a call counts."""
         return (
             self.model in (None, model)
@@ -209,7 +209,7 @@ def read(file: Path) -> tuple[Budget, ...]:
     """The budgets in a file.
 
     Raises:
-        DataFileError: The first mistake, with file, line and field.
+        ConfigFileError: The first mistake, with file, line and field.
     """
     document = yaml_file.read(file)
     if isinstance(document.data, list):

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from litellm_maas import settings
 from litellm_maas.budgets import budget
-from litellm_maas.budgets.alerts import announce
+from litellm_maas.budgets.alerts import alert_threshold_reached
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.reservations import Gate, Refusal
-from litellm_maas.errors import DataFileError, LedgerBusyError, LedgerError
+from litellm_maas.budgets.reservations import BudgetStore, Refusal
+from litellm_maas.errors import ConfigFileError, LedgerBusyError, LedgerError
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.tracking.attribution import Identity
+from litellm_maas.tracking.attribution import Attribution
 from litellm_maas.tracking.tracker import tracking
 from litellm_maas.yaml_file import Watched
 
@@ -36,7 +36,7 @@ Step = float | Callable[[], None]
 """Seconds to wait, or work that takes long and must not be done on an event loop."""
 
 
-class Room:
+class Reservation:
     """Room for one call in the budgets that it counts for.
 
     Attributes:
@@ -44,7 +44,7 @@ class Room:
         reservation: What was set aside, until it is settled.
     """
 
-    def __init__(self, gate: Gate, budgets: Sequence[Budget], reservation: str) -> None:
+    def __init__(self, gate: BudgetStore, budgets: Sequence[Budget], reservation: str) -> None:
         self._gate = gate
         self.budgets = budgets
         self.reservation = reservation
@@ -63,7 +63,7 @@ class Room:
 
     def _settle(self, wait: float = 0.0) -> None:
         for notice in self._gate.settle(self.reservation, self.budgets, wait):
-            announce(notice)
+            alert_threshold_reached(notice)
 
     def _settle_patiently(self) -> None:
         try:
@@ -72,7 +72,7 @@ class Room:
             logger.warning(_STAYS, error)
 
 
-class Budgeting:
+class BudgetEnforcer:
     """The budgets of this process, on the ledger that it records in.
 
     Attributes:
@@ -82,7 +82,7 @@ class Budgeting:
     def __init__(self) -> None:
         self.configured: tuple[Budget, ...] = ()
         self._from_file = Watched(budget.read, _say_budgets_stay)
-        self._gates: dict[Path, Gate] = {}
+        self._gates: dict[Path, BudgetStore] = {}
         self._ledgers: list[SqliteLedger] = []
         self._lock = threading.Lock()
         self._unreadable: str | None = None
@@ -90,8 +90,8 @@ class Budgeting:
             os.register_at_fork(after_in_child=self._after_fork)
 
     def room(
-        self, ledger: Path, model: str, identity: Identity, needed: Callable[[], int | None]
-    ) -> Generator[Step, None, Room | Refusal | None]:
+        self, ledger: Path, model: str, identity: Attribution, needed: Callable[[], int | None]
+    ) -> Generator[Step, None, Reservation | Refusal | None]:
         """Ask for room; yields what is to be done before the next try, and returns the room, or why there is none.
 
         Args:
@@ -127,7 +127,7 @@ class Budgeting:
                 self._say_once(str(error))
                 return None
             if isinstance(verdict, str):
-                return Room(gate, budgets, verdict)
+                return Reservation(gate, budgets, verdict)
             looked = time.monotonic()
             if verdict is None or verdict.why != "busy" or looked + pause - began > _LONGEST_WAIT:
                 return verdict
@@ -140,18 +140,18 @@ class Budgeting:
         While the file has a mistake, those that it held before stay in force.
 
         Raises:
-            DataFileError: It has one from the beginning: nothing is spent unlimited.
+            ConfigFileError: It has one from the beginning: nothing is spent unlimited.
         """
         file = settings.budgets()
         return self.configured if file is None else (*self.configured, *self._from_file.get(file))
 
-    def _gate(self, ledger: Path) -> Gate:
+    def _gate(self, ledger: Path) -> BudgetStore:
         if (found := self._gates.get(ledger)) is None:
             with self._lock:
                 if (found := self._gates.get(ledger)) is None:
                     opened = SqliteLedger(ledger)
                     self._ledgers.append(opened)
-                    found = self._gates[ledger] = Gate(opened)
+                    found = self._gates[ledger] = BudgetStore(opened)
         return found
 
     def close(self) -> None:
@@ -171,16 +171,16 @@ class Budgeting:
             logger.warning("budgets are not being enforced: %s", problem)
 
 
-def _say_budgets_stay(mistake: DataFileError) -> None:
+def _say_budgets_stay(mistake: ConfigFileError) -> None:
     logger.warning("MAAS_BUDGETS: %s. The budgets that it held before stay in force until it is mended.", mistake)
 
 
-def _add_up(gate: Gate, budgets: Sequence[Budget]) -> None:
+def _add_up(gate: BudgetStore, budgets: Sequence[Budget]) -> None:
     try:
         gate.status(budgets)
     except LedgerError as error:
         logger.debug("the next try says what is wrong: %s", error)
 
 
-budgeting = Budgeting()
-tracking.closers.append(budgeting.close)
+enforcer = BudgetEnforcer()
+tracking.closers.append(enforcer.close)

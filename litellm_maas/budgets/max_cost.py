@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from litellm_maas.ledger.event import Kind
-from litellm_maas.pricing.cost import HostKind, cost
+from litellm_maas.pricing.cost import BillingMode, cost
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
 
-OUTPUT_TOKENS = 4096
+DEFAULT_MAX_OUTPUT_TOKENS = 4096
 """What a call without `max_tokens` is taken to write at most. A thinking model can write more: give it `max_tokens`."""
 
 _TOKENS_PER_MEDIUM = 3000
@@ -28,7 +28,9 @@ _READ_AS_TEXT = ("tools", "functions", "response_format")
 """What a model reads as JSON, keys and all."""
 
 
-def worst_case(model: str, kind: Kind, body: Mapping[str, Any], host_kind: HostKind, book: PriceBook) -> int | None:
+def estimate_max_cost(
+    model: str, kind: Kind, body: Mapping[str, Any], billing_mode: BillingMode, book: PriceBook
+) -> int | None:
     """The most that a request can cost, in micro-credits; None where no price is known.
 
     A token stands for a byte at least, so there are at most as many input tokens as bytes of text.
@@ -37,20 +39,20 @@ def worst_case(model: str, kind: Kind, body: Mapping[str, Any], host_kind: HostK
         model: The model id.
         kind: What is asked for.
         body: The request.
-        host_kind: Where it goes.
+        billing_mode: Where it goes.
         book: The prices in force.
     """
     now = dt.datetime.now(dt.timezone.utc)
     if kind == "image":
         usage = Usage(images=_count(body.get("n"), 1), image_size=body.get("size"), image_quality=body.get("quality"))
-        return cost(model, usage, now, host_kind, book).micro_credits
+        return cost(model, usage, now, billing_mode, book).micro_credits
     read = _tokens([body.get(name) for name in ("messages", "prompt", "input")])
     read += sum(
         _bytes(json.dumps(body[name], ensure_ascii=False, default=str)) for name in _READ_AS_TEXT if body.get(name)
     )
     written = 0 if kind == "embedding" else _output(body)
     # There is a model whose cached tokens cost more than others.
-    each = [cost(model, Usage(read, cached, written), now, host_kind, book).micro_credits for cached in (0, read)]
+    each = [cost(model, Usage(read, cached, written), now, billing_mode, book).micro_credits for cached in (0, read)]
     return max((most for most in each if most is not None), default=None)
 
 
@@ -73,7 +75,7 @@ def _bytes(text: str) -> int:
 
 def _output(body: Mapping[str, Any]) -> int:
     asked = [_count(body.get(name), 0) for name in ("max_tokens", "max_completion_tokens")]
-    return (max(asked) or OUTPUT_TOKENS) * _count(body.get("n"), 1)
+    return (max(asked) or DEFAULT_MAX_OUTPUT_TOKENS) * _count(body.get("n"), 1)
 
 
 def _count(value: object, otherwise: int) -> int:

@@ -2,7 +2,7 @@
 
 What is spent, what is set aside and the new reservation are one transaction on the ledger, so that any number of
 processes share one truth. A reservation is given up when the event of its call is in the ledger. That of a process that
-died ends by itself, and so does that of a call that takes longer than `RESERVED_FOR`.
+died ends by itself, and so does that of a call that takes longer than `RESERVATION_TTL`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from litellm_maas.budgets.budget import Budget, from_mapping
-from litellm_maas.budgets.spent_cache import Tally
+from litellm_maas.budgets.spent_cache import SpentCache
 from litellm_maas.ledger.base import microseconds
 from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger
 
-RESERVED_FOR = dt.timedelta(minutes=15)
+RESERVATION_TTL = dt.timedelta(minutes=15)
 """How long a reservation lasts whose call never ends: that of a process that was killed."""
 
 _LATER = dt.timedelta(minutes=1)
@@ -64,14 +64,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class ThresholdAlert:
     """A budget of which more than so many per cent are spent."""
 
     state: State
     percent: int
 
 
-class Gate:
+class BudgetStore:
     """The budgets of one ledger file: those that the ledger itself holds, and those that a program brings.
 
     Raises:
@@ -81,7 +81,7 @@ class Gate:
 
     def __init__(self, ledger: SqliteLedger) -> None:
         self._ledger = ledger
-        self._tally = Tally(ledger)
+        self._tally = SpentCache(ledger)
         self._known: tuple[Budget, ...] = ()
         self._looked_at: float | None = None
 
@@ -128,7 +128,7 @@ class Gate:
         now = dt.datetime.now(dt.timezone.utc)
         reservation = uuid.uuid4().hex
         with self._ledger.exclusive() as connection:
-            self._tally.catch_up(connection)
+            self._tally.refresh(connection)
             # Those in a far future are from a clock that was wrong.
             connection.execute("DELETE FROM reservations WHERE NOT (expires_at > ? AND expires_at <= ?)", _lasting(now))
             refusals = (
@@ -139,14 +139,14 @@ class Gate:
             # A budget that is full says more than one that may have room in a moment.
             if (refusal := min(refusals, key=lambda found: found.why == "busy", default=None)) is not None:
                 return refusal
-            expires_at = microseconds(now + RESERVED_FOR)
+            expires_at = microseconds(now + RESERVATION_TTL)
             connection.executemany(
                 "INSERT INTO reservations VALUES (?, ?, ?, ?)",
                 [(reservation, budget.name, needed or 0, expires_at) for budget in budgets],
             )
         return reservation
 
-    def settle(self, reservation: str, budgets: Sequence[Budget], wait: float = 0.0) -> list[Notice]:
+    def settle(self, reservation: str, budgets: Sequence[Budget], wait: float = 0.0) -> list[ThresholdAlert]:
         """Give a reservation up, now that the ledger says what the call cost; what there is to say about budgets.
 
         Args:
@@ -158,20 +158,20 @@ class Gate:
         notices = []
         with self._ledger.exclusive(wait) as connection:
             connection.execute("DELETE FROM reservations WHERE id = ?", (reservation,))
-            self._tally.catch_up(connection)
+            self._tally.refresh(connection)
             for budget in budgets:
                 state = self._state(connection, budget, now)
                 passed = [percent for percent in budget.warn_at if state.spent * 100 >= percent * budget.limit]
                 new = [percent for percent in passed if _is_new(connection, budget, percent, now)]
                 # Who passes several at once is told of the last.
-                notices += [Notice(state, max(new))] if new else []
+                notices += [ThresholdAlert(state, max(new))] if new else []
         return notices
 
     def status(self, budgets: Sequence[Budget]) -> list[State]:
         """How budgets stand."""
         now = dt.datetime.now(dt.timezone.utc)
         with self._ledger.exclusive(PATIENCE) as connection:
-            self._tally.catch_up(connection)
+            self._tally.refresh(connection)
             return [self._state(connection, budget, now) for budget in budgets]
 
     def _state(self, connection: sqlite3.Connection, budget: Budget, now: dt.datetime) -> State:
@@ -185,7 +185,7 @@ class Gate:
 
 def _lasting(now: dt.datetime) -> tuple[int, int]:
     """After and until when a reservation ends that counts now."""
-    return microseconds(now), microseconds(now + RESERVED_FOR + _LATER)
+    return microseconds(now), microseconds(now + RESERVATION_TTL + _LATER)
 
 
 def _no_room(state: State, needed: int | None) -> Literal["full", "busy", "unpriced"] | None:

@@ -18,7 +18,7 @@ from litellm_maas.ledger.filters import Filters
 from litellm_maas.ledger.periods import Period
 from litellm_maas.ledger.schema import columns
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.tracking.attribution import Identity
+from litellm_maas.tracking.attribution import Attribution
 
 _LAST = f"""SELECT coalesce((SELECT max(seq) FROM events), 0), (SELECT max(seq) FROM corrections),
 (SELECT max(period) FROM notices WHERE about = '{RESTORED}')"""
@@ -67,7 +67,7 @@ class _Spent:
 
 
 @dataclass(slots=True)
-class Tally:
+class SpentCache:
     """What has been spent, by budget. The caller holds the ledger still while it asks.
 
     Attributes:
@@ -80,7 +80,7 @@ class Tally:
     _changed: tuple[int | None, str | None] = (None, None)  # the last correction, and when the ledger was restored
     _spent: dict[Budget, _Spent] = field(default_factory=dict)
 
-    def catch_up(self, connection: sqlite3.Connection) -> None:
+    def refresh(self, connection: sqlite3.Connection) -> None:
         """Read what is new in the ledger."""
         ((last, *changed),) = connection.execute(_LAST)
         if self._last is None or tuple(changed) != self._changed or self._of != self.ledger.identity:
@@ -139,7 +139,7 @@ def _is_about(budget: Budget, group: Mapping[str, Any]) -> bool:
 def _amount(budget: Budget, row: Sequence[Any]) -> int | None:
     """What a call adds to a budget; None if it does not count."""
     model, tags, micro_credits, *known = row
-    identity = Identity(**dict(zip(_OF_IDENTITY, known, strict=True)), tags=tuple(json.loads(tags)) if tags else ())
+    identity = Attribution(**dict(zip(_OF_IDENTITY, known, strict=True)), tags=tuple(json.loads(tags)) if tags else ())
     return (micro_credits or 0) if budget.matches(model, identity) else None
 
 

@@ -18,13 +18,13 @@ from rich.text import Text
 
 from litellm_maas import settings
 from litellm_maas.budgets.budget import FILTERS, Budget
-from litellm_maas.budgets.enforcement import Budgeting
-from litellm_maas.budgets.reservations import Gate, State
+from litellm_maas.budgets.enforcement import BudgetEnforcer
+from litellm_maas.budgets.reservations import BudgetStore, State
 from litellm_maas.cli import budget_names, completion, options, tables
 from litellm_maas.did_you_mean import nearest
 from litellm_maas.errors import MaasError
 from litellm_maas.ledger import access, periods, spools
-from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.location import PostgresLocation, place
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.tracking import current_prices
 
@@ -63,7 +63,7 @@ def command() -> None:
 @click.option("--name", help="What to call it; by default what it limits.")
 @click.option("--per", default="month", show_default=True, help="hour, day, week, month, total, or 'rolling 24h'.")
 @click.option(
-    "--model", callback=options.gateways_id, shell_complete=options.model_ids, help="Only calls to this model id."
+    "--model", callback=options.strip_prefix, shell_complete=options.model_ids, help="Only calls to this model id."
 )
 @click.option("--tag", help="Only calls with this tag.")
 @click.option("--user", help="Only calls of this user; through a proxy, the owner of the key.")
@@ -96,7 +96,7 @@ def set_command(ledger: str | None, **given: Any) -> None:
         raise MaasError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
     known = current_prices.known_models()
     with SqliteLedger(_file(ledger)) as opened:
-        Gate(opened).set(made)
+        BudgetStore(opened).set(made)
         unknown = list(budget_names.unknown(opened, made))
     click.echo(
         f"Budget {made.name!r}: {tables.money(made.limit, exact=True)} per {made.per}, {made.about()}; {made.action}."
@@ -114,7 +114,7 @@ def set_command(ledger: str | None, **given: Any) -> None:
 @options.where
 def remove_command(name: str, ledger: str | None) -> None:
     """Remove a budget from the ledger."""
-    stays = any(each.name == name for each in Budgeting().own())
+    stays = any(each.name == name for each in BudgetEnforcer().own())
     with _gate(ledger, writable=True) as gate:
         if gate is None or not gate.remove(name):
             if stays:
@@ -157,7 +157,7 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
 def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> None:
     """Show what is spent of the budgets, or of one. Exit status 1 if one that blocks is used up."""
     access.replay(place(ledger))
-    own = Budgeting().own()
+    own = BudgetEnforcer().own()
     with _gate(ledger, writable=True) as gate:
         found = [each for each in (own if gate is None else gate.budgets(own)) if name in (None, each.name)]
         states = [State(each, 0, 0) for each in found] if gate is None else gate.status(found)
@@ -226,24 +226,26 @@ def _named(given: dict[str, Any]) -> str:
 
 
 def _budgets(named: str | None) -> list[Budget]:
-    own = Budgeting().own()
+    own = BudgetEnforcer().own()
     with _gate(named) as gate:
         return list(own if gate is None else gate.budgets(own))
 
 
 @contextmanager
-def _gate(named: str | None, *, writable: bool = False) -> Iterator[Gate | None]:
+def _gate(named: str | None, *, writable: bool = False) -> Iterator[BudgetStore | None]:
     """The gate of a ledger; None where there is no ledger. Makes no file."""
     with access.opened(_file(named), writable=writable) as ledger:
-        yield Gate(ledger) if isinstance(ledger, SqliteLedger) else None
+        yield BudgetStore(ledger) if isinstance(ledger, SqliteLedger) else None
 
 
 def _other_files(named: str | None) -> list[Path]:
     """The files of budgets that are in force for other databases."""
     where = place(named)
-    return [other.path for other in spools.others(where) if other.budgets] if isinstance(where, Database) else []
+    return (
+        [other.path for other in spools.others(where) if other.budgets] if isinstance(where, PostgresLocation) else []
+    )
 
 
 def _file(named: str | None) -> Path:
     where = place(named)
-    return spools.ready(where, make=False) if isinstance(where, Database) else where
+    return spools.ready(where, make=False) if isinstance(where, PostgresLocation) else where

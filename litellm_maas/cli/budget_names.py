@@ -30,7 +30,7 @@ def unknown(ledger: Ledger, budget: Budget) -> Iterator[str]:
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    if not ledger.last_number():
+    if not ledger.last_seq():
         return
     for name, groups in _GROUPS.items():
         wanted = getattr(budget, name)

@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from litellm_maas.cli.tables import can_show
+from litellm_maas.cli.tables import supports_chars
 
 MOST_BARS = 60
 """Values that are drawn as bars; more become a sparkline."""
@@ -48,7 +48,7 @@ def draw_bars(to: Console, bars: Sequence[Bar]) -> None:
 
 def draw_sparkline(to: Console, bars: Sequence[Bar]) -> None:
     """Draw each value as one character, in lines as wide as the terminal, with the first label of each line."""
-    heights = _HEIGHTS if can_show(_HEIGHTS) else _ASCII_HEIGHTS
+    heights = _HEIGHTS if supports_chars(_HEIGHTS) else _ASCII_HEIGHTS
     most = max([1, *(bar.value for bar in bars)])
     labels = max(cell_len(bar.label) for bar in bars)
     room = max(to.width - labels - 2, 8)
@@ -61,6 +61,6 @@ def draw_sparkline(to: Console, bars: Sequence[Bar]) -> None:
 
 
 def _bar(eighths: int) -> str:
-    if not can_show(_EIGHTHS):
+    if not supports_chars(_EIGHTHS):
         return "#" * (eighths // 8)
     return _EIGHTHS[8] * (eighths // 8) + _EIGHTHS[eighths % 8].strip()

@@ -59,17 +59,17 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     of `load_router`'s. It is checked with the environment of this command: run it where the program will run. Exits
     with 1 if there is an error; warnings alone exit with 0.
     """
-    from litellm_maas.errors import DataFileError  # noqa: PLC0415 - with the next, which loads LiteLLM for seconds
-    from litellm_maas.router.lint.diagnostics import Finding  # noqa: PLC0415
+    from litellm_maas.errors import ConfigFileError  # noqa: PLC0415 - with the next, which loads LiteLLM for seconds
+    from litellm_maas.router.lint.diagnostics import Diagnostic  # noqa: PLC0415
     from litellm_maas.router.lint.proxy_config import check_file  # noqa: PLC0415
 
     prices = _prices()
 
-    def found_in(file: Path) -> list[Finding]:
+    def found_in(file: Path) -> list[Diagnostic]:
         try:
             return list(check_file(file, prices))
-        except DataFileError as mistake:
-            return [Finding("error", mistake)]
+        except ConfigFileError as mistake:
+            return [Diagnostic("error", mistake)]
 
     findings = [finding for file in files for finding in found_in(file)]
     if as_json:
@@ -94,7 +94,7 @@ def init(folder: Path, *, as_json: bool) -> None:
     """
     from litellm_maas.router import templates  # noqa: PLC0415 - the group's help needs none of it
 
-    targets = {folder / name: templates.config_file(name) for name in templates.STARTERS}
+    targets = {folder / name: templates.config_file(name) for name in templates.TEMPLATES}
     kept = [str(target) for target in targets if target.exists()]
     written = [str(target) for target in targets if not target.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,4 +114,4 @@ def init(folder: Path, *, as_json: bool) -> None:
 
 def _prices() -> Any:
     own = settings.prices()
-    return price_book.official() if own is None else price_book.with_own(Path(own))
+    return price_book.official() if own is None else price_book.with_overrides(Path(own))

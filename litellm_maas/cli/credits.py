@@ -15,7 +15,7 @@ from rich.text import Text
 from litellm_maas import settings
 from litellm_maas.balance import low_balance, readings
 from litellm_maas.balance.forecast import Balance, Drift
-from litellm_maas.balance.readings import ConsoleNote, NoteKind
+from litellm_maas.balance.readings import BalanceEntry, EntryKind
 from litellm_maas.cli import options, tables
 from litellm_maas.cli.spend_hints import waiting_note
 from litellm_maas.errors import SettingsError
@@ -24,7 +24,7 @@ from litellm_maas.ledger.location import place
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.credits import parsed
 
-_KINDS: dict[NoteKind, str] = {"reading": "reading", "topup": "top-up"}
+_KINDS: dict[EntryKind, str] = {"reading": "reading", "topup": "top-up"}
 _HOST = click.option("--host", metavar="HOST", callback=options.host_name, help="Only the account at this host.")
 _AT = click.option("--at", metavar="TIME", help="When: 2026-11-01T15:30, 2h (ago); default: now. Times are Vietnam's.")
 
@@ -46,8 +46,9 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
     The notes are kept in the ledger's file. With a ledger in PostgreSQL they are kept on this machine, in the file in
     front of it: note them, and look at them, on one machine.
 
-    An alert is given once a day (log, hook and MAAS_WEBHOOK) when credits may run out within MAAS_CREDITS_WARN_HOURS
-    (6), are below MAAS_CREDITS_WARN_BELOW, or expire within 7 days; while spend is recorded, without this command too.
+    An alert is given once a day (log, hook and MAAS_ALERT_WEBHOOK) when credits may run out within
+    MAAS_CREDITS_WARN_HOURS (6), are below MAAS_CREDITS_WARN_BELOW, or expire within 7 days; while spend is recorded,
+    without this command too.
     """
     if context.invoked_subcommand is not None:
         if as_json or host is not None or ledger is not None:
@@ -71,7 +72,7 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
     for each in found:
         warnings = list(low_balance.warnings(each, now))
         # What is said now comes out as a log line anyway.
-        unsaid = [warning["text"] for warning in warnings if not low_balance.say_once_a_day(where, warning, now)]
+        unsaid = [warning["text"] for warning in warnings if not low_balance.alert_once_per_day(where, warning, now)]
         if as_json:
             tables.print_json(_as_json(each, warnings))
         else:
@@ -142,7 +143,7 @@ def _begin(host: str | None = None) -> tuple[str, ...]:
     )
 
 
-def _note(kind: NoteKind, amount: str, at: str | None, host: str | None, ledger: str | None) -> None:
+def _note(kind: EntryKind, amount: str, at: str | None, host: str | None, ledger: str | None) -> None:
     micro_credits = parsed(amount)
     now = periods.now(periods.zone(periods.DEFAULT_ZONE))
     moment = now if at is None else periods.moment(at, now)
@@ -284,7 +285,7 @@ def _drift_as_json(each: Drift) -> dict[str, Any]:
     }
 
 
-def _note_as_json(each: ConsoleNote) -> dict[str, Any]:
+def _note_as_json(each: BalanceEntry) -> dict[str, Any]:
     return {"number": each.number, "kind": each.kind, "at": _iso(each.at), "micro_credits": each.micro_credits,
             "host": each.host or None}  # fmt: skip
 

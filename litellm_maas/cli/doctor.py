@@ -59,7 +59,7 @@ def command(
         book = current_prices.in_force()
     except MaasError:
         book = None  # the file has a line of its own
-    checks, access = runner.surroundings(runner.Asked(config_file, timeout, book))
+    checks, access = runner.run_checks(runner.Asked(config_file, timeout, book))
     checks = [python, litellm, *checks]
     if self_test is not None:
         checks += subprocesses.self_test(self_test)
@@ -88,7 +88,7 @@ def command(
 
 
 def _show(to: Console, checks: Sequence[Check]) -> None:
-    marks = {colour: mark if tables.can_show(mark) else word for colour, (mark, word) in _MARKS.items()}
+    marks = {colour: mark if tables.supports_chars(mark) else word for colour, (mark, word) in _MARKS.items()}
     width = max((len(check.name) for check in checks), default=0)
     for check in checks:
         mark = Text.assemble((marks[check.colour], check.colour), f" {check.name:{width}}  ")

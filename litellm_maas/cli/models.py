@@ -17,7 +17,7 @@ from litellm_maas.errors import LedgerError, MaasError
 from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
 from litellm_maas.gateway.errors import GatewayError
-from litellm_maas.gateway.request import Timeouts, WireRequest
+from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.ledger import access
 from litellm_maas.ledger.location import place
 from litellm_maas.ledger.model_status import callable_models
@@ -120,7 +120,7 @@ def _listed() -> list[str]:
     key = resolve_key(None)
     if key is None:
         raise MaasError("no API key: set MAAS_API_KEY, or list the shipped catalogue with --offline")
-    request = WireRequest(resolve_endpoint(None), key, "/models", "models", None, Timeouts(first_byte=30.0))
+    request = GatewayRequest(resolve_endpoint(None), key, "/models", "models", None, Timeouts(first_byte=30.0))
     try:
         payload = json.loads(client.send(request).body)
         return [str(entry["id"]) for entry in payload["data"]]

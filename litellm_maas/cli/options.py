@@ -17,9 +17,9 @@ from litellm_maas.cli import completion
 from litellm_maas.errors import MaasError, SettingsError
 from litellm_maas.ledger import filters as spend_filters
 from litellm_maas.ledger import periods
-from litellm_maas.ledger.event import Status, host_of, readable
+from litellm_maas.ledger.event import Status, host_of, sanitize_text
 from litellm_maas.ledger.filters import Filters
-from litellm_maas.ledger.location import Database, as_typed, place
+from litellm_maas.ledger.location import PostgresLocation, as_typed, place
 from litellm_maas.ledger.periods import DEFAULT_ZONE, Period
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -27,14 +27,14 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def gateways_id(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+def strip_prefix(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """Return a model id as the gateway and the ledger have it; people write it as LiteLLM does."""
     return value and value.strip().removeprefix("maas/")
 
 
 def _recorded(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """Return a name as it is recorded: very long ones are cut."""
-    return value and readable(value)
+    return value and sanitize_text(value)
 
 
 def host_name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -48,7 +48,7 @@ def model_ids(_context: click.Context, _option: click.Parameter, incomplete: str
 
 
 model = click.option(
-    "--model", metavar="ID", callback=gateways_id, shell_complete=model_ids, help="Only calls to this model id."
+    "--model", metavar="ID", callback=strip_prefix, shell_complete=model_ids, help="Only calls to this model id."
 )
 host = click.option("--host", metavar="HOST", callback=host_name, help="Only calls to this host.")
 
@@ -129,7 +129,7 @@ class Asked:
         is_named: Whether the ledger was named, by an option or in the environment.
     """
 
-    ledger: Path | Database
+    ledger: Path | PostgresLocation
     now: dt.datetime
     period: Period
     timezone: str

@@ -47,7 +47,7 @@ def list_command(*, as_json: bool) -> None:
     """List today's prices."""
     book = current_prices.in_force()
     today = dt.datetime.now(VENDOR_ZONE).date()
-    in_force = [(basis, each) for basis, each in book.lists() if each.holds_on(today)]
+    in_force = [(basis, each) for basis, each in book.lists() if each.is_active_on(today)]
     rows: dict[str, tuple[Basis, PriceList, PriceEntry]] = {}
     for basis, price_list in in_force:
         for model_id, entry in price_list.models.items():

@@ -18,10 +18,10 @@ from litellm_maas.ledger.location import place
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing.credits import shown
 from litellm_maas.resilience import rate_limiter
-from litellm_maas.settings import Pacing
+from litellm_maas.settings import RateLimit
 from litellm_maas.tracking import current_prices
 
-_LIMIT = Pacing(10)
+_LIMIT = RateLimit(10)
 """Requests a minute of an account (vendor documentation, read 2026-10)."""
 _CALLS = 3
 """What a whole probe of a model makes."""
@@ -76,7 +76,7 @@ def _probed(prober: Prober, models: Sequence[str], *, once: bool) -> Iterator[Pr
 
 
 @contextlib.contextmanager
-def _paced() -> Iterator[Pacing | None]:
+def _paced() -> Iterator[RateLimit | None]:
     """Pace the calls by the account's documented limit, unless MAAS_RPM says otherwise; give the limit."""
     before = rate_limiter.configured
     # Calls of other programs are waited for too, where they are paced themselves.
@@ -87,8 +87,8 @@ def _paced() -> Iterator[Pacing | None]:
         rate_limiter.configured = before
 
 
-def _ask(prober: Prober, models: Sequence[str], limit: Pacing | None, *, yes: bool, once: bool) -> None:
-    costs = [prober.worst_case(model, once=once) for model in models]
+def _ask(prober: Prober, models: Sequence[str], limit: RateLimit | None, *, yes: bool, once: bool) -> None:
+    costs = [prober.estimate_max_cost(model, once=once) for model in models]
     unknown = costs.count(None)
     more = f", and what {unknown} of them cost is not known" if unknown else ""
     most = shown(sum(cost or 0 for cost in costs))

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from litellm_maas.cli import completion, options, spend_export, spend_ledger, spend_tail, tables
 from litellm_maas.cli.options import Asked
 from litellm_maas.cli.spend_hints import Note, missing_note, nothing_recorded, unknown_note, waiting_note
-from litellm_maas.cli.spend_report import Shown, counting
+from litellm_maas.cli.spend_report import SpendReport, make_counter
 from litellm_maas.ledger import access
 from litellm_maas.ledger.base import Ledger
 from litellm_maas.ledger.filters import EVERYTHING
@@ -73,14 +73,14 @@ def command(
         raise click.UsageError("--json, --csv and --chart exclude each other")
     asked = options.asked(**asked_for)
     dialect = tables.excel_dialect() if csv_for is not None else None
-    show = Shown(asked, by or (("day",) if chart else ()), limit)
+    show = SpendReport(asked, by or (("day",) if chart else ()), limit)
     waiting = access.replay(asked.ledger)
     beside = tables.console(stderr=as_json or as_csv)
     with access.opened(asked.ledger) as ledger:
         if asked.is_missing:
             _say_missing(show if as_csv else None, asked, dialect)
-        is_empty = ledger is None or not ledger.last_number()
-        count = counting(ledger, asked)
+        is_empty = ledger is None or not ledger.last_seq()
+        count = make_counter(ledger, asked)
         total = Total()
         if as_json:
             total = show.json(count, waiting)
@@ -101,7 +101,7 @@ for _subcommand in (spend_tail.command, spend_export.command, *spend_ledger.comm
     command.add_command(_subcommand)
 
 
-def _say_missing(csv: Shown | None, asked: Asked, dialect: Any) -> None:
+def _say_missing(csv: SpendReport | None, asked: Asked, dialect: Any) -> None:
     """End with exit status 1, so that nobody takes a misspelt name for a sum of 0; CSV has its header all the same."""
     if csv is not None:
         csv.header(dialect)
@@ -112,7 +112,7 @@ def _say_missing(csv: Shown | None, asked: Asked, dialect: Any) -> None:
 
 def _unknown(ledger: Ledger | None, asked: Asked) -> list[Note | None]:
     """Return what to say of filters that match nothing: nobody should take a misspelt name for a sum of 0."""
-    everything = counting(ledger, dataclasses.replace(asked, filters=EVERYTHING))
+    everything = make_counter(ledger, dataclasses.replace(asked, filters=EVERYTHING))
 
     def known(name: str) -> list[str]:
         groups = ("team", "team_id") if name == "team" else (name,)

@@ -10,10 +10,10 @@ from litellm_maas.cli import options, tables
 from litellm_maas.cli.spend_hints import waiting_note
 from litellm_maas.errors import MaasError
 from litellm_maas.ledger import access, backup
-from litellm_maas.ledger.access import Waiting
+from litellm_maas.ledger.access import PendingEvents
 from litellm_maas.ledger.backup import Copied
 from litellm_maas.ledger.forward import forward
-from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.location import PostgresLocation, place
 
 _WAIT = 60.0
 """Seconds to wait for another sender of the same events."""
@@ -60,7 +60,7 @@ def restore_command(*, file: Path, ledger: str | None) -> None:
 def resend_command(*, other: Path | None, ledger: str | None) -> None:
     """Send all that this machine has recorded to the PostgreSQL ledger again. What is there already stays once."""
     where = place(ledger)
-    if not isinstance(where, Database):
+    if not isinstance(where, PostgresLocation):
         raise MaasError(f"{where} is a file, from which nothing is sent; name a database with --ledger or MAAS_LEDGER")
     if other is not None and not other.exists():
         raise MaasError(f"there is no spool {other}; litellm-maas doctor names those that are")
@@ -69,14 +69,14 @@ def resend_command(*, other: Path | None, ledger: str | None) -> None:
     _say(access.replay(where))
 
 
-def _say(waiting: Waiting) -> None:
+def _say(waiting: PendingEvents) -> None:
     if (note := waiting_note(waiting)) is not None:
         click.echo("\n  ".join((note.text, *note.commands)), err=True)
 
 
 def _ledger_file(named: str | None, instead: str) -> Path:
     where = place(named)
-    if isinstance(where, Database):
+    if isinstance(where, PostgresLocation):
         raise MaasError(
             f"{where} is a database, which {instead} is for; the file in front of it is named by --ledger {where.spool}"
         )

@@ -11,8 +11,8 @@ import click
 from litellm_maas.cli import tables
 from litellm_maas.cli.options import Asked
 from litellm_maas.did_you_mean import nearest
-from litellm_maas.ledger.access import Waiting
-from litellm_maas.ledger.location import Database
+from litellm_maas.ledger.access import PendingEvents
+from litellm_maas.ledger.location import PostgresLocation
 from litellm_maas.ledger.reports import Total
 
 _MOST_MODELS = 5
@@ -76,12 +76,12 @@ def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | Non
         )
 
 
-def nothing_recorded(ledger: Path | Database) -> Note:
+def nothing_recorded(ledger: Path | PostgresLocation) -> Note:
     """The remark on a ledger that is empty, or that nobody has named."""
     return Note(f"No spend is recorded in {ledger} yet. Recording is switched on by one of:", _HOW_TO_RECORD)
 
 
-def missing_note(ledger: Path | Database) -> Note:
+def missing_note(ledger: Path | PostgresLocation) -> Note:
     """The remark on a ledger that was named, by --ledger or MAAS_LEDGER, and is not there."""
     return Note(
         f"There is no ledger {ledger}. Check its name; if nothing is recorded yet, recording is switched on by one of:",
@@ -126,7 +126,7 @@ def hosts_note(hosts: Iterable[str], asked: Asked, since: str | None) -> Note | 
     )
 
 
-def waiting_note(waiting: Waiting) -> Note | None:
+def waiting_note(waiting: PendingEvents) -> Note | None:
     """The remark on events that are not in the ledger yet."""
     texts, commands = [each.text for each in waiting.remarks], tuple(each.command for each in waiting.remarks)
     if not waiting.events and waiting.problem is None:

@@ -11,7 +11,7 @@ from litellm_maas.cli import spend_tables, tables
 from litellm_maas.cli.options import Asked
 from litellm_maas.cli.spend_hints import Note, hosts_note, notes
 from litellm_maas.ledger import periods, reports
-from litellm_maas.ledger.access import Waiting
+from litellm_maas.ledger.access import PendingEvents
 from litellm_maas.ledger.base import Ledger
 from litellm_maas.ledger.periods import DEFAULT_ZONE, Period
 from litellm_maas.ledger.reports import Report, Total
@@ -24,7 +24,7 @@ Count = Callable[[Period, tuple[str, ...]], Report]
 """Counts a period, by what it is to be grouped by."""
 
 
-def counting(ledger: Ledger | None, asked: Asked) -> Count:
+def make_counter(ledger: Ledger | None, asked: Asked) -> Count:
     """Return what counts in a ledger, which may not be there."""
 
     def count(period: Period, by: tuple[str, ...]) -> Report:
@@ -35,7 +35,7 @@ def counting(ledger: Ledger | None, asked: Asked) -> Count:
     return count
 
 
-class Shown:
+class SpendReport:
     """A report as it was asked for.
 
     Args:
@@ -53,7 +53,7 @@ class Shown:
         self._overview = self._no_period and not by
         self._period = periods.around("month", asked.now) if self._no_period else asked.period
 
-    def json(self, count: Count, waiting: Waiting) -> Total:
+    def json(self, count: Count, waiting: PendingEvents) -> Total:
         """Print it as JSON; return its total."""
         found, by = self._found(count)
         since, until = self._period.since, self._period.until
@@ -124,7 +124,7 @@ class Shown:
         )
         if not self._overview:
             period = periods.in_words(self._period, now)
-            return (period if tables.can_show(period) else period.replace("…", "to")) + days + given
+            return (period if tables.supports_chars(period) else period.replace("…", "to")) + days + given
         week, month = (periods.around(name, now).since or now for name in ("week", "month"))
         return f"{now.date()}; this week is from {week.date()} on, this month from {month.date()} on{days}{given}"
 

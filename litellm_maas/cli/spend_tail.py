@@ -20,7 +20,7 @@ from litellm_maas.ledger import access, periods, plain_text
 from litellm_maas.ledger.base import Ledger
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.filters import EVERYTHING, Filters
-from litellm_maas.ledger.location import Database, place
+from litellm_maas.ledger.location import PostgresLocation, place
 from litellm_maas.ledger.periods import DEFAULT_ZONE
 
 _INTERVAL = 0.25
@@ -59,7 +59,7 @@ def _line(event: Event, zone: dt.tzinfo) -> str:
     )
 
 
-def _follow(where: Path | Database, lines: int, filters: Filters) -> Iterator[Event]:
+def _follow(where: Path | PostgresLocation, lines: int, filters: Filters) -> Iterator[Event]:
     """Yield the last events that match, then each as it is recorded; ends when nobody reads standard output any more.
 
     Raises:
@@ -71,14 +71,14 @@ def _follow(where: Path | Database, lines: int, filters: Filters) -> Iterator[Ev
         try:
             # Opened anew each time: the ledger may not be there yet, or may be another one.
             with access.opened(where) as ledger:
-                last = ledger.last_number() if ledger is not None else 0
+                last = ledger.last_seq() if ledger is not None else 0
                 if number is None:
                     number = 0 if ledger is None else _beginning(ledger, lines, filters)
                     if ledger is None:
                         click.echo(f"No spend is recorded in {where} yet; waiting for it.", err=True)
                 elif last < number:
                     number = 0
-                while ledger is not None and (found := ledger.events_after(number, _BATCH)):
+                while ledger is not None and (found := ledger.events_since(number, _BATCH)):
                     yield from filters.chosen(event for _, event in found)
                     number = found[-1][0]
             failed = False
@@ -92,12 +92,12 @@ def _follow(where: Path | Database, lines: int, filters: Filters) -> Iterator[Ev
 
 def _beginning(ledger: Ledger, lines: int, filters: Filters) -> int:
     """Return the number after which the last events that match begin."""
-    number = max(ledger.last_number() - lines, 0)
+    number = max(ledger.last_seq() - lines, 0)
     if filters == EVERYTHING or not lines:
         return number
     matching: deque[int] = deque(maxlen=lines + 1)
     last = 0
-    while found := ledger.events_after(last, _BATCH):
+    while found := ledger.events_since(last, _BATCH):
         matching.extend(seq for seq, event in found if filters.matches(event))
         last = found[-1][0]
     return matching[0] if len(matching) > lines else 0

@@ -54,7 +54,7 @@ def excel_dialect() -> Dialect:
     return spreadsheets.excel(language())
 
 
-def can_show(characters: str) -> bool:
+def supports_chars(characters: str) -> bool:
     """Whether standard output has these characters."""
     try:
         characters.encode(sys.stdout.encoding or "ascii")
@@ -71,7 +71,7 @@ def money(micro_credits: int | None, *, exact: bool = False) -> str:
         exact: Whether to show every decimal.
     """
     text = shown(micro_credits, vietnamese=vietnamese(), exact=exact)
-    return text if can_show(text) else text.replace("₫", "VND")
+    return text if supports_chars(text) else text.replace("₫", "VND")
 
 
 def number(value: float) -> str:
@@ -127,7 +127,7 @@ def say(to: Console, text: str, *commands: str) -> None:
 def print_json(data: Any) -> None:
     """Print data as JSON, readable where the output has the characters."""
     text = plain_text.json_line(json.dumps(data, ensure_ascii=False, indent=2))
-    click.echo(text if can_show(text) else json.dumps(data, indent=2))
+    click.echo(text if supports_chars(text) else json.dumps(data, indent=2))
 
 
 def print_csv(header: Sequence[str], rows: Iterable[Sequence[Any]], dialect: Dialect = PLAIN) -> None:
@@ -150,13 +150,13 @@ def progress(what: str, *, on: bool = True) -> Iterator[Callable[[Iterable[_Item
         return
     with to.status(what, spinner=_SPINNER) as status:
 
-        def counting(items: Iterable[_Item]) -> Iterator[_Item]:
+        def make_counter(items: Iterable[_Item]) -> Iterator[_Item]:
             for number_, item in enumerate(items, 1):
                 if number_ % _COUNTED_AT_ONCE == 0:
                     status.update(f"{number(number_)} {what}")
                 yield item
 
-        yield counting
+        yield make_counter
 
 
 @contextlib.contextmanager

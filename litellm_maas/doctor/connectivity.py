@@ -21,7 +21,7 @@ from litellm_maas.doctor.check import Check, green, not_checked, red, yellow
 from litellm_maas.gateway import error_response
 from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.gateway.errors import Failure
-from litellm_maas.gateway.request import Timeouts, WireRequest
+from litellm_maas.gateway.request import GatewayRequest, Timeouts
 
 _SLOW = 2.0
 """Seconds that a list of models may take."""
@@ -34,7 +34,7 @@ _ELSEWHERE = r"token ?plan|pay.?as.?you.?go|(wrong|other|another|this) (host|end
 
 
 @dataclass
-class Way:
+class ConnectionReport:
     """What was found on the way to the gateway.
 
     Attributes:
@@ -45,7 +45,7 @@ class Way:
     listed: tuple[str, ...] | None = None
 
 
-def look(endpoint: Endpoint, key: SecretStr | None, timeout: float) -> Way:
+def look(endpoint: Endpoint, key: SecretStr | None, timeout: float) -> ConnectionReport:
     """Go the way, as far as it leads.
 
     Args:
@@ -53,7 +53,7 @@ def look(endpoint: Endpoint, key: SecretStr | None, timeout: float) -> Way:
         key: The key; without one the last steps are not checked.
         timeout: Seconds for each step.
     """
-    way, steps = Way(), ["dns", "tls", "gateway", "key accepted", "clock"]
+    way, steps = ConnectionReport(), ["dns", "tls", "gateway", "key accepted", "clock"]
     parts = urlsplit(endpoint.base_url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     if (proxy := _proxy(endpoint, host)) is not None:
@@ -126,9 +126,9 @@ def _tls(scheme: str, host: str, port: int, timeout: float) -> Check:
         )
 
 
-def _ask(way: Way, endpoint: Endpoint, key: SecretStr | None, timeout: float) -> None:
+def _ask(way: ConnectionReport, endpoint: Endpoint, key: SecretStr | None, timeout: float) -> None:
     """Ask for the list of models, which costs nothing."""
-    request = WireRequest(endpoint, key or SecretStr("none"), "/models", "models", None, Timeouts(timeout, timeout))
+    request = GatewayRequest(endpoint, key or SecretStr("none"), "/models", "models", None, Timeouts(timeout, timeout))
     headers = {} if key is None else {"authorization": f"Bearer {key.get_secret_value()}"}
     try:
         with httpx.Client(trust_env=not endpoint.is_loopback, timeout=timeout, follow_redirects=False) as http:
@@ -148,7 +148,7 @@ def _ask(way: Way, endpoint: Endpoint, key: SecretStr | None, timeout: float) ->
             return
         way.checks += [_reached(endpoint, took), _accepted(key)]
         return
-    failure = error_response.from_reply(request, reply.status_code, reply.headers, reply.content)
+    failure = error_response.from_response(request, reply.status_code, reply.headers, reply.content)
     if failure.kind in ("authentication", "permission", "payment"):
         way.checks += [_reached(endpoint, took), _refused(failure, endpoint, key)]
     elif failure.kind == "rate_limit":
@@ -191,7 +191,7 @@ def _refused(failure: Failure, endpoint: Endpoint, key: SecretStr | None) -> Che
 
 
 def _other_host(endpoint: Endpoint) -> str:
-    return settings.PAYG_BASE_URL if endpoint.host_kind == "plan" else settings.PLAN_BASE_URL
+    return settings.PAYG_BASE_URL if endpoint.billing_mode == "plan" else settings.PLAN_BASE_URL
 
 
 def _address(failure: Failure, endpoint: Endpoint) -> str:

@@ -87,7 +87,7 @@ def base_url() -> tuple[Check, Endpoint | None]:
         return red("base url", what, right), endpoint
     if (other := _base_of_others(endpoint)) is not None:
         return other, endpoint
-    kind = {"payg": "pay-as-you-go", "plan": "Token Plan", "other": "no host of the vendor's"}[endpoint.host_kind]
+    kind = {"payg": "pay-as-you-go", "plan": "Token Plan", "other": "no host of the vendor's"}[endpoint.billing_mode]
     return green("base url", f"{endpoint.base_url} ({kind})"), endpoint
 
 

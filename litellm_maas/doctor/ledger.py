@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from litellm_maas import folders, settings
 from litellm_maas.balance import readings
 from litellm_maas.doctor.check import Check, from_error, green, red, yellow
-from litellm_maas.errors import LedgerBusyError, LedgerError, PacingError, SettingsError
+from litellm_maas.errors import LedgerBusyError, LedgerError, RateLimitStoreError, SettingsError
 from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.ledger import access
-from litellm_maas.ledger.location import Database, default_ledger, place
+from litellm_maas.ledger.location import PostgresLocation, default_ledger, place
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.sqlite import SqliteLedger, opened_to_read
 from litellm_maas.resilience.rate_limiter import shared_turns
@@ -32,17 +32,19 @@ def ledger() -> Iterator[Check]:
         yield from_error("ledger", error)
         return
     checks = (
-        [_database(where), _file(where.spool, "spool")] if isinstance(where, Database) else [_file(where, "ledger")]
+        [_database(where), _file(where.spool, "spool")]
+        if isinstance(where, PostgresLocation)
+        else [_file(where, "ledger")]
     )
     yield from checks
     if all(check.colour != "red" for check in checks):
         yield from _waiting(where)
 
 
-def _database(database: Database) -> Check:
+def _database(database: PostgresLocation) -> Check:
     try:
         with PostgresLedger(database) as found:
-            number = found.last_number()
+            number = found.last_seq()
     except LedgerError as error:
         return from_error("ledger", error)
     return green("ledger", f"{database}, {number:,} events")
@@ -55,7 +57,7 @@ def _file(path: Path, name: str) -> Check:
         opened_to_read(path).close()  # opened to be written to, one whose log is missing would become a new one
         with SqliteLedger(path) as found:
             _try_to_write(found)
-            size, number = path.stat().st_size, found.last_number()
+            size, number = path.stat().st_size, found.last_seq()
             damage = found.damage() if size < _LARGE else []
         mode = path.stat().st_mode & 0o777
     except LedgerError as error:
@@ -111,18 +113,18 @@ def _try_to_write(found: SqliteLedger) -> None:
         ) from None
 
 
-def _waiting(where: Path | Database) -> Iterator[Check]:
+def _waiting(where: Path | PostgresLocation) -> Iterator[Check]:
     waiting = access.replay(where)
-    beside = where.spool if isinstance(where, Database) else where
+    beside = where.spool if isinstance(where, PostgresLocation) else where
     if waiting.problem is not None:
         what = f"{waiting.events} events wait beside the ledger: {waiting.problem}"
         yield red("waiting", what, "litellm-maas spend")
     elif waiting.events:
-        files = ", ".join(str(each) for each in access.waiting_files(where)) or f"{beside}.waiting"
+        files = ", ".join(str(each) for each in access.pending_files(where)) or f"{beside}.waiting"
         yield red("waiting", f"{waiting.events} files beside the ledger hold no event: {files}", f"rm {files}")
     for remark in waiting.remarks:
         yield red("waiting", remark.text.rpartition(". ")[0], remark.command)
-    if waiting == access.Waiting():
+    if waiting == access.PendingEvents():
         yield green("waiting", "no event waits beside the ledger")
 
 
@@ -138,7 +140,7 @@ def pacing(endpoint: Endpoint | None) -> Check:
     turns = next(shared_turns(pacing))
     try:
         held = turns.held(name)
-    except (PacingError, sqlite3.Error) as error:
+    except (RateLimitStoreError, sqlite3.Error) as error:
         where = "check MAAS_REDIS_URL and that Redis runs" if pacing.redis else f"rm {settings.data_folder()}/pacing.db"
         return red("pacing", f"the list of turns cannot be used: {error}", where)
     if held > 0:

@@ -19,7 +19,7 @@ def configured(file: Path) -> dict[str, bool]:
     """The model ids of a config, and whether it says of each that it has no price.
 
     Raises:
-        DataFileError: The file cannot be read.
+        ConfigFileError: The file cannot be read.
     """
     found: dict[str, bool] = {}
     for document in Config(file).documents:

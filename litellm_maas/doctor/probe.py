@@ -13,22 +13,22 @@ from typing import Any
 from pydantic import SecretStr
 
 from litellm_maas import settings
-from litellm_maas.budgets.max_cost import worst_case
+from litellm_maas.budgets.max_cost import estimate_max_cost
 from litellm_maas.catalogue import catalogue
 from litellm_maas.doctor.check import Check, green, red, yellow
 from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.gateway.errors import Failure, GatewayError
-from litellm_maas.gateway.request import Timeouts, WireRequest
-from litellm_maas.gateway.sse import EventDecoder
+from litellm_maas.gateway.request import GatewayRequest, Timeouts
+from litellm_maas.gateway.sse import SSEDecoder
 from litellm_maas.ledger.event import Kind, host_of
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing.credits import shown
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.resilience import rate_limiter
-from litellm_maas.resilience.rate_limiter import Paced
-from litellm_maas.tracking.attribution import Identity
+from litellm_maas.resilience.rate_limiter import RateLimited
+from litellm_maas.tracking.attribution import Attribution
 from litellm_maas.tracking.event_builder import Attempt
 
 TAG = "doctor"
@@ -127,10 +127,12 @@ class Prober:
     timeout: float = 60.0
     _session: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def worst_case(self, model: str, *, once: bool = False) -> int | None:
+    def estimate_max_cost(self, model: str, *, once: bool = False) -> int | None:
         """The most that probing a model can cost, in micro-credits; None where it has no price."""
         requests = list(self._requests(model))[: 1 if once else None]
-        costs = [worst_case(model, kind, body, self.endpoint.host_kind, self.book) for _, kind, body in requests]
+        costs = [
+            estimate_max_cost(model, kind, body, self.endpoint.billing_mode, self.book) for _, kind, body in requests
+        ]
         return None if None in costs else sum(cost or 0 for cost in costs)
 
     def probe(self, model: str, *, once: bool = False) -> Probe:
@@ -194,7 +196,7 @@ class Prober:
         Raises:
             GatewayError: It failed.
         """
-        request = WireRequest(
+        request = GatewayRequest(
             self.endpoint, self.key, operation, found.model, body, Timeouts(10.0, self.timeout, self.timeout)
         )
         patience = _PATIENCE
@@ -210,14 +212,14 @@ class Prober:
             if failure.retry_after is None or settings.pacing(rate_limiter.configured) is None:
                 _sleep(min(failure.retry_after or _WINDOW, _WINDOW))  # else pacing waits by itself
 
-    def _call_once(self, found: Probe, request: WireRequest, kind: Kind, body: dict[str, Any]) -> Mapping[str, Any]:
-        with Paced(request):
+    def _call_once(self, found: Probe, request: GatewayRequest, kind: Kind, body: dict[str, Any]) -> Mapping[str, Any]:
+        with RateLimited(request):
             attempt = Attempt(
                 kind=kind,
                 route="provider",
                 model=found.model,
-                host_kind=self.endpoint.host_kind,
-                identity=Identity(host=host_of(self.endpoint.base_url), session_id=self._session, tags=(TAG,)),
+                billing_mode=self.endpoint.billing_mode,
+                identity=Attribution(host=host_of(self.endpoint.base_url), session_id=self._session, tags=(TAG,)),
                 call_id=uuid.uuid4().hex,
                 trace_id=self._session,
             )
@@ -235,7 +237,7 @@ class Prober:
         found.micro_credits = (found.micro_credits or 0) + (cost.micro_credits or 0) if known else None
         return reply
 
-    def _plain(self, found: Probe, request: WireRequest) -> Mapping[str, Any]:
+    def _plain(self, found: Probe, request: GatewayRequest) -> Mapping[str, Any]:
         began = time.perf_counter()
         body = client.send(request).body
         if found.latency is None:
@@ -244,8 +246,8 @@ class Prober:
         found.usage_fields = found.usage_fields or tuple(sorted(reply.get("usage") or ()))
         return reply
 
-    def _streamed(self, found: Probe, request: WireRequest) -> Mapping[str, Any]:
-        began, events = time.perf_counter(), EventDecoder()
+    def _streamed(self, found: Probe, request: GatewayRequest) -> Mapping[str, Any]:
+        began, events = time.perf_counter(), SSEDecoder()
         reply: dict[str, Any] = {}
         with client.open_stream(request) as received, client.reading(request):
             for data in itertools.chain.from_iterable(map(events.feed, received.iter_bytes())):

@@ -40,7 +40,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Credentials:
     """What a call needs, as far as it is there."""
 
     endpoint: Endpoint | None
@@ -48,7 +48,7 @@ class Access:
     models: tuple[str, ...] = ()
 
 
-def surroundings(asked: Asked) -> tuple[list[Check], Access]:
+def run_checks(asked: Asked) -> tuple[list[Check], Credentials]:
     """Everything but LiteLLM: variables, the gateway, models, files, the ledger, pacing; and what calls need."""
     (base_url, endpoint), key_check = environment.base_url(), environment.key()
     # A key of a wrong shape would only be refused.
@@ -72,12 +72,12 @@ def surroundings(asked: Asked) -> tuple[list[Check], Access]:
         try:
             found = way.result()
         except Exception as error:  # noqa: BLE001 - see `_failed`
-            found = connectivity.Way([_failed("gateway", error)])
+            found = connectivity.ConnectionReport([_failed("gateway", error)])
         checks += found.checks
         listed = found.listed
     because = next((check.name for check in checks if check.colour == "red"), "gateway")
     checks += _made("models", lambda: models.check(listed, used, attempts, asked.book, asked.config, because))
-    return [*checks, *rest], Access(endpoint, key, tuple(used) or _TRIO)
+    return [*checks, *rest], Credentials(endpoint, key, tuple(used) or _TRIO)
 
 
 def _made(name: str, check: Callable[[], Iterable[Check]]) -> list[Check]:

@@ -28,7 +28,7 @@ from litellm_maas.errors import SettingsError
 from litellm_maas.gateway import error_response
 from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.gateway.errors import GatewayError
-from litellm_maas.gateway.request import WireRequest
+from litellm_maas.gateway.request import GatewayRequest
 
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=60.0)
 _PoolKey = tuple[str, str]
@@ -47,7 +47,7 @@ _GRACE = 0.1
 """Seconds for which the end of a body is waited for after the last event, so that its connection can be used again."""
 
 
-def send(request: WireRequest, client: object = None) -> Reply:
+def send(request: GatewayRequest, client: object = None) -> Reply:
     """Send a request and read the whole reply.
 
     Args:
@@ -61,15 +61,15 @@ def send(request: WireRequest, client: object = None) -> Reply:
         return Reply(reply.headers, b"".join(reply.iter_bytes()))
 
 
-async def asend(request: WireRequest, client: object = None) -> Reply:
+async def asend(request: GatewayRequest, client: object = None) -> Reply:
     """Like `send`, asynchronously."""
-    async with AsyncStream(request, client) as reply:
+    async with AsyncResponseStream(request, client) as reply:
         with reading(request):
             return Reply(reply.headers, b"".join([data async for data in reply.aiter_bytes()]))
 
 
 @contextmanager
-def open_stream(request: WireRequest, client: object = None) -> Iterator[httpx.Response]:
+def open_stream(request: GatewayRequest, client: object = None) -> Iterator[httpx.Response]:
     """A reply whose body is still to be read; closed on leaving, read or not.
 
     Raises:
@@ -78,7 +78,7 @@ def open_stream(request: WireRequest, client: object = None) -> Iterator[httpx.R
     http = _unwrap(client, httpx.Client) or _pools.client(request.endpoint)
     prepared = _prepare(http, request)
     try:
-        reply = http.send(prepared, stream=True, auth=_Bearer(request.key), follow_redirects=False)
+        reply = http.send(prepared, stream=True, auth=_BearerAuth(request.key), follow_redirects=False)
     except httpx.HTTPError as error:
         raise GatewayError(error_response.from_transport(request, error)) from None
     try:
@@ -92,14 +92,14 @@ def open_stream(request: WireRequest, client: object = None) -> Iterator[httpx.R
             reply.close()
 
 
-class AsyncStream:
+class AsyncResponseStream:
     """Like `open_stream`, asynchronously: for `async with`.
 
     Not made of an asynchronous generator: when a loop ends, it closes all of those at once, the ones that wait for one
     another included.
     """
 
-    def __init__(self, request: WireRequest, client: object) -> None:
+    def __init__(self, request: GatewayRequest, client: object) -> None:
         self._request = request
         self._client = client
 
@@ -109,7 +109,7 @@ class AsyncStream:
             http = _unwrap(self._client, httpx.AsyncClient) or await _pools.async_client(request.endpoint, opened)
             prepared = _prepare(http, request)
             try:
-                reply = await http.send(prepared, stream=True, auth=_Bearer(request.key), follow_redirects=False)
+                reply = await http.send(prepared, stream=True, auth=_BearerAuth(request.key), follow_redirects=False)
             except httpx.HTTPError as error:
                 raise GatewayError(error_response.from_transport(request, error)) from None
             opened.push_async_callback(reply.aclose)
@@ -182,7 +182,7 @@ async def adrain(pieces: AsyncIterator[bytes]) -> None:
 
 
 @contextmanager
-def reading(request: WireRequest) -> Iterator[None]:
+def reading(request: GatewayRequest) -> Iterator[None]:
     """A block in which a reply's body is read.
 
     Raises:
@@ -194,7 +194,7 @@ def reading(request: WireRequest) -> Iterator[None]:
         raise GatewayError(error_response.from_transport(request, error, reading=True)) from None
 
 
-class _Bearer(httpx.Auth):
+class _BearerAuth(httpx.Auth):
     """Puts the key on the request at the last moment, so that no header dictionary holds it before."""
 
     def __init__(self, key: SecretStr) -> None:
@@ -242,8 +242,8 @@ class _Pools:
             if (client := self._async_clients.get(loop, {}).get(key)) is not None:
                 return client
             client = httpx.AsyncClient(**self._options(endpoint, key))
-            keeper = _keep_open(client)
-            if kept := _ends_in_good_order():
+            keeper = _close_with_loop(client)
+            if kept := _runner_closes_asyncgens():
                 self._drop_closed_loops()
                 self._async_clients.setdefault(loop, {})[key] = client
                 self._keepers.setdefault(loop, []).append(keeper)
@@ -281,7 +281,7 @@ class _Pools:
 _pools = _Pools()
 
 
-async def _keep_open(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
+async def _close_with_loop(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
     # A loop that ends properly (asyncio.run, anyio, pytest plugins) closes its suspended asynchronous generators
     # first. This one exists to be closed then, while the client's connections can still be closed with it.
     try:
@@ -293,7 +293,7 @@ async def _keep_open(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
 _RUNNERS = frozenset({"asyncio.runners", "anyio._backends._asyncio", "aiohttp.web", "uvicorn._compat"})
 
 
-def _ends_in_good_order() -> bool:
+def _runner_closes_asyncgens() -> bool:
     """Whether the running loop will close its asynchronous generators before it is closed itself.
 
     Who runs the loop decides that, and only the stack tells who it is. LiteLLM, for one, runs synchronous fallbacks on
@@ -338,7 +338,7 @@ def _unwrap(client: object, kind: type[_Client]) -> _Client | None:
     return inner
 
 
-def _prepare(http: httpx.Client | httpx.AsyncClient, request: WireRequest) -> httpx.Request:
+def _prepare(http: httpx.Client | httpx.AsyncClient, request: GatewayRequest) -> httpx.Request:
     timeouts = request.timeouts
     headers = {"content-type": "application/json", "accept": "application/json", **request.headers}
     if request.is_streamed:
@@ -359,7 +359,7 @@ def _prepare(http: httpx.Client | httpx.AsyncClient, request: WireRequest) -> ht
         ) from None
 
 
-def _expect_chunks(prepared: httpx.Request, request: WireRequest) -> None:
+def _expect_chunks(prepared: httpx.Request, request: GatewayRequest) -> None:
     # The transport looks up the read timeout again when it starts on the body.
     prepared.extensions["timeout"]["read"] = request.timeouts.between_chunks
 
@@ -391,5 +391,5 @@ async def _aerror_body(chunks: AsyncIterator[bytes]) -> bytes:
     return body
 
 
-def _raise_status(request: WireRequest, reply: httpx.Response, body: bytes) -> None:
-    raise GatewayError(error_response.from_reply(request, reply.status_code, reply.headers, body))
+def _raise_status(request: GatewayRequest, reply: httpx.Response, body: bytes) -> None:
+    raise GatewayError(error_response.from_response(request, reply.status_code, reply.headers, body))

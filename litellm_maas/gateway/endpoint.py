@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from litellm_maas import settings
 from litellm_maas.errors import SettingsError
-from litellm_maas.pricing.cost import HostKind
+from litellm_maas.pricing.cost import BillingMode
 
 _OPERATIONS = re.compile(
     r"/(chat/completions|completions|embeddings|images/generations|models|responses|messages|rerank)$"
@@ -27,11 +27,11 @@ class Endpoint:
 
     Attributes:
         base_url: Such as ``https://host/v1``: with its version, without a trailing slash.
-        host_kind: The pay-as-you-go host, the Token Plan host, or another (a sandbox, a private gateway).
+        billing_mode: The pay-as-you-go host, the Token Plan host, or another (a sandbox, a private gateway).
     """
 
     base_url: str
-    host_kind: HostKind
+    billing_mode: BillingMode
 
     @property
     def is_loopback(self) -> bool:
@@ -99,13 +99,13 @@ def parse_base_url(text: str) -> Endpoint:
         path += "/v1"
     name = f"[{host}]" if ":" in host else host
     base_url = urlunsplit(SplitResult(parts.scheme, name if port is None else f"{name}:{port}", path, "", ""))
-    return Endpoint(base_url, _host_kind(host))
+    return Endpoint(base_url, _billing_mode(host))
 
 
 _EXAMPLE = f"write it like {settings.PAYG_BASE_URL}"
 
 
-def _host_kind(host: str) -> HostKind:
+def _billing_mode(host: str) -> BillingMode:
     if host == urlsplit(settings.PAYG_BASE_URL).hostname:
         return "payg"
     return "plan" if host == urlsplit(settings.PLAN_BASE_URL).hostname else "other"

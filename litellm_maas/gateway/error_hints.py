@@ -38,16 +38,16 @@ def is_out_of_credits(kind: Kind, said: ErrorBody) -> bool:
 def hint(failure: Failure, said: ErrorBody, model: str, endpoint: Endpoint) -> str:
     """Return one line of what to do about a failure that the gateway answered with."""
     if failure.is_out_of_credits:
-        return _NO_PLAN if endpoint.host_kind == "plan" else _NO_CREDITS
+        return _NO_PLAN if endpoint.billing_mode == "plan" else _NO_CREDITS
     match failure.kind:
         case "authentication":
-            return _wrong_key(endpoint)
+            return _auth_hint(endpoint)
         case "permission":
             return f"Enable {model} for this key in the MaaS console, or choose a model the key may use."
         case "not_found":
             return _wrong_address(model, endpoint, said)
         case "rate_limit":
-            return _too_many(failure, said.words)
+            return _rate_limit_hint(failure, said.words)
         case "bad_request" | "unprocessable" | "server":
             return _about_request(model, said.words) or _HINTS[failure.kind]
     return _HINTS[failure.kind]
@@ -68,11 +68,11 @@ _HINTS: dict[Kind, str] = {
 }
 
 
-def _wrong_key(endpoint: Endpoint) -> str:
+def _auth_hint(endpoint: Endpoint) -> str:
     active = "Check that the key is ACTIVE in the MaaS console (a new one is pending at first)"
-    if endpoint.host_kind == "plan":
+    if endpoint.billing_mode == "plan":
         return f"{active} and is a Token Plan key: a pay-as-you-go key works only on {settings.PAYG_BASE_URL}."
-    if endpoint.host_kind == "payg":
+    if endpoint.billing_mode == "payg":
         return f"{active} and is a pay-as-you-go key: a Token Plan key works only on {settings.PLAN_BASE_URL}."
     return f"{active} and belongs to {endpoint.base_url}."
 
@@ -80,14 +80,14 @@ def _wrong_key(endpoint: Endpoint) -> str:
 def _wrong_address(model: str, endpoint: Endpoint, said: ErrorBody) -> str:
     if said.is_html or matches(said.text, ["no route", "no such route", "path not found"]):
         return f"Check the base URL: it should end in a single /v1 and is {endpoint.base_url}."
-    if endpoint.host_kind == "plan" and "/" in model:
+    if endpoint.billing_mode == "plan" and "/" in model:
         return f"The Token Plan host takes bare model codes: try maas/{model.rsplit('/', 1)[1]}."
-    if endpoint.host_kind != "plan" and "/" not in model:
+    if endpoint.billing_mode != "plan" and "/" not in model:
         return f"The gateway takes full ids with the vendor's prefix, such as openai/gpt-4o; {model!r} has none."
     return f"Check that {model} is listed by `litellm-maas models`, is enabled for the key and serves this protocol."
 
 
-def _too_many(failure: Failure, words: str) -> str:
+def _rate_limit_hint(failure: Failure, words: str) -> str:
     wait = f"Wait {math.ceil(failure.retry_after)} s" if failure.retry_after else "Wait"
     if matches(words, ["model (rpm|tpm|rate)"]):
         return f"{wait}, or fall back: this limit is this model's own."

@@ -14,11 +14,11 @@ from litellm_maas.gateway.error_hints import hint, is_out_of_credits
 from litellm_maas.gateway.errors import STATUS_OF_KIND, Failure, Kind
 from litellm_maas.gateway.finish_reasons import FAILED
 from litellm_maas.gateway.redact import redacted
-from litellm_maas.gateway.request import WireRequest
+from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.gateway.retry_after import retry_after
 
 
-def from_reply(request: WireRequest, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+def from_response(request: GatewayRequest, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """Return the failure that a reply with an error status stands for."""
     if 300 <= status < 400:
         return _redirect(request, status, headers)
@@ -26,13 +26,13 @@ def from_reply(request: WireRequest, status: int, headers: Mapping[str, str], bo
     return _failure(request, _kind(status, said), status, said, headers)
 
 
-def of_payload(request: WireRequest, payload: object) -> Failure | None:
+def of_payload(request: GatewayRequest, payload: object) -> Failure | None:
     """Return the failure that a reply with status 200, or an event of a stream, stands for; None if it is none."""
     error = error_body.error_in(payload)
     return None if error is None else from_error_object(request, error)
 
 
-def of_choice(request: WireRequest, choice: Mapping[str, Any]) -> Failure | None:
+def of_choice(request: GatewayRequest, choice: Mapping[str, Any]) -> Failure | None:
     """Return the failure of a choice that did not come to its end; None if it is not one of those."""
     error, reason = choice.get("error"), choice.get("finish_reason")
     if isinstance(error, (Mapping, str)) and error:
@@ -43,14 +43,14 @@ def of_choice(request: WireRequest, choice: Mapping[str, Any]) -> Failure | None
     return _failure(request, "server", 500, said, {})
 
 
-def from_error_object(request: WireRequest, error: object) -> Failure:
+def from_error_object(request: GatewayRequest, error: object) -> Failure:
     """Return the failure that an error inside a 200 reply stands for: by the status it names, else by its words."""
     said = error_body.of_json(error)
     kind = _kind(said.status, said) if said.status is not None else _kind_by_words(said)
     return _failure(request, kind, said.status or STATUS_OF_KIND[kind], said, {})
 
 
-def _failure(request: WireRequest, kind: Kind, status: int, said: ErrorBody, headers: Mapping[str, str]) -> Failure:
+def _failure(request: GatewayRequest, kind: Kind, status: int, said: ErrorBody, headers: Mapping[str, str]) -> Failure:
     key = request.key.get_secret_value()
     reason = redacted(said.text or f"HTTP {status} without a message", key, request.body or {}, said.codes)
     wait = retry_after(headers, said.text, said.wait) if kind != "bad_request" else None
@@ -58,7 +58,7 @@ def _failure(request: WireRequest, kind: Kind, status: int, said: ErrorBody, hea
     return replace(failure, hint=hint(failure, said, request.model, request.endpoint))
 
 
-def from_transport(request: WireRequest, error: Exception, *, reading: bool = False) -> Failure:
+def from_transport(request: GatewayRequest, error: Exception, *, reading: bool = False) -> Failure:
     """Return the failure that a broken or silent connection stands for.
 
     Args:
@@ -88,18 +88,18 @@ def from_transport(request: WireRequest, error: Exception, *, reading: bool = Fa
     return Failure("connection", None, reason, "Try again; num_retries=2 or a fallback does so by itself.")
 
 
-def cut_short(request: WireRequest) -> Failure:
+def incomplete_stream(request: GatewayRequest) -> Failure:
     """Return the failure of a stream that ended without saying that it was finished."""
     reason = f"the stream from {request.endpoint.base_url} ended before the answer was finished"
     return Failure("connection", None, reason, "Try again; what was received so far is incomplete.")
 
 
-def no_reply(request: WireRequest) -> Failure:
+def no_reply(request: GatewayRequest) -> Failure:
     """Return the failure of JSON with status 200 that is not what the protocol promises."""
     return _answered_with(request, "JSON that is no reply")
 
 
-def unreadable(request: WireRequest, body: bytes) -> Failure:
+def unreadable(request: GatewayRequest, body: bytes) -> Failure:
     """Return the failure of a reply with status 200 that is not what the protocol promises.
 
     The body is described and not quoted: it may be a part of an answer.
@@ -117,7 +117,7 @@ def unreadable(request: WireRequest, body: bytes) -> Failure:
 _LONGEST_PAGE = 64 * 1024
 
 
-def _answered_with(request: WireRequest, what: str) -> Failure:
+def _answered_with(request: GatewayRequest, what: str) -> Failure:
     return Failure(
         "server",
         200,
@@ -209,7 +209,7 @@ def _no_connection(base: str, words: str) -> Failure:
     )
 
 
-def _redirect(request: WireRequest, status: int, headers: Mapping[str, str]) -> Failure:
+def _redirect(request: GatewayRequest, status: int, headers: Mapping[str, str]) -> Failure:
     try:
         target = httpx.URL(headers.get("location", "")).host
     except httpx.InvalidURL:

@@ -70,7 +70,7 @@ class Failure:
     budget: tuple[int, int] | None = None
 
     @property
-    def lasts(self) -> bool:
+    def is_persistent(self) -> bool:
         """Whether it stays until somebody acts: no such model, not enabled, no credits."""
         return self.kind in ("payment", "permission", "not_found") or self.is_out_of_credits
 

@@ -44,11 +44,11 @@ def redacted(text: str, key: str, body: Mapping[str, Any], codes: str = "") -> s
     text = re.sub(r"\b(vn|sk)-[\w-]{6,}", "***", text)
     text = re.sub(r"(?i)\bbearer\s+\S+", "Bearer ***", text)
     text = " ".join(text.split())[: 4 * _LONGEST_REASON]
-    text = _without_quotes(text, list(_written(body)), codes)
+    text = _strip_prompt_echo(text, list(_written(body)), codes)
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
 
 
-def _without_quotes(text: str, written: list[str], codes: str) -> str:
+def _strip_prompt_echo(text: str, written: list[str], codes: str) -> str:
     if sum(map(len, written)) > _LARGEST_REQUEST:
         return codes or "the gateway's words are left out, because the request is too large to be compared with them"
     plain, places = _plain_with_places(text)

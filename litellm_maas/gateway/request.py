@@ -49,7 +49,7 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class WireRequest:
+class GatewayRequest:
     """One request to the gateway.
 
     Attributes:

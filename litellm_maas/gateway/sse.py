@@ -5,7 +5,7 @@ from __future__ import annotations
 _BOM = b"\xef\xbb\xbf"
 
 
-class EventDecoder:
+class SSEDecoder:
     """Server-sent events -> their data, from bytes cut at any place, in time linear in their number."""
 
     def __init__(self) -> None:

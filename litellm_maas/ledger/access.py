@@ -12,7 +12,7 @@ from litellm_maas.errors import LedgerError
 from litellm_maas.ledger import spools
 from litellm_maas.ledger.base import Ledger
 from litellm_maas.ledger.forward import forward
-from litellm_maas.ledger.location import Database
+from litellm_maas.ledger.location import PostgresLocation
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.spools import OtherSpool, Unfit
@@ -31,7 +31,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingEvents:
     """The events beside a ledger.
 
     Attributes:
@@ -46,13 +46,13 @@ class Waiting:
 
 
 @contextlib.contextmanager
-def opened(where: Path | Database, *, writable: bool = False) -> Iterator[Ledger | None]:
+def opened(where: Path | PostgresLocation, *, writable: bool = False) -> Iterator[Ledger | None]:
     """A ledger, closed again afterwards; None where nothing was ever recorded. Makes no file.
 
     Raises:
         LedgerError: It cannot be opened, or is no ledger.
     """
-    ledger = PostgresLedger(where) if isinstance(where, Database) else _open(where, writable=writable)
+    ledger = PostgresLedger(where) if isinstance(where, PostgresLocation) else _open(where, writable=writable)
     try:
         yield ledger
     finally:
@@ -60,13 +60,13 @@ def opened(where: Path | Database, *, writable: bool = False) -> Iterator[Ledger
             ledger.close()
 
 
-def replay(where: Path | Database) -> Waiting:
+def replay(where: Path | PostgresLocation) -> PendingEvents:
     """Record what waits beside a ledger, so that totals are complete. Never raises: what cannot be recorded stays."""
-    recorder = Recorder(where.spool if isinstance(where, Database) else where)
+    recorder = Recorder(where.spool if isinstance(where, PostgresLocation) else where)
     problem = None
     try:
         recorder.replay(_WAIT)
-        if isinstance(where, Database):
+        if isinstance(where, PostgresLocation):
             forward(where, wait=_WAIT)
     except (LedgerError, OSError) as error:
         problem = str(error)
@@ -74,15 +74,15 @@ def replay(where: Path | Database) -> Waiting:
         recorder.close()
     problem = problem or recorder.out_of_reach()
     waiting = sum(1 for _ in recorder.waiting())
-    if not isinstance(where, Database):
-        return Waiting(waiting, problem)
+    if not isinstance(where, PostgresLocation):
+        return PendingEvents(waiting, problem)
     not_sent, left_out = _not_sent(where)
     remarks = [_of_left_out(where, left_out)] if left_out else []
     remarks += [_of_other(where, other) for other in spools.others(where) if other.is_left_behind]
-    return Waiting(waiting + not_sent, problem, tuple(remarks))
+    return PendingEvents(waiting + not_sent, problem, tuple(remarks))
 
 
-def _of_left_out(database: Database, left_out: list[Unfit]) -> Remark:
+def _of_left_out(database: PostgresLocation, left_out: list[Unfit]) -> Remark:
     number = f"{len(left_out):,} event{'s are' if len(left_out) > 1 else ' is'}"
     text = (
         f"{number} not in {database}, which does not take such (event {left_out[0].event_id}: {left_out[0].reason}). "
@@ -91,7 +91,7 @@ def _of_left_out(database: Database, left_out: list[Unfit]) -> Remark:
     return Remark(text, "litellm-maas spend resend")
 
 
-def _of_other(database: Database, other: OtherSpool) -> Remark:
+def _of_other(database: PostgresLocation, other: OtherSpool) -> Remark:
     number = f"{other.waiting:,} event{'s' if other.waiting > 1 else ''}"
     text = (
         f"{number} for {other.about or 'a database whose address is not known'} still wait in {other.path}. "
@@ -100,18 +100,18 @@ def _of_other(database: Database, other: OtherSpool) -> Remark:
     return Remark(text, f"litellm-maas spend resend --from {shlex.quote(str(other.path))}")
 
 
-def waiting_files(where: Path | Database) -> list[Path]:
+def pending_files(where: Path | PostgresLocation) -> list[Path]:
     """The files that wait beside a ledger."""
-    return list(Recorder(where.spool if isinstance(where, Database) else where).waiting())
+    return list(Recorder(where.spool if isinstance(where, PostgresLocation) else where).waiting())
 
 
-def left_out(where: Path | Database) -> list[str]:
+def left_out(where: Path | PostgresLocation) -> list[str]:
     """The events that a database does not take, each in a sentence."""
-    found = _not_sent(where)[1] if isinstance(where, Database) else []
+    found = _not_sent(where)[1] if isinstance(where, PostgresLocation) else []
     return [f"event {each.event_id} is not in the database, which does not take it: {each.reason}" for each in found]
 
 
-def _not_sent(database: Database) -> tuple[int, list[Unfit]]:
+def _not_sent(database: PostgresLocation) -> tuple[int, list[Unfit]]:
     """How many events of a spool are still to be sent, and those that the database did not take."""
     if not database.spool.exists():
         return 0, []

@@ -93,17 +93,17 @@ class Ledger(ABC):
         """
         period, parameters = within(since, until)
         sql = f"SELECT {schema.columns()} FROM current_events WHERE {period} ORDER BY started_at, seq"
-        return (event_of(row) for row in self.query(sql, parameters))
+        return (from_row(row) for row in self.query(sql, parameters))
 
-    def events_after(self, number: int, limit: int) -> list[tuple[int, Event]]:
+    def events_since(self, number: int, limit: int) -> list[tuple[int, Event]]:
         """The next events in the order in which they were recorded, with their numbers.
 
         Raises:
             LedgerError: It cannot be read.
         """
-        return [(row[0], event_of(row[1:])) for row in self.rows_after(number, limit)]
+        return [(row[0], from_row(row[1:])) for row in self.rows_since(number, limit)]
 
-    def rows_after(self, number: int, limit: int) -> list[tuple[Any, ...]]:
+    def rows_since(self, number: int, limit: int) -> list[tuple[Any, ...]]:
         """The same as rows: each a number and the columns `FIELDS`.
 
         Raises:
@@ -112,7 +112,7 @@ class Ledger(ABC):
         sql = f"SELECT seq, {schema.columns()} FROM current_events WHERE seq > ? ORDER BY seq LIMIT ?"
         return list(self.query(sql, (number, limit)))
 
-    def last_number(self) -> int:
+    def last_seq(self) -> int:
         """The number of the event that was recorded last; 0 in an empty ledger.
 
         Raises:
@@ -144,7 +144,7 @@ def within(since: dt.datetime | None, until: dt.datetime | None) -> tuple[str, l
     return " AND ".join(conditions), parameters
 
 
-def event_of(row: Sequence[Any]) -> Event:
+def from_row(row: Sequence[Any]) -> Event:
     """The event in a row of the columns `FIELDS`."""
     fields = dict(zip(FIELDS, row, strict=True))
     fields |= {name: moment(fields[name]) for name in _TIMES}
@@ -152,7 +152,7 @@ def event_of(row: Sequence[Any]) -> Event:
     return Event(**fields)
 
 
-def row_of(event: Event) -> list[Any]:
+def to_row(event: Event) -> list[Any]:
     """The event as the columns `FIELDS`."""
     row = list(_IN_ORDER(event))
     for position in _TIMES_AT:
@@ -182,5 +182,5 @@ INSERT_CORRECTION = (
     "INSERT INTO corrections (event_id, made_at, micro_credits, saved_micro_credits, basis, price_source, reason)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-INTO_HOURLY = schema.add_to_hourly("FROM current_events WHERE event_id = ?")
-OUT_OF_HOURLY = schema.add_to_hourly("FROM current_events WHERE event_id = ?", sign="-")
+ROLLUP_ADD = schema.add_to_hourly("FROM current_events WHERE event_id = ?")
+ROLLUP_SUBTRACT = schema.add_to_hourly("FROM current_events WHERE event_id = ?", sign="-")

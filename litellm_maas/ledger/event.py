@@ -142,7 +142,7 @@ _HASH = 16
 PostgreSQL's, which takes 2,704 bytes."""
 
 
-def readable(text: str) -> str:
+def sanitize_text(text: str) -> str:
     """A text from outside as it is recorded, and as it is compared with what is recorded.
 
     Halves of characters, and zeros, which JSON can hold and databases do not take, are marked as broken. Of a text that
@@ -166,7 +166,7 @@ def host_of(base_url: str) -> str | None:
         host = urlsplit(base_url).netloc.rpartition("@")[2].lower()
     except ValueError:
         return None
-    return readable(host) or None
+    return sanitize_text(host) or None
 
 
 def new_id() -> str:
@@ -174,7 +174,7 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def reply_id(response_id: str, call_id: str, *, cache_hit: bool = False) -> str:
+def response_event_id(response_id: str, call_id: str, *, cache_hit: bool = False) -> str:
     """The id of the event of a reply, the same whoever records it.
 
     Neither half would do: attempts of one call share its id, and a cache hit repeats the id of the reply it stands for

@@ -14,11 +14,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from litellm_maas.errors import LedgerBusyError, LedgerError, UnfitEventError
+from litellm_maas.errors import InvalidEventError, LedgerBusyError, LedgerError
 from litellm_maas.ledger import spools
-from litellm_maas.ledger.base import event_of
+from litellm_maas.ledger.base import from_row
 from litellm_maas.ledger.event import Event
-from litellm_maas.ledger.location import Database
+from litellm_maas.ledger.location import PostgresLocation
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.spools import Progress, Unfit
 from litellm_maas.ledger.sqlite import SqliteLedger
@@ -34,7 +34,7 @@ _Numbered = tuple[int, Event]
 
 
 def forward(
-    database: Database,
+    database: PostgresLocation,
     target: PostgresLedger | None = None,
     wait: float = 0.0,
     *,
@@ -57,7 +57,7 @@ def forward(
     if not database.spool.exists() and not _waits_elsewhere(database) and taking is None:
         return 0
     with contextlib.ExitStack() as opened:
-        opened.enter_context(_alone(database.spool, wait))
+        opened.enter_context(_single_forwarder(database.spool, wait))
         spool = opened.enter_context(SqliteLedger(spools.ready(database)))
         if again:
             spools.note(spool, database, Progress(0, spools.progress(spool, database).ledger_id))
@@ -65,14 +65,14 @@ def forward(
         return _Round(database, spool, target).send(taking)
 
 
-def _waits_elsewhere(database: Database) -> bool:
+def _waits_elsewhere(database: PostgresLocation) -> bool:
     return any(each.is_left_behind and each.is_named_like(database) for each in spools.others(database))
 
 
 class _Round:
     """One round of forwarding."""
 
-    def __init__(self, database: Database, spool: SqliteLedger, target: PostgresLedger) -> None:
+    def __init__(self, database: PostgresLocation, spool: SqliteLedger, target: PostgresLedger) -> None:
         self._database = database
         self._spool = spool
         self._target = target
@@ -87,7 +87,7 @@ class _Round:
             self._look_back(ledger_id)
             connection.is_new = False
         done = spools.progress(self._spool, self._database).number
-        while rows := self._spool.rows_after(done, _BATCH):
+        while rows := self._spool.rows_since(done, _BATCH):
             self._left_out.clear()
             read = [(number, event) for number, *row in rows if (event := self._event(number, row)) is not None]
             sent += self._insert(read)
@@ -126,7 +126,7 @@ class _Round:
 
     def _event(self, number: int, row: Sequence[Any]) -> Event | None:
         try:
-            return event_of(row)
+            return from_row(row)
         except (ValueError, TypeError, OverflowError) as error:
             self._left_out.append(Unfit(number, str(row[0]), f"it cannot be read: {error}"))
             return None
@@ -137,7 +137,7 @@ class _Round:
             return 0
         try:
             self._target.insert([event for _, event in batch])
-        except UnfitEventError as error:
+        except InvalidEventError as error:
             if len(batch) == 1:
                 ((number, event),) = batch
                 self._left_out.append(Unfit(number, event.event_id, str(error)))
@@ -161,7 +161,7 @@ class _Round:
 
 
 @contextlib.contextmanager
-def _alone(spool: Path, wait: float) -> Iterator[None]:
+def _single_forwarder(spool: Path, wait: float) -> Iterator[None]:
     try:
         spool.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(f"{spool}.forwarding", timeout=wait):

@@ -9,7 +9,7 @@ import threading
 from litellm_maas.errors import LedgerBusyError, LedgerError
 from litellm_maas.ledger.deadlines import LATE
 from litellm_maas.ledger.forward import forward
-from litellm_maas.ledger.location import Database
+from litellm_maas.ledger.location import PostgresLocation
 from litellm_maas.ledger.postgres import PostgresLedger
 
 logger = logging.getLogger("litellm_maas")
@@ -18,21 +18,21 @@ _PAUSE = 0.2
 """Seconds between two rounds: events that come close together travel together."""
 _SHORTEST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 """Seconds until the next try when the database is down, at first and at most."""
-_LAST_ROUND = 5.0
+_SHUTDOWN_TIMEOUT = 5.0
 """Seconds that the end of the process waits for the last round."""
 
 
 class Forwarder:
     """Forwards the spool of a database in a daemon thread, which begins with the first event."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: PostgresLocation) -> None:
         self._database = database
         self._reset()
 
     def _reset(self) -> None:
         self._target: PostgresLedger | None = None
         self._something_new = threading.Event()
-        self._ended = threading.Event()
+        self._take_event = threading.Event()
         self._thread: threading.Thread | None = None
         # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of this.
         self._start = threading.RLock()
@@ -54,9 +54,9 @@ class Forwarder:
         """Send what is left, as far as that goes quickly, and end the thread."""
         thread = self._thread
         if thread is not None and thread.is_alive():
-            self._ended.set()
+            self._take_event.set()
             self._something_new.set()
-            thread.join(_LAST_ROUND)
+            thread.join(_SHUTDOWN_TIMEOUT)
 
     def after_fork(self) -> None:
         """In the child of a fork: the parent's thread and connection are not the child's."""
@@ -68,11 +68,11 @@ class Forwarder:
         while True:
             self._something_new.wait()
             self._something_new.clear()
-            is_last = self._ended.is_set()
-            pause = self._round(_LAST_ROUND if is_last else 0.0)
+            is_last = self._take_event.is_set()
+            pause = self._round(_SHUTDOWN_TIMEOUT if is_last else 0.0)
             if is_last:
                 break
-            self._ended.wait(pause)
+            self._take_event.wait(pause)
         if self._target is not None:
             self._target.close()
 

@@ -16,7 +16,7 @@ from litellm_maas.ledger.database_url import Address
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class PostgresLocation:
     """A PostgreSQL database.
 
     Attributes:
@@ -53,7 +53,7 @@ def default_ledger() -> Path:
     return settings.data_folder() / "ledger.db"
 
 
-def place(ledger: str | os.PathLike[str] | None = None) -> Path | Database:
+def place(ledger: str | os.PathLike[str] | None = None) -> Path | PostgresLocation:
     """Where a ledger is; that of `MAAS_LEDGER`, or `ledger.db` in the user's data folder, if none is named.
 
     Raises:
@@ -63,7 +63,7 @@ def place(ledger: str | os.PathLike[str] | None = None) -> Path | Database:
     if named is None:
         return default_ledger()
     if (address := database_url.read(named)) is not None:
-        return Database(address)
+        return PostgresLocation(address)
     try:
         return Path(named).expanduser()
     except RuntimeError:
@@ -79,4 +79,4 @@ def as_typed(ledger: str | None) -> str | None:
         SettingsError: It is an address of something else, or one that cannot be read.
     """
     where = None if ledger is None else place(ledger)
-    return f"postgresql://{where}" if isinstance(where, Database) else ledger
+    return f"postgresql://{where}" if isinstance(where, PostgresLocation) else ledger

@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 from litellm_maas.ledger import schema
 from litellm_maas.ledger.base import (
     INSERT_CORRECTION,
-    INTO_HOURLY,
-    OUT_OF_HOURLY,
+    ROLLUP_ADD,
+    ROLLUP_SUBTRACT,
     Correction,
     Ledger,
-    row_of,
     row_of_correction,
+    to_row,
 )
 from litellm_maas.ledger.event import FIELDS, Event
-from litellm_maas.ledger.location import Database
+from litellm_maas.ledger.location import PostgresLocation
 from litellm_maas.ledger.postgres_connection import LOCK, Connection
 
 _ROWS = 100
@@ -40,21 +40,21 @@ class PostgresLedger(Ledger):
 
     numbers_are_gapless: ClassVar[bool] = False
 
-    def __init__(self, database: Database, late: Callable[[], None] | None = None) -> None:
+    def __init__(self, database: PostgresLocation, late: Callable[[], None] | None = None) -> None:
         self.connection = Connection(database, late)
 
     def insert(self, events: Sequence[Event]) -> int:
         """Commit events, all or none; how many of them are new.
 
         Raises:
-            UnfitEventError: One of them is nothing that this database can hold.
+            InvalidEventError: One of them is nothing that this database can hold.
             LedgerError: They cannot be written.
         """
         with self.connection.transaction(limited=True) as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
             added: list[str] = []
             for start in range(0, len(events), _ROWS):
-                rows = [row_of(event) for event in events[start : start + _ROWS]]
+                rows = [to_row(event) for event in events[start : start + _ROWS]]
                 cursor.execute(_insert(len(rows)), [value for row in rows for value in row])
                 added += [row[0] for row in cursor.fetchall()]
             for statement in schema.add_to_hourly("FROM events WHERE event_id = ANY(%s)"):
@@ -78,10 +78,10 @@ class PostgresLedger(Ledger):
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
             for found in corrections:
                 where = (found.event_id,)
-                for statement in OUT_OF_HOURLY:
+                for statement in ROLLUP_SUBTRACT:
                     cursor.execute(_sql(statement), where)
                 cursor.execute(_sql(INSERT_CORRECTION), row_of_correction(found))
-                for statement in INTO_HOURLY:
+                for statement in ROLLUP_ADD:
                     cursor.execute(_sql(statement), where)
 
     def query(self, sql: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from litellm_maas.errors import LedgerError, UnfitEventError
+from litellm_maas.errors import InvalidEventError, LedgerError
 from litellm_maas.ledger import schema
 from litellm_maas.ledger.deadlines import LONGEST, Deadline, deadline
 from litellm_maas.ledger.event import new_id
-from litellm_maas.ledger.location import Database
+from litellm_maas.ledger.location import PostgresLocation
 
 if TYPE_CHECKING:
     import psycopg
@@ -59,7 +59,7 @@ class Connection:
         LedgerError: psycopg is not installed.
     """
 
-    def __init__(self, database: Database, late: Callable[[], None] | None = None) -> None:
+    def __init__(self, database: PostgresLocation, late: Callable[[], None] | None = None) -> None:
         self.is_new = True
         self._database = database
         self._late = late
@@ -88,7 +88,7 @@ class Connection:
             limited: Whether it has time limits: what is written has, a report may take as long as it takes.
 
         Raises:
-            UnfitEventError: What is written is nothing that the database can hold.
+            InvalidEventError: What is written is nothing that the database can hold.
             LedgerError: The database cannot be used.
         """
         with self._errors(), contextlib.ExitStack() as opened:
@@ -121,10 +121,10 @@ class Connection:
         try:
             yield
         except UnicodeError as error:
-            raise UnfitEventError(str(error)) from None
+            raise InvalidEventError(str(error)) from None
         except self._psycopg.Error as error:
             if isinstance(error, self._psycopg.DataError) or (error.sqlstate or "").startswith(_UNFIT):
-                raise UnfitEventError(self._reason(error)) from None
+                raise InvalidEventError(self._reason(error)) from None
             self.close()
             raise LedgerError(
                 f"{self._database}: {self._reason(error)}; check that the database runs and that MAAS_LEDGER is right"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from litellm_maas.errors import LedgerBusyError, LedgerError, UnfitEventError
+from litellm_maas.errors import InvalidEventError, LedgerBusyError, LedgerError
 from litellm_maas.ledger.checkpoints import Checkpoints
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.outbox import Outbox
@@ -35,7 +35,7 @@ _WATCH_EVERY = 300.0
 _LARGEST_BACKLOG = 100_000
 """Events kept in memory when not even a file can be written."""
 
-Then = Callable[[], None]
+OnCommitted = Callable[[], None]
 
 
 class Recorder:
@@ -78,7 +78,7 @@ class Recorder:
         self._reported = False  # that nothing can be written
         self._to_report = False  # that all is written after all
         self._backlog: deque[Event] = deque()
-        self._afterwards: list[Then] = []  # what is to follow once all is in the ledger that was set aside
+        self._afterwards: list[OnCommitted] = []  # what is to follow once all is in the ledger that was set aside
         self._may_wait = True  # an earlier process may have left events beside the ledger
         self._is_replaying = False
         self._said: set[str] = set()
@@ -95,7 +95,7 @@ class Recorder:
         if self._ledger is None:
             self._in_background(self._try_to, self._opened)
 
-    def record(self, event: Event, then: Then | None = None) -> None:
+    def record(self, event: Event, then: OnCommitted | None = None) -> None:
         """Commit an event, or set it aside. Never raises, and waits at most five seconds for another writer.
 
         Args:
@@ -108,7 +108,7 @@ class Recorder:
         except LedgerError as error:
             self._keep(event, then, error)
 
-    async def arecord(self, event: Event, then: Then | None = None) -> None:
+    async def arecord(self, event: Event, then: OnCommitted | None = None) -> None:
         """Like `record`, but the event loop only ever waits for a healthy insert: contention is waited for off it."""
         try:
             if self._ledger is not None:
@@ -125,7 +125,7 @@ class Recorder:
         else:
             self.record(event, then)
 
-    def record_now(self, event: Event, then: Then | None = None) -> None:
+    def record_nowait(self, event: Event, then: OnCommitted | None = None) -> None:
         """Commit an event without waiting for anybody, or set it aside: for the end of a cancelled task."""
         if self._ledger is None and self._in_background(self.record, event, then) is not None:
             return
@@ -194,7 +194,7 @@ class Recorder:
             return 0  # another thread was faster
         try:
             self._opened(again=True).insert(event, wait=wait)
-        except UnfitEventError:
+        except InvalidEventError:
             if self._outbox.add(event) is None:
                 self._lose(event)
             return 0
@@ -215,7 +215,7 @@ class Recorder:
                 f"{file} is another user's ({error.strerror}); run this as that user, or give the file to this one"
             )
             return 0
-        except (ValueError, KeyError, TypeError, OSError, UnfitEventError) as error:
+        except (ValueError, KeyError, TypeError, OSError, InvalidEventError) as error:
             self._say_once(f"{file} holds no event ({error}); move it away")
             return 0
         return 1
@@ -241,13 +241,13 @@ class Recorder:
         if self._backlog or self._afterwards:
             # Nothing else will ever do this.
             self._try_to(self.replay)
-        self._say_what_is_lost()
+        self._report_dropped()
         if self._checkpoints is not None:
             self._checkpoints.close()
         if self._ledger is not None:
             self._ledger.close()
 
-    def _say_what_is_lost(self) -> None:
+    def _report_dropped(self) -> None:
         """The end of the process is the end of its memory."""
         while self._backlog and self._outbox.add(self._backlog[0]) is not None:
             self._backlog.popleft()
@@ -273,7 +273,7 @@ class Recorder:
         """In the child of a fork: the parent's thread and backlog are not the child's."""
         self._reset()
 
-    def _write(self, event: Event, wait: float, then: Then | None = None) -> None:
+    def _write(self, event: Event, wait: float, then: OnCommitted | None = None) -> None:
         ledger = self._opened()
         ledger.insert(event, wait=wait)
         if self._recorded is not None:
@@ -334,7 +334,7 @@ class Recorder:
         except LedgerError as error:
             logger.debug("later: %s", error)
 
-    def _keep(self, event: Event, then: Then | None, error: LedgerError, *, quietly: bool = False) -> None:
+    def _keep(self, event: Event, then: OnCommitted | None, error: LedgerError, *, quietly: bool = False) -> None:
         """Set an event aside: as a file beside the ledger, in the temporary folder, or in memory."""
         with self._lock:
             self.set_aside += 1

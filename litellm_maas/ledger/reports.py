@@ -18,7 +18,7 @@ from litellm_maas.ledger.base import Ledger, microseconds, moment, within
 from litellm_maas.ledger.filters import EVERYTHING, Filters, tags_of
 from litellm_maas.ledger.periods import Period
 from litellm_maas.ledger.schema import HOURLY, MICROSECONDS_PER_HOUR, SUM_OF_EVENT, SUMS
-from litellm_maas.pricing.credits import in_credits
+from litellm_maas.pricing.credits import to_credits
 
 _HOUR = dt.timedelta(hours=1)
 _CYCLE = 300_000_000
@@ -108,7 +108,7 @@ class Total:
     @property
     def credits(self) -> Decimal:
         """The sum of all known costs in credits (VND)."""
-        return in_credits(self.micro_credits)
+        return to_credits(self.micro_credits)
 
     def add(self, basis: str, sums: Sequence[int]) -> None:
         """Add sums of one basis, in the order of `schema.SUMS`."""

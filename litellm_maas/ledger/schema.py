@@ -59,14 +59,16 @@ class Dialect:
     hourly_options: str
 
 
-def _never(table: str, action: str) -> str:
+def _append_only_trigger(table: str, action: str) -> str:
     return f"""CREATE TRIGGER {table}_{action} BEFORE {action.upper()} ON {table}
     BEGIN SELECT raise(ABORT, 'rows of {table} are never changed'); END"""
 
 
 SQLITE = Dialect(
     sequence="INTEGER PRIMARY KEY",
-    guards=tuple(_never(table, action) for table in ("events", "corrections") for action in ("update", "delete")),
+    guards=tuple(
+        _append_only_trigger(table, action) for table in ("events", "corrections") for action in ("update", "delete")
+    ),
     hourly_options="WITHOUT ROWID",
 )
 POSTGRES = Dialect(

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from litellm_maas.errors import LedgerError, SettingsError
 from litellm_maas.ledger import database_url
-from litellm_maas.ledger.base import event_of, microseconds, moment
-from litellm_maas.ledger.event import readable
-from litellm_maas.ledger.location import Database
+from litellm_maas.ledger.base import from_row, microseconds, moment
+from litellm_maas.ledger.event import sanitize_text
+from litellm_maas.ledger.location import PostgresLocation
 from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger, opened_to_read
 
 _BATCH = 500
@@ -54,7 +54,7 @@ class Unfit:
     reason: str
 
 
-def progress(spool: SqliteLedger, database: Database) -> Progress:
+def progress(spool: SqliteLedger, database: PostgresLocation) -> Progress:
     """How far the events are on their way to a database.
 
     Raises:
@@ -64,7 +64,7 @@ def progress(spool: SqliteLedger, database: Database) -> Progress:
     return next((Progress(*row) for row in spool.query(sql, (database.at.key,))), Progress())
 
 
-def note(spool: SqliteLedger, database: Database, reached: Progress, left_out: Iterable[Unfit] = ()) -> None:
+def note(spool: SqliteLedger, database: PostgresLocation, reached: Progress, left_out: Iterable[Unfit] = ()) -> None:
     """Note how far the events are, and which of them the database did not take.
 
     What comes after that is to be sent, whatever was noted of it before.
@@ -86,11 +86,14 @@ def _note(spool: SqliteLedger, destination: str, reached: Progress, left_out: It
         connection.execute("DELETE FROM unfit WHERE destination = ? AND seq > ?", (destination, reached.number))
         connection.executemany(
             "INSERT OR REPLACE INTO unfit VALUES (?, ?, ?, ?, ?)",
-            [(destination, each.number, readable(each.event_id), readable(each.reason), now) for each in left_out],
+            [
+                (destination, each.number, sanitize_text(each.event_id), sanitize_text(each.reason), now)
+                for each in left_out
+            ],
         )
 
 
-def unfit(spool: SqliteLedger, database: Database) -> list[Unfit]:
+def unfit(spool: SqliteLedger, database: PostgresLocation) -> list[Unfit]:
     """The events that a database did not take, in the order in which they were recorded.
 
     Raises:
@@ -100,7 +103,7 @@ def unfit(spool: SqliteLedger, database: Database) -> list[Unfit]:
     return [Unfit(*row) for row in spool.query(sql, (database.at.key,))]
 
 
-def sent_before(spool: SqliteLedger, database: Database, number: int) -> list[tuple[int, str]]:
+def sent_before(spool: SqliteLedger, database: PostgresLocation, number: int) -> list[tuple[int, str]]:
     """The last events up to a number that the database took, the newest first: their numbers and ids.
 
     Raises:
@@ -140,11 +143,11 @@ class OtherSpool:
         """Whether events wait in it for longer than they would on their way."""
         return self.waiting_since is not None and dt.datetime.now(dt.timezone.utc) - self.waiting_since > _LATE
 
-    def is_named_like(self, database: Database) -> bool:
+    def is_named_like(self, database: PostgresLocation) -> bool:
         """Whether it was for a database of the same name, wherever that was."""
         return self.about is not None and self.about.rpartition("/")[2] == database.at.key.rpartition("/")[2]
 
-    def is_of(self, database: Database, ledger_id: str) -> bool:
+    def is_of(self, database: PostgresLocation, ledger_id: str) -> bool:
         """Whether its events are of the ledger that a database holds.
 
         They are if they were sent to the same ledger under another address, and if its address was one of a database of
@@ -155,7 +158,7 @@ class OtherSpool:
         return self.about == database.at.key if self.is_sent else self.is_named_like(database)
 
 
-def others(database: Database) -> list[OtherSpool]:
+def others(database: PostgresLocation) -> list[OtherSpool]:
     """The spools of other addresses in the data folder that can be read, those used last first."""
     mine = database.spool
     files = sorted((path for path in mine.parent.glob("spool-*.db") if path != mine), key=_used_at, reverse=True)
@@ -167,11 +170,11 @@ def _used_at(path: Path) -> float:
     return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
 
-def _look_into(path: Path, database: Database) -> OtherSpool | None:
+def _look_into(path: Path, database: PostgresLocation) -> OtherSpool | None:
     try:
         with opened_to_read(path) as spool:
             found = list(spool.query("SELECT destination, seq, database_id FROM forwarded ORDER BY rowid"))
-            last = spool.last_number()
+            last = spool.last_seq()
             sent = max((seq for _, seq, _ in found), default=0)
             sql = "SELECT count(*), min(ended_at) FROM events WHERE seq > ?"
             ((waiting, since),) = spool.query(sql, (sent,))
@@ -201,7 +204,7 @@ def _key(destination: str | None) -> str | None:
     return destination if address is None else address.key
 
 
-def take_over(spool: SqliteLedger, database: Database, other: OtherSpool) -> int:
+def take_over(spool: SqliteLedger, database: PostgresLocation, other: OtherSpool) -> int:
     """Copy the events of another spool into this one, from where they go the usual way; how many are new here.
 
     All are copied and not only those that wait, so that budgets know what was spent. The other spool notes that it was
@@ -215,16 +218,16 @@ def take_over(spool: SqliteLedger, database: Database, other: OtherSpool) -> int
         ((done,),) = source.query(
             "SELECT coalesce(max(seq), 0) FROM forwarded WHERE destination = ?", (_TAKEN + database.at.key,)
         )
-        while rows := source.rows_after(done, _BATCH):
+        while rows := source.rows_since(done, _BATCH):
             for row in rows:
                 with contextlib.suppress(ValueError, TypeError, OverflowError):  # no event: it stays where it is
-                    added += spool.insert(event_of(row[1:]))
+                    added += spool.insert(from_row(row[1:]))
             done = rows[-1][0]
             _note(source, _TAKEN + database.at.key, Progress(done))
     return added
 
 
-def ready(database: Database, *, make: bool = True) -> Path:
+def ready(database: PostgresLocation, *, make: bool = True) -> Path:
     """The spool of a database. One that has to be made gets the budgets and balances of the one before it.
 
     That is the one that was used last for a database of the same name.

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from litellm_maas import fork_safety
-from litellm_maas.errors import DamagedLedgerError, LedgerBusyError, LedgerError, OlderLedgerError, UnfitEventError
+from litellm_maas.errors import DamagedLedgerError, InvalidEventError, LedgerBusyError, LedgerError, OlderLedgerError
 from litellm_maas.ledger import schema
 from litellm_maas.ledger.base import (
     INSERT_CORRECTION,
     INSERT_EVENT,
-    INTO_HOURLY,
-    OUT_OF_HOURLY,
+    ROLLUP_ADD,
+    ROLLUP_SUBTRACT,
     Correction,
     Ledger,
-    row_of,
     row_of_correction,
+    to_row,
 )
 from litellm_maas.ledger.event import Event
 from litellm_maas.settings import Synchronous
@@ -94,7 +94,7 @@ class SqliteLedger(Ledger):
 
         Raises:
             LedgerBusyError: Another writer took longer than that.
-            UnfitEventError: The event holds what cannot be stored.
+            InvalidEventError: The event holds what cannot be stored.
             LedgerError: It cannot be written.
         """
         deadline = time.monotonic() + wait
@@ -102,7 +102,7 @@ class SqliteLedger(Ledger):
         if not self._lock.acquire(timeout=wait):
             raise LedgerBusyError(f"{self.path} is being written to")
         try:
-            row, pause = row_of(event), _SHORTEST_PAUSE
+            row, pause = to_row(event), _SHORTEST_PAUSE
             while True:
                 try:
                     with self._errors():
@@ -156,10 +156,10 @@ class SqliteLedger(Ledger):
         with self._errors(), self._transaction() as connection:
             for found in corrections:
                 where = (found.event_id,)
-                for statement in OUT_OF_HOURLY:
+                for statement in ROLLUP_SUBTRACT:
                     connection.execute(statement, where)
                 connection.execute(INSERT_CORRECTION, row_of_correction(found))
-                for statement in INTO_HOURLY:
+                for statement in ROLLUP_ADD:
                     connection.execute(statement, where)
 
     def query(self, sql: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
@@ -264,7 +264,7 @@ class SqliteLedger(Ledger):
             if connection is not None:
                 connection.close()
 
-    def hold_still(self) -> bool:
+    def before_fork(self) -> bool:
         """See `fork_safety.Forkable`."""
         if not self._lock.acquire(timeout=PATIENCE):
             return False
@@ -274,12 +274,12 @@ class SqliteLedger(Ledger):
         self.close()
         return True
 
-    def go_on(self) -> None:
+    def after_fork_in_parent(self) -> None:
         """See `fork_safety.Forkable`."""
         self._other.release()
         self._lock.release()
 
-    def begin_anew(self) -> None:
+    def after_fork_in_child(self) -> None:
         """See `fork_safety.Forkable`."""
         self._make_locks()
         if self._connection is not None:
@@ -399,7 +399,7 @@ class SqliteLedger(Ledger):
         try:
             yield
         except _UNFIT as error:
-            raise UnfitEventError(f"{self.path} cannot hold this ({error})") from None
+            raise InvalidEventError(f"{self.path} cannot hold this ({error})") from None
         except sqlite3.Error as error:
             text = str(error)
             if "locked" in text or "busy" in text:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from litellm_maas.pricing.credits import in_credits
+from litellm_maas.pricing.credits import to_credits
 from litellm_maas.pricing.price_book import Basis, PriceBook
 from litellm_maas.pricing.usage import Usage
 
-HostKind = Literal["payg", "plan", "other"]
+BillingMode = Literal["payg", "plan", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Cost:
     @property
     def credits(self) -> Decimal | None:
         """The exact cost in credits (VND); None where no price is known."""
-        return None if self.micro_credits is None else in_credits(self.micro_credits)
+        return None if self.micro_credits is None else to_credits(self.micro_credits)
 
     def as_dict(self) -> dict[str, Any]:
         """The cost as it stands on a response. How much was used stands there already.
@@ -56,15 +56,15 @@ CACHE_HIT = Cost(0, "official", Usage())
 """What an answer out of LiteLLM's cache costs: nothing was sent and nothing is billed, whatever the model's price."""
 
 
-def cost(model_id: str, usage: Usage, at: dt.datetime, host_kind: HostKind, book: PriceBook | None) -> Cost:
+def cost(model_id: str, usage: Usage, at: dt.datetime, billing_mode: BillingMode, book: PriceBook | None) -> Cost:
     """What a usage costs at a moment; not known where nobody knows the prices (no book).
 
     On the Token Plan host a call costs no credits: its price was paid with the plan (vendor documentation). Where the
     usage report is nonsense the cost is not known.
     """
-    if host_kind == "plan":
+    if billing_mode == "plan":
         return Cost(0, "plan", usage)
-    if book is None or not usage.is_known:
+    if book is None or not usage.is_priceable:
         return Cost(None, "unpriced", usage)
     price = book.price(model_id, at)
     micro_credits = price.micro_credits(usage) if price is not None else None

@@ -24,7 +24,7 @@ def whole(micro_credits: Decimal) -> int:
     return int(micro_credits.to_integral_value(ROUND_HALF_EVEN, EXACT))
 
 
-def in_credits(micro_credits: int) -> Decimal:
+def to_credits(micro_credits: int) -> Decimal:
     """The exact number of credits."""
     return EXACT.divide(Decimal(micro_credits), MICRO_CREDITS)
 
@@ -42,7 +42,7 @@ def shown(micro_credits: int | None, *, vietnamese: bool = False, exact: bool = 
     """
     if micro_credits is None:
         return "-"
-    amount = in_credits(micro_credits)
+    amount = to_credits(micro_credits)
     with localcontext(EXACT) as context:
         context.rounding = ROUND_HALF_UP
         if micro_credits % MICRO_CREDITS == 0 or (abs(amount) >= 100 and not exact):

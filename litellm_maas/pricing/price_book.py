@@ -102,7 +102,7 @@ class PriceBook:
         day = at.astimezone(VENDOR_ZONE).date()
         for basis, price_list in self.lists():
             entry = price_list.models.get(model_id)
-            if entry is not None and price_list.holds_on(day):
+            if entry is not None and price_list.is_active_on(day):
                 return Price(entry, basis, f"{price_list.name} ({price_list.source})")
         return self._estimate(model_id)
 
@@ -124,11 +124,11 @@ def official() -> PriceBook:
     return PriceBook(_official_file())
 
 
-def with_own(file: Path, dollar_price: DollarPrice | None = None) -> PriceBook:
+def with_overrides(file: Path, dollar_price: DollarPrice | None = None) -> PriceBook:
     """The shipped price book with a user's file laid over it.
 
     Raises:
-        DataFileError: The user's file has a mistake.
+        ConfigFileError: The user's file has a mistake.
     """
     return PriceBook(_official_file(), price_file.read(file, PriceFile), dollar_price)
 

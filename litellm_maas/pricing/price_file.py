@@ -108,7 +108,7 @@ class PriceList(_Strict):
     models: Annotated[Mapping[str, PriceEntry], AfterValidator(_with_gateways_ids)]
     unidentified: tuple[PriceEntry, ...] = Field(default=(), description="Prices whose model id is not known.")
 
-    def holds_on(self, day: dt.date) -> bool:
+    def is_active_on(self, day: dt.date) -> bool:
         """Whether the list is in force on a day."""
         return (self.first_day is None or self.first_day <= day) and (self.end_day is None or day < self.end_day)
 
@@ -155,7 +155,7 @@ def read(file: Path, kind: type[_File]) -> _File:
     """Read and check a price file.
 
     Raises:
-        DataFileError: The first mistake, with file, line and field: YAML, an unknown or repeated key, a price that is
+        ConfigFileError: The first mistake, with file, line and field: YAML, an unknown or repeated key, a price that is
             none, a list that ends before it begins, two lists that price the same model on the same day.
     """
     document = yaml_file.read(file)

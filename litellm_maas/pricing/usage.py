@@ -53,7 +53,7 @@ class Usage:
     anomalies: tuple[str, ...] = ()
 
     @property
-    def is_known(self) -> bool:
+    def is_priceable(self) -> bool:
         """Whether the counts can be priced: not where something about them cannot be true."""
         return not self.anomalies
 
@@ -236,7 +236,7 @@ def estimated(written_for_input: int, output_characters: int, output_events: int
 _CHARACTERS_PER_TOKEN = 4
 
 
-def for_litellm(raw: object) -> dict[str, Any] | None:
+def to_litellm_usage(raw: object) -> dict[str, Any] | None:
     """Return a usage object that `litellm.Usage` can be built from: the gateway's own counts, as far as they are sound.
 
     None means that there was no usage, so LiteLLM makes its own estimate. A `cost` is left out: LiteLLM would take it

@@ -16,23 +16,23 @@ from typing import Any
 
 from litellm_maas import _litellm_compat
 from litellm_maas.gateway.errors import Failure, GatewayError, Kind
-from litellm_maas.gateway.request import WireRequest
-from litellm_maas.provider.exceptions import exception_name
-from litellm_maas.resilience.cooldowns import Target, resting
-from litellm_maas.tracking.attribution import EARLIER_PARAM, attempts_made, is_first
+from litellm_maas.gateway.request import GatewayRequest
+from litellm_maas.provider.exceptions import exception_class_name
+from litellm_maas.resilience.cooldowns import DeploymentKey, cooldowns
+from litellm_maas.tracking.attribution import EARLIER_PARAM, attempt_count, is_first
 
 logger = logging.getLogger("litellm_maas")
 
 ATTEMPTS_PARAM = "maas_attempts"
 """Where the attempts stand: in a response's hidden parameters, those of a stream in its first chunk's."""
 
-OWN_FALLBACKS_PARAM = "maas_own_fallbacks"
+DEDICATED_FALLBACKS_PARAM = "maas_own_fallbacks"
 """Where a router's rules say for which kinds of failure the group that is called has fallbacks of their own."""
 
 _TRACE_PARAM = "maas_trace"
 """Which request the attempts are of: programs pass one dictionary with all their requests, several at once."""
 
-_FINAL: frozenset[Kind] = frozenset({"bad_request", "authentication", "unprocessable", "no_room"})
+_NON_RETRYABLE: frozenset[Kind] = frozenset({"bad_request", "authentication", "unprocessable", "no_room"})
 """What every model refuses alike; `authentication` every one of the same account. A budget without room ends a request:
 it is there to limit what is spent, and no other model is to get round it."""
 
@@ -54,14 +54,14 @@ def record(
         model: The id that was asked for.
         deployment_id: LiteLLM's id of the router's deployment.
         failure: Why it failed; None if the model answered.
-        account: See `Target`.
+        account: See `DeploymentKey`.
         seconds: How long it took; of a stream, until its first chunk.
         passed_over: Whether nothing was sent, because the model rests; the failure is then the one it rests after.
     """
     return {
         "model": model,
         "deployment_id": deployment_id,
-        "error": None if failure is None else exception_name(failure),
+        "error": None if failure is None else exception_class_name(failure),
         "http_status": 200 if failure is None else failure.status,
         "reason": None if failure is None else failure.reason,
         "hint": None if failure is None else failure.hint,
@@ -74,7 +74,7 @@ def record(
     }
 
 
-def trail_of(bucket: MutableMapping[str, Any], trace: object, *, is_further: bool) -> list[Record]:
+def history_of(bucket: MutableMapping[str, Any], trace: object, *, is_further: bool) -> list[Record]:
     """The attempts of a request, in the list that all of them share; an empty new one where it has none yet.
 
     Args:
@@ -117,7 +117,7 @@ def _last_failed(trail: Sequence[Record]) -> Record | None:
     return next((each for each in reversed(trail) if not each["skipped"] and each["error"] is not None), None)
 
 
-def bucket_of(params: Mapping[str, Any]) -> MutableMapping[str, Any] | None:
+def router_metadata_of(params: Mapping[str, Any]) -> MutableMapping[str, Any] | None:
     """The metadata that a router keeps with a request; None where no router makes it."""
     for name in ("litellm_metadata", "metadata"):
         found = params.get(name)
@@ -136,9 +136,9 @@ def is_routed(call: Mapping[str, Any]) -> bool:
     return _bucket(call) is not None
 
 
-def own_fallbacks(call: Mapping[str, Any]) -> Collection[str]:
+def dedicated_fallbacks(call: Mapping[str, Any]) -> Collection[str]:
     """The kinds of failure for which a router has fallbacks of their own; empty where no rules have said so."""
-    found: Collection[str] = (_bucket(call) or {}).get(OWN_FALLBACKS_PARAM, ())
+    found: Collection[str] = (_bucket(call) or {}).get(DEDICATED_FALLBACKS_PARAM, ())
     return found
 
 
@@ -151,7 +151,7 @@ class Attempt:
         deployment: What a router says of the deployment that it calls, its id among it.
     """
 
-    def __init__(self, request: WireRequest, call: Mapping[str, Any]) -> None:
+    def __init__(self, request: GatewayRequest, call: Mapping[str, Any]) -> None:
         self.sends(request)
         self._started = time.perf_counter()
         bucket = _bucket(call)
@@ -162,9 +162,9 @@ class Attempt:
         self._trail: list[Record] = []
         if bucket is not None:
             # What LiteLLM's log says instead is of one attempt only, where the router has given none.
-            trace = _litellm_compat.as_called(call.get("logging_obj")).get("litellm_trace_id")
-            self._trail = trail_of(bucket, trace, is_further=is_repeated(bucket))
-            if is_first(bucket) and (earlier := attempts_made(bucket)):
+            trace = _litellm_compat.original_kwargs(call.get("logging_obj")).get("litellm_trace_id")
+            self._trail = history_of(bucket, trace, is_further=is_repeated(bucket))
+            if is_first(bucket) and (earlier := attempt_count(bucket)):
                 bucket[EARLIER_PARAM] = earlier
 
     @property
@@ -172,7 +172,7 @@ class Attempt:
         """The attempts of the request so far."""
         return list(self._trail)
 
-    def refuse_if_pointless(self) -> None:
+    def raise_if_not_retryable(self) -> None:
         """Stop a fallback from an error that every model answers alike, and a retry at once of a limited model.
 
         Raises:
@@ -183,7 +183,7 @@ class Attempt:
             return
         # Another account has another key.
         is_elsewhere = failure.kind == "authentication" and failed["account"] != self.target.account
-        if (failed["kind"] in _FINAL and not is_elsewhere) or self._repeats_a_limit(failed):
+        if (failed["kind"] in _NON_RETRYABLE and not is_elsewhere) or self._repeats_a_limit(failed):
             raise GatewayError(failure)
 
     def _repeats_a_limit(self, failed: Record) -> bool:
@@ -215,10 +215,10 @@ class Attempt:
         """Note that the model is not called, because it rests."""
         note_passed_over(self._trail, skipped)
 
-    def sends(self, request: WireRequest) -> None:
+    def sends(self, request: GatewayRequest) -> None:
         """Note what is sent: a budget may have chosen a cheaper model."""
         self._request = request
-        self.target = Target.of(request.model, request.endpoint, request.key)
+        self.target = DeploymentKey.of(request.model, request.endpoint, request.key)
 
     def failed(self, failure: Failure) -> Failure:
         """Note why it failed.
@@ -227,13 +227,13 @@ class Attempt:
             What the caller is to hear: where budgets refused several attempts, the first refusal.
         """
         self._add(failure)
-        resting.failed(self.target, failure, is_routed=self._is_routed)
+        cooldowns.failed(self.target, failure, is_routed=self._is_routed)
         return (last_failure(self._trail) or failure) if failure.budget is not None else failure
 
     def answered(self) -> None:
         """Note that the model answers."""
         self._add(None)
-        resting.succeeded(self.target)
+        cooldowns.succeeded(self.target)
 
     def _add(self, failure: Failure | None) -> None:
         seconds, account = time.perf_counter() - self._started, self.target.account
@@ -246,14 +246,14 @@ Rule = Callable[[Attempt], None]
 
 
 @contextmanager
-def attempting(request: WireRequest, call: Mapping[str, Any], rule: Rule | None = None) -> Iterator[Attempt]:
+def attempting(request: GatewayRequest, call: Mapping[str, Any], rule: Rule | None = None) -> Iterator[Attempt]:
     """A context in which an attempt is made.
 
     Raises:
         GatewayError: The attempt is pointless, or against the rule: nothing is to be sent.
     """
     attempt = Attempt(request, call)
-    attempt.refuse_if_pointless()
+    attempt.raise_if_not_retryable()
     if rule is not None:
         rule(attempt)
     attempt.say_why()
@@ -267,6 +267,6 @@ def attempting(request: WireRequest, call: Mapping[str, Any], rule: Rule | None 
 
 
 def _bucket(call: Mapping[str, Any]) -> MutableMapping[str, Any] | None:
-    found = bucket_of(call.get("litellm_params") or {})
+    found = router_metadata_of(call.get("litellm_params") or {})
     # Of images LiteLLM hands on no metadata, and has it all the same.
-    return bucket_of(_litellm_compat.as_called(call.get("logging_obj"))) if found is None else found
+    return router_metadata_of(_litellm_compat.original_kwargs(call.get("logging_obj"))) if found is None else found

@@ -8,24 +8,24 @@ from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from litellm_maas.budgets.max_cost import worst_case
+from litellm_maas.budgets.max_cost import estimate_max_cost
 from litellm_maas.gateway.errors import Failure, GatewayError
-from litellm_maas.gateway.request import WireRequest
+from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.ledger import periods
 from litellm_maas.ledger.event import Kind
-from litellm_maas.ledger.recorder import Then
+from litellm_maas.ledger.recorder import OnCommitted
 from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.credits import shown
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.provider.spend_recording import attempt_of, is_recorded
+from litellm_maas.provider.spend_recording import event_builder_for, is_recorded
 from litellm_maas.tracking.tracker import tracking
 
 if TYPE_CHECKING:
-    from litellm_maas.budgets.enforcement import Room, Step
+    from litellm_maas.budgets.enforcement import Reservation, Step
     from litellm_maas.budgets.reservations import Refusal
 
 
-class Admitted:
+class BudgetGuard:
     """A block, synchronous (`with`) or asynchronous (`async with`), for which there is room.
 
     Where spend is not recorded there are no budgets: nobody would know what is spent.
@@ -44,26 +44,26 @@ class Admitted:
     """
 
     def __init__(
-        self, request: WireRequest, for_model: Callable[[str], WireRequest], call: Mapping[str, Any], kind: Kind
+        self, request: GatewayRequest, for_model: Callable[[str], GatewayRequest], call: Mapping[str, Any], kind: Kind
     ) -> None:
         self.request = request
         self._asked = request.model
         self._for_model = for_model
         self._call = call
         self._kind = kind
-        self._room: Room | None = None
+        self._room: Reservation | None = None
 
-    def settling(self) -> Then | None:
+    def detach_reservation(self) -> OnCommitted | None:
         """What is to be called once the call is in the ledger; from now on that is not done here."""
         room, self._room = self._room, None
         return None if room is None else room.settle
 
-    def __enter__(self) -> Admitted:
+    def __enter__(self) -> BudgetGuard:
         for step in self._steps():
             time.sleep(step) if isinstance(step, float) else step()
         return self
 
-    async def __aenter__(self) -> Admitted:
+    async def __aenter__(self) -> BudgetGuard:
         for step in self._steps():
             await (asyncio.sleep(step) if isinstance(step, float) else asyncio.to_thread(step))
         return self
@@ -71,7 +71,7 @@ class Admitted:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if (settle := self.settling()) is not None:
+        if (settle := self.detach_reservation()) is not None:
             # Nobody took it over, so nothing was sent.
             settle()
 
@@ -84,19 +84,19 @@ class Admitted:
         if not is_recorded():
             return
         # Not with the package: programs that do not record need none of it, and it takes a sixth of the import.
-        from litellm_maas.budgets.enforcement import budgeting  # noqa: PLC0415
+        from litellm_maas.budgets.enforcement import enforcer  # noqa: PLC0415
         from litellm_maas.budgets.reservations import Refusal  # noqa: PLC0415
 
         ledger, tried = tracking.recorder().path, {self._asked}
-        identity = attempt_of(self.request, self._call, self._kind).identity
+        identity = event_builder_for(self.request, self._call, self._kind).identity
         while True:
-            found = yield from budgeting.room(ledger, self.request.model, identity, self._needed)
+            found = yield from enforcer.room(ledger, self.request.model, identity, self._needed)
             if not isinstance(found, Refusal):
                 self._room = found
                 return
             cheaper = found.state.budget.cheaper_model
             if cheaper is None or cheaper in tried or found.why == "unpriced":
-                self._note_refusal()
+                self._record_blocked()
                 raise GatewayError(_failure(found))
             tried.add(cheaper)
             self.request = self._for_model(cheaper)
@@ -105,26 +105,26 @@ class Admitted:
         request, book = self.request, tracking.book()
         if book is None:
             return None
-        return worst_case(request.model, self._kind, request.body or {}, request.endpoint.host_kind, book)
+        return estimate_max_cost(request.model, self._kind, request.body or {}, request.endpoint.billing_mode, book)
 
-    def _note_refusal(self) -> None:
-        attempt = attempt_of(self.request, self._call, self._kind)
+    def _record_blocked(self) -> None:
+        attempt = event_builder_for(self.request, self._call, self._kind)
         event = attempt.event("refused", Cost(0, "official", Usage()), None, "BudgetExceededError")
-        tracking.recorder().record_now(event)
+        tracking.recorder().record_nowait(event)
 
 
 def _failure(refusal: Refusal) -> Failure:
-    reason, hint = _explained(refusal)
+    reason, hint = _message(refusal)
     state = refusal.state
     kind: Literal["no_price", "no_room"] = "no_price" if refusal.why == "unpriced" else "no_room"
     return Failure(kind, None, reason, hint, budget=(state.spent, state.budget.limit))
 
 
-def _explained(refusal: Refusal) -> tuple[str, str]:
+def _message(refusal: Refusal) -> tuple[str, str]:
     """What happened and why, and what to do."""
     state, budget = refusal.state, refusal.state.budget
     what = f"budget {budget.name!r} ({shown(budget.limit)} per {budget.per}, {budget.about()})"
-    if refusal.why == "unpriced" and (mistake := tracking.price_mistake) is not None:
+    if refusal.why == "unpriced" and (mistake := tracking.price_error) is not None:
         return (
             f"{what} takes no model whose price is not known, and no price is while MAAS_PRICES has a mistake.",
             str(mistake),

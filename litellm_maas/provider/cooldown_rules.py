@@ -20,8 +20,8 @@ from litellm_maas.errors import SettingsError
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
 from litellm_maas.gateway.errors import Failure, GatewayError
 from litellm_maas.provider import attempt_history
-from litellm_maas.provider.attempt_history import OWN_FALLBACKS_PARAM, Attempt, Record
-from litellm_maas.provider.exceptions import PROVIDER, litellm_exception
+from litellm_maas.provider.attempt_history import DEDICATED_FALLBACKS_PARAM, Attempt, Record
+from litellm_maas.provider.exceptions import PROVIDER, map_exception
 from litellm_maas.provider.known_routers import (
     Deployment,
     KnownRouters,
@@ -34,15 +34,15 @@ from litellm_maas.provider.known_routers import (
     members,
     order_of,
 )
-from litellm_maas.resilience.cooldowns import Target, resting
+from litellm_maas.resilience.cooldowns import DeploymentKey, cooldowns
 
-_OWN_LISTS: dict[str, str] = {
+_DEDICATED_LISTS: dict[str, str] = {
     "context_window": "context_window_fallbacks",
     "content_policy": "content_policy_fallbacks",
 }
 
 
-class FallbackRules(CustomLogger):
+class CooldownFilter(CustomLogger):
     """The rules, for `litellm.callbacks` and a proxy's `callbacks`; `load_router` registers them by itself."""
 
     def __init__(self) -> None:
@@ -70,10 +70,10 @@ class FallbackRules(CustomLogger):
                 request failed or, if there was none, for why the first one rests.
         """
         request = request_kwargs or {}
-        found = attempt_history.bucket_of(request)
+        found = attempt_history.router_metadata_of(request)
         bucket: MutableMapping[str, Any] = {} if found is None else found
         has_history = is_further(request, bucket)
-        trail = attempt_history.trail_of(bucket, request.get("litellm_trace_id"), is_further=has_history)
+        trail = attempt_history.history_of(bucket, request.get("litellm_trace_id"), is_further=has_history)
         failure = attempt_history.last_failure(trail)
         level = request.get("_target_order")
         if not healthy_deployments and not has_history:
@@ -85,7 +85,7 @@ class FallbackRules(CustomLogger):
             for deployment in healthy_deployments
             if level is None or (order_of(deployment) == level and _id(deployment) not in known)
         ]
-        candidates = self._own_fallbacks(request, bucket, candidates, None if failure is None else failure.kind)
+        candidates = self._dedicated_fallbacks(request, bucket, candidates, None if failure is None else failure.kind)
         for order in sorted({order_of(deployment) for deployment in candidates}):
             level_members = [deployment for deployment in candidates if order_of(deployment) == order]
             if free := _free(level_members):
@@ -93,14 +93,14 @@ class FallbackRules(CustomLogger):
                 return free
         if failure is not None:
             _note_skipped(trail, candidates, [])
-            raise litellm_exception(failure, model, settings.api_base())
+            raise map_exception(failure, model, settings.api_base())
         if not candidates:
             return []
         later = [each for each in healthy_deployments if level is not None and order_of(each) > level]
         last = await self._last_resort(candidates, later, trail, bucket.get("original_model_group") or model)
         _note_skipped(trail, candidates, [last])
         if last is None:
-            raise litellm_exception(_rests(candidates[0]), _model(candidates[0]), settings.api_base())
+            raise map_exception(_rests(candidates[0]), _model(candidates[0]), settings.api_base())
         return [last]
 
     def pass_over(self, attempt: Attempt) -> None:
@@ -115,9 +115,9 @@ class FallbackRules(CustomLogger):
         if own is None:
             return
         failure = attempt_history.last_failure(attempt.trail)
-        if failure is not None and not self._own_fallbacks({}, attempt.bucket, [own], failure.kind):
+        if failure is not None and not self._dedicated_fallbacks({}, attempt.bucket, [own], failure.kind):
             raise GatewayError(failure)
-        if resting.may_try(attempt.target):
+        if cooldowns.try_acquire_probe(attempt.target):
             return
         # The caller is to hear why the model that was called failed, not why others were not called.
         if failure is None:
@@ -137,7 +137,7 @@ class FallbackRules(CustomLogger):
         known = found[0] if len(found) == 1 else []
         return known if all(_target(each) is not None for each in known) else []
 
-    def _own_fallbacks(
+    def _dedicated_fallbacks(
         self,
         request: Mapping[str, Any],
         bucket: MutableMapping[str, Any],
@@ -150,14 +150,14 @@ class FallbackRules(CustomLogger):
         when a stream fails (measured on 1.106), so that it has to be told of them, and its choice to be mended.
         """
         asked_for = bucket.get("original_model_group")
-        if (failed not in _OWN_LISTS and not request.get("stream")) or asked_for is None:
+        if (failed not in _DEDICATED_LISTS and not request.get("stream")) or asked_for is None:
             return candidates
         routers = next(filter(None, (self._routers.of(info_of(each)) for each in candidates)), [])
         if len(routers) != 1:
             return candidates
-        models = {kind: _listed_models(routers[0], field, asked_for) for kind, field in _OWN_LISTS.items()}
+        models = {kind: _listed_models(routers[0], field, asked_for) for kind, field in _DEDICATED_LISTS.items()}
         if kinds := [kind for kind, found in models.items() if found]:
-            bucket[OWN_FALLBACKS_PARAM] = kinds
+            bucket[DEDICATED_FALLBACKS_PARAM] = kinds
         if failed not in models:
             return candidates
         return [each for each in candidates if each["litellm_params"].get("model") in models[failed]]
@@ -176,9 +176,9 @@ class FallbackRules(CustomLogger):
         known = _ids_in(trail) | {_id(each) for each in candidates}
         routers: list[litellm.Router | None] = [*self._routers.of(info_of(candidates[0]))]
         for router in routers or [None]:
-            others = _without([*later, *_stand_ins(router, candidates[0], asked_for)], known)
+            others = _without([*later, *_fallback_deployments(router, candidates[0], asked_for)], known)
             cool = set() if router is None else await acooling(router, [_id(each) for each in others])
-            last: dict[str, Any] | None = _least_rested(candidates, _without(others, cool))
+            last: dict[str, Any] | None = _soonest_available(candidates, _without(others, cool))
             if last is not None:
                 return last
         return None
@@ -205,12 +205,12 @@ def _verdict(router: litellm.Router, own: Deployment, attempt: Attempt) -> Failu
     known = _ids_in(attempt.trail) | {_id(own)}
     group = _without(members(router, _group(own)), known)
     later = [each for each in group if order_of(each) > order_of(own)]
-    others = _without([*later, *_stand_ins(router, own, asked_for)], known)
+    others = _without([*later, *_fallback_deployments(router, own, asked_for)], known)
     beside = [each for each in group if order_of(each) == order_of(own)] if _may_retry(attempt.bucket) else []
     cool = cooling(router, [_id(each) for each in [*others, *beside]])
-    if _least_rested([own], _without(others, cool)) is None:
+    if _soonest_available([own], _without(others, cool)) is None:
         return _rests(own)
-    if _least_rested([own], _without([*others, *beside], cool)) is None:
+    if _soonest_available([own], _without([*others, *beside], cool)) is None:
         # LiteLLM goes to another one of the same level only when it retries, and not after each kind of failure.
         return replace(_rests(own), kind="unavailable", status=503)
     return None
@@ -220,16 +220,18 @@ def _may_retry(bucket: Mapping[str, Any]) -> bool:
     return (bucket.get("max_retries") or 0) > (bucket.get("attempted_retries") or 0)
 
 
-def _least_rested(candidates: list[Any], others: Iterable[Deployment]) -> Any:
+def _soonest_available(candidates: list[Any], others: Iterable[Deployment]) -> Any:
     """The candidate whose rest ends first; None while another deployment is awake, or sooner awake."""
     others = list(others)
-    if any(_is_awake(each) for each in others):
+    if any(_is_available(each) for each in others):
         return None
     first = min([*candidates, *others], key=_remaining)
     return next((each for each in candidates if each is first), None)
 
 
-def _stand_ins(router: litellm.Router | None, deployment: Deployment, asked_for: str | None) -> Iterator[Deployment]:
+def _fallback_deployments(
+    router: litellm.Router | None, deployment: Deployment, asked_for: str | None
+) -> Iterator[Deployment]:
     """The deployments of other groups to which a router may go on from one.
 
     Args:
@@ -274,7 +276,7 @@ def _without(deployments: Iterable[Deployment], ids: Collection[str]) -> list[De
 
 def _note_skipped(trail: list[Record], candidates: list[dict[str, Any]], chosen: list[Any]) -> None:
     for each in candidates:
-        if each not in chosen and not _is_awake(each):
+        if each not in chosen and not _is_available(each):
             attempt_history.note_passed_over(trail, _skipped(each))
 
 
@@ -289,7 +291,7 @@ def _rests(deployment: Deployment) -> Failure:
     return replace(failure, reason=rested)
 
 
-def _target(deployment: Deployment) -> Target | None:
+def _target(deployment: Deployment) -> DeploymentKey | None:
     """What a deployment calls; None for another provider's, and where its settings are no use."""
     params = deployment["litellm_params"]
     model = str(params.get("model"))
@@ -299,12 +301,12 @@ def _target(deployment: Deployment) -> Target | None:
         endpoint, key = resolve_endpoint(params.get("api_base")), resolve_key(params.get("api_key"))
     except SettingsError:
         return None
-    return None if key is None else Target.of(_model(deployment), endpoint, key)
+    return None if key is None else DeploymentKey.of(_model(deployment), endpoint, key)
 
 
-def _may_try(deployment: Deployment) -> bool:
+def _try_acquire_probe(deployment: Deployment) -> bool:
     target = _target(deployment)
-    return target is None or resting.may_try(target)
+    return target is None or cooldowns.try_acquire_probe(target)
 
 
 def _free(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -312,29 +314,31 @@ def _free(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     Alone, because LiteLLM chooses at random among several: a trial that it did not choose would be lost for a minute.
     """
-    sound = [deployment for deployment in members if _is_sound(deployment)]
-    trial = next((deployment for deployment in members if deployment not in sound and _may_try(deployment)), None)
+    sound = [deployment for deployment in members if _is_closed(deployment)]
+    trial = next(
+        (deployment for deployment in members if deployment not in sound and _try_acquire_probe(deployment)), None
+    )
     return sound if trial is None else [trial]
 
 
-def _is_sound(deployment: Deployment) -> bool:
+def _is_closed(deployment: Deployment) -> bool:
     target = _target(deployment)
-    return target is None or resting.is_sound(target)
+    return target is None or cooldowns.is_closed(target)
 
 
-def _is_awake(deployment: Deployment) -> bool:
+def _is_available(deployment: Deployment) -> bool:
     target = _target(deployment)
-    return target is None or resting.is_awake(target)
+    return target is None or cooldowns.is_available(target)
 
 
 def _remaining(deployment: Deployment) -> float:
     target = _target(deployment)
-    return 0.0 if target is None else resting.remaining(target)
+    return 0.0 if target is None else cooldowns.remaining(target)
 
 
 def _failure(deployment: Deployment) -> Failure | None:
     target = _target(deployment)
-    return None if target is None else resting.failure(target)
+    return None if target is None else cooldowns.failure(target)
 
 
 def _model(deployment: Deployment) -> str:
@@ -349,5 +353,5 @@ def _group(deployment: Deployment) -> str:
     return str(deployment.get("model_name"))
 
 
-fallback_rules = FallbackRules()
+router_cooldowns = CooldownFilter()
 """The rules, for `litellm.callbacks` or a proxy's `callbacks`."""

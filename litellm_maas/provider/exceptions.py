@@ -11,7 +11,7 @@ import litellm
 from litellm.exceptions import MidStreamFallbackError
 
 from litellm_maas.gateway.errors import STATUS_OF_KIND, Failure, Kind
-from litellm_maas.pricing.credits import in_credits
+from litellm_maas.pricing.credits import to_credits
 
 PROVIDER = "maas"
 
@@ -59,12 +59,12 @@ _CLASS_OF_KIND: dict[Kind, Any] = {
 }
 
 
-def exception_name(failure: Failure) -> str:
+def exception_class_name(failure: Failure) -> str:
     """The name of the exception that a failure becomes."""
-    return type(litellm_exception(failure, "", "https://gateway")).__name__
+    return type(map_exception(failure, "", "https://gateway")).__name__
 
 
-def litellm_exception(failure: Failure, model: str, url: str) -> Exception:
+def map_exception(failure: Failure, model: str, url: str) -> Exception:
     """The exception for a failure.
 
     Its message is the gateway's reason and, on a line of its own, what to do. `response` carries the status and, where
@@ -77,7 +77,7 @@ def litellm_exception(failure: Failure, model: str, url: str) -> Exception:
     headers = {} if failure.retry_after is None else {"retry-after": str(math.ceil(failure.retry_after))}
     exception: Exception
     if failure.budget is not None:
-        spent, limit = (float(in_credits(each)) for each in failure.budget)
+        spent, limit = (float(to_credits(each)) for each in failure.budget)
         exception = BudgetExceededError(f"{failure.reason}\n{failure.hint}", model, spent, limit)
     elif failure.kind == "connection":
         exception = litellm.APIConnectionError(**about, request=request)
@@ -100,7 +100,7 @@ _FALLEN_BACK_FROM: frozenset[Kind] = frozenset(
 )
 
 
-def in_stream(
+def wrap_mid_stream(
     failure: Failure, exception: Exception, model: str, *, has_begun: bool, also: Collection[str] = ()
 ) -> Exception:
     """The exception as a router's stream has to carry it, so that the router falls back where it should.

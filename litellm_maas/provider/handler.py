@@ -22,29 +22,29 @@ from litellm_maas.errors import MaasError
 from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
 from litellm_maas.gateway.errors import GatewayError
-from litellm_maas.gateway.request import Timeouts, WireRequest
+from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.ledger.event import Kind
 from litellm_maas.pricing import usage
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.provider import model_map, responses
-from litellm_maas.provider.attempt_history import ATTEMPTS_PARAM, Attempt, is_routed, own_fallbacks
-from litellm_maas.provider.exceptions import PROVIDER, in_stream, litellm_exception
-from litellm_maas.provider.pipeline import Passage, apassage, passage
+from litellm_maas.provider.attempt_history import ATTEMPTS_PARAM, Attempt, dedicated_fallbacks, is_routed
+from litellm_maas.provider.exceptions import PROVIDER, map_exception, wrap_mid_stream
+from litellm_maas.provider.pipeline import AsyncCallPipeline, PreparedCall, call_pipeline
 from litellm_maas.provider.request_params import (
-    WITHHELD_FROM_EMBEDDINGS,
-    WITHHELD_FROM_IMAGES,
-    RefusedParameterError,
+    DROPPED_BY_LITELLM_EMBEDDINGS,
+    DROPPED_BY_LITELLM_IMAGES,
+    UnsupportedParameterError,
+    build_body,
+    build_chat_body,
     caller_headers,
-    chat_body,
-    plain_body,
 )
-from litellm_maas.provider.spend_recording import Metered
+from litellm_maas.provider.spend_recording import RecordedCall
 from litellm_maas.provider.streaming import Chunk, StreamDecoder
 from litellm_maas.tracking.event_builder import COST_PARAM
 
 _RETRYABLE = frozenset({"timeout", "connection", "retryable", "rate_limit", "server", "bad_gateway", "unavailable"})
 _LONGEST_WAIT = 60.0
-_ACCEPTED: Chunk = {}
+_HEADERS_RECEIVED: Chunk = {}
 
 _Call = dict[str, Any]
 _Response = TypeVar("_Response", ModelResponse, EmbeddingResponse, ImageResponse)
@@ -90,11 +90,11 @@ class MaasLLM(CustomLLM):
         return stream
 
     def _stream(self, call: _Call) -> Generator[Chunk, None, None]:
-        with _litellm_errors(call) as stage, passage(_streamed_chat, call, "chat") as way:
+        with _litellm_errors(call) as stage, call_pipeline(_streamed_chat, call, "chat") as way:
             decoder = StreamDecoder(way.request)
             way.metered.watch(decoder)
             with client.open_stream(way.request, call.get("client")) as reply:
-                yield _ACCEPTED
+                yield _HEADERS_RECEIVED
                 stage.is_stream = True
                 for chunk in chain(_chunks(reply, decoder, way.request), decoder.finish()):
                     yield stage.seen(chunk, way.attempt)
@@ -116,10 +116,10 @@ class MaasLLM(CustomLLM):
             # All in one generator: when a loop ends, it closes all of its asynchronous generators at once.
             while True:
                 try:
-                    async with apassage(_streamed_chat, call, "chat") as way:
+                    async with AsyncCallPipeline(_streamed_chat, call, "chat") as way:
                         decoder = StreamDecoder(way.request)
                         way.metered.watch(decoder)
-                        async with client.AsyncStream(way.request, call.get("client")) as reply:
+                        async with client.AsyncResponseStream(way.request, call.get("client")) as reply:
                             async for chunk in _AsyncChunks(reply, decoder, way.request):
                                 yield stage.seen(chunk, way.attempt)
                         for chunk in decoder.finish():
@@ -135,7 +135,7 @@ class MaasLLM(CustomLLM):
                 await asyncio.sleep(wait)
 
 
-def _chunks(reply: httpx.Response, decoder: StreamDecoder, request: WireRequest) -> Iterator[Chunk]:
+def _chunks(reply: httpx.Response, decoder: StreamDecoder, request: GatewayRequest) -> Iterator[Chunk]:
     """The chunks of a stream, until the gateway says that it is over, or stops after the answer was complete."""
     pieces = reply.iter_bytes()
     while not decoder.is_over:
@@ -153,9 +153,9 @@ def _chunks(reply: httpx.Response, decoder: StreamDecoder, request: WireRequest)
 
 
 class _AsyncChunks:
-    """Like `_chunks`, asynchronously. Not a generator, for the same reason as `client.AsyncStream`."""
+    """Like `_chunks`, asynchronously. Not a generator, for the same reason as `client.AsyncResponseStream`."""
 
-    def __init__(self, reply: httpx.Response, decoder: StreamDecoder, request: WireRequest) -> None:
+    def __init__(self, reply: httpx.Response, decoder: StreamDecoder, request: GatewayRequest) -> None:
         self._pieces = reply.aiter_bytes()
         self._decoder = decoder
         self._request = request
@@ -183,7 +183,7 @@ class _AsyncChunks:
 
 
 @dataclass(slots=True)
-class _Stage:
+class _StreamState:
     """How far a call has come.
 
     Attributes:
@@ -204,7 +204,7 @@ class _Stage:
         return chunk
 
 
-def _last(decoder: StreamDecoder, metered: Metered) -> Chunk:
+def _last(decoder: StreamDecoder, metered: RecordedCall) -> Chunk:
     """The last chunk of a stream, with its cost where its usage stands; recorded before it is handed out."""
     last = decoder.last()
     cost = metered.stream_succeeded(decoder)
@@ -219,13 +219,13 @@ class _Operation(Generic[_Response]):
     """An operation with a plain reply: what it sends, what becomes of the reply, and what it used."""
 
     kind: Kind
-    request: Callable[[_Call], WireRequest]
-    response: Callable[[WireRequest, dict[str, Any], _Call], _Response]
-    usage: Callable[[WireRequest, dict[str, Any]], Usage]
+    request: Callable[[_Call], GatewayRequest]
+    response: Callable[[GatewayRequest, dict[str, Any], _Call], _Response]
+    usage: Callable[[GatewayRequest, dict[str, Any]], Usage]
 
 
 def _run(operation: _Operation[_Response], call: _Call) -> _Response:
-    with _litellm_errors(call), passage(operation.request, call, operation.kind) as way:
+    with _litellm_errors(call), call_pipeline(operation.request, call, operation.kind) as way:
         with _timed(call):
             reply = client.send(way.request, call.get("client"))
         return _response(operation, way, reply, call)
@@ -233,13 +233,13 @@ def _run(operation: _Operation[_Response], call: _Call) -> _Response:
 
 async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
-        async with apassage(operation.request, call, operation.kind) as way:
+        async with AsyncCallPipeline(operation.request, call, operation.kind) as way:
             with _timed(call):
                 reply = await client.asend(way.request, call.get("client"))
             return _response(operation, way, reply, call)
 
 
-def _response(operation: _Operation[_Response], way: Passage, reply: client.Reply, call: _Call) -> _Response:
+def _response(operation: _Operation[_Response], way: PreparedCall, reply: client.Reply, call: _Call) -> _Response:
     payload = _parsed(way.request, reply, call)
     cost = way.metered.succeeded(payload.get("id"), operation.usage(way.request, payload))
     response = operation.response(way.request, payload, call)
@@ -249,7 +249,7 @@ def _response(operation: _Operation[_Response], way: Passage, reply: client.Repl
     return response
 
 
-def _token_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:
+def _token_usage(request: GatewayRequest, payload: dict[str, Any]) -> Usage:
     return usage.of_reply(
         usage.usage_in(payload),
         lambda: usage.prompt_characters(request.body or {}),
@@ -257,11 +257,11 @@ def _token_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:
     )
 
 
-def _embedding_usage(request: WireRequest, payload: dict[str, Any]) -> Usage:
+def _embedding_usage(request: GatewayRequest, payload: dict[str, Any]) -> Usage:
     return _token_usage(request, {"usage": usage.of_embeddings(payload.get("usage"))})
 
 
-def _images(request: WireRequest, payload: dict[str, Any]) -> Usage:
+def _images(request: GatewayRequest, payload: dict[str, Any]) -> Usage:
     asked = request.body or {}
     size, quality = (payload.get(name) or asked.get(name) for name in ("size", "quality"))
     return usage.images(payload.get("data"), size, quality)
@@ -275,54 +275,55 @@ _CHAT = _Operation(
 )
 _EMBEDDING = _Operation(
     "embedding",
-    lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}, WITHHELD_FROM_EMBEDDINGS),
+    lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}, DROPPED_BY_LITELLM_EMBEDDINGS),
     lambda request, payload, call: responses.embedding(request, payload, call["model_response"]),
     _embedding_usage,
 )
 _IMAGES = _Operation(
     "image",
-    lambda call: _plain_request(call, "/images/generations", {"prompt": call["prompt"]}, WITHHELD_FROM_IMAGES),
+    lambda call: _plain_request(call, "/images/generations", {"prompt": call["prompt"]}, DROPPED_BY_LITELLM_IMAGES),
     lambda request, payload, call: responses.images(request, payload, call["model_response"]),
     _images,
 )
 
 
-def _streamed_chat(call: _Call) -> WireRequest:
+def _streamed_chat(call: _Call) -> GatewayRequest:
     return _chat_request(call, stream=True)
 
 
-def _chat_request(call: _Call, *, stream: bool) -> WireRequest:
+def _chat_request(call: _Call, *, stream: bool) -> GatewayRequest:
     litellm_params = call.get("litellm_params") or {}
-    body = chat_body(
+    body = build_chat_body(
         catalogue().model(call["model"]),
         call["messages"],
         call["optional_params"],
         getattr(call["logging_obj"], "optional_params", None) or {},
         stream=stream,
-        drop_refused=litellm.drop_params is True or litellm_params.get("drop_params") is True,
+        drop_unsupported=litellm.drop_params is True or litellm_params.get("drop_params") is True,
     )
     return _request(call, "/chat/completions", body, call.get("headers"), call["messages"])
 
 
-def _plain_request(call: _Call, operation: str, content: dict[str, Any], withheld: Sequence[str]) -> WireRequest:
-    body = plain_body(
-        call["model"], content, call["optional_params"], _litellm_compat.as_called(call["logging_obj"]), withheld
+def _plain_request(call: _Call, operation: str, content: dict[str, Any], withheld: Sequence[str]) -> GatewayRequest:
+    body = build_body(
+        call["model"], content, call["optional_params"], _litellm_compat.original_kwargs(call["logging_obj"]), withheld
     )
     (subject,) = content.values()
     return _request(call, operation, body, call["optional_params"].get("extra_headers"), subject)
 
 
-def _request(call: _Call, operation: str, body: dict[str, Any], headers: Any, subject: Any) -> WireRequest:
+def _request(call: _Call, operation: str, body: dict[str, Any], headers: Any, subject: Any) -> GatewayRequest:
     model_map.ensure_declared()
     endpoint = resolve_endpoint(call.get("api_base"))
-    request = WireRequest(
+    request = GatewayRequest(
         endpoint=endpoint,
-        key=_required(resolve_key(call.get("api_key")), call["model"]),
+        key=_require_api_key(resolve_key(call.get("api_key")), call["model"]),
         operation=operation,
         model=call["model"],
         body=body,
         timeouts=Timeouts.from_litellm(
-            call.get("timeout"), asked_for=_litellm_compat.as_called(call["logging_obj"]).get("timeout") is not None
+            call.get("timeout"),
+            asked_for=_litellm_compat.original_kwargs(call["logging_obj"]).get("timeout") is not None,
         ),
         headers=caller_headers(headers),
     )
@@ -333,7 +334,7 @@ def _request(call: _Call, operation: str, body: dict[str, Any], headers: Any, su
     return request
 
 
-def _required(key: SecretStr | None, model: str) -> SecretStr:
+def _require_api_key(key: SecretStr | None, model: str) -> SecretStr:
     if key is None:
         raise litellm.AuthenticationError(
             message="MaaS: no API key for this call.\n"
@@ -344,7 +345,7 @@ def _required(key: SecretStr | None, model: str) -> SecretStr:
     return key
 
 
-def _parsed(request: WireRequest, reply: client.Reply, call: _Call) -> dict[str, Any]:
+def _parsed(request: GatewayRequest, reply: client.Reply, call: _Call) -> dict[str, Any]:
     call["logging_obj"].post_call(original_response=reply.body.decode("utf-8", "replace"), input=None, api_key="")
     kept = {name: value for name, value in reply.headers.items() if name != "set-cookie"}
     call["logging_obj"].model_call_details["response_headers"] = kept
@@ -369,20 +370,20 @@ def _timed(call: _Call) -> Iterator[None]:
 
 
 @contextmanager
-def _litellm_errors(call: _Call) -> Iterator[_Stage]:
+def _litellm_errors(call: _Call) -> Iterator[_StreamState]:
     """Turns what went wrong inside into LiteLLM's exceptions."""
-    model, stage = call["model"], _Stage()
+    model, stage = call["model"], _StreamState()
     try:
         yield stage
     except GatewayError as error:
-        exception = litellm_exception(error.failure, model, resolve_endpoint(call.get("api_base")).base_url)
+        exception = map_exception(error.failure, model, resolve_endpoint(call.get("api_base")).base_url)
         if stage.is_stream and is_routed(call):
-            also = own_fallbacks(call)
-            exception = in_stream(error.failure, exception, model, has_begun=stage.has_begun, also=also)
+            also = dedicated_fallbacks(call)
+            exception = wrap_mid_stream(error.failure, exception, model, has_begun=stage.has_begun, also=also)
         raise exception from None
     except MaasError as error:
         raise litellm.BadRequestError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
-    except RefusedParameterError as error:
+    except UnsupportedParameterError as error:
         raise litellm.UnsupportedParamsError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
 
 

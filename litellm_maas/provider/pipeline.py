@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from litellm_maas.gateway.request import WireRequest
+from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.ledger.event import Kind
 from litellm_maas.provider.attempt_history import Attempt, attempting
-from litellm_maas.provider.budget_guard import Admitted
-from litellm_maas.provider.cooldown_rules import fallback_rules
-from litellm_maas.provider.spend_recording import Metered
-from litellm_maas.resilience.rate_limiter import Paced
+from litellm_maas.provider.budget_guard import BudgetGuard
+from litellm_maas.provider.cooldown_rules import router_cooldowns
+from litellm_maas.provider.spend_recording import RecordedCall
+from litellm_maas.resilience.rate_limiter import RateLimited
 
-MakeRequest = Callable[[dict[str, Any]], WireRequest]
+RequestFactory = Callable[[dict[str, Any]], GatewayRequest]
 """Makes a request out of LiteLLM's call."""
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class PreparedCall:
     """A call that may go out now.
 
     Attributes:
@@ -35,13 +35,13 @@ class Passage:
         metered: Where to note what was used.
     """
 
-    request: WireRequest
+    request: GatewayRequest
     attempt: Attempt
-    metered: Metered
+    metered: RecordedCall
 
 
 @contextmanager
-def passage(make: MakeRequest, call: dict[str, Any], kind: Kind) -> Iterator[Passage]:
+def call_pipeline(make: RequestFactory, call: dict[str, Any], kind: Kind) -> Iterator[PreparedCall]:
     """A block that begins when a call may be sent.
 
     Raises:
@@ -50,36 +50,38 @@ def passage(make: MakeRequest, call: dict[str, Any], kind: Kind) -> Iterator[Pas
     request = make(call)
     with (
         # An asynchronous router asks the rules itself, before it chooses.
-        attempting(request, call, fallback_rules.pass_over) as attempt,
-        Admitted(request, _for_model(make, call), call, kind) as admitted,
+        attempting(request, call, router_cooldowns.pass_over) as attempt,
+        BudgetGuard(request, _for_model(make, call), call, kind) as admitted,
     ):
         attempt.sends(admitted.request)
         with (
-            Paced(admitted.request),
-            Metered(admitted.request, call, kind, admitted.settling()) as metered,
+            RateLimited(admitted.request),
+            RecordedCall(admitted.request, call, kind, admitted.detach_reservation()) as metered,
         ):
-            yield Passage(admitted.request, attempt, metered)
+            yield PreparedCall(admitted.request, attempt, metered)
 
 
-class apassage:  # noqa: N801 - used as the function beside it is
-    """Like `passage`, asynchronously. A class, for the same reason as `client.AsyncStream`."""
+class AsyncCallPipeline:
+    """Like `call_pipeline`, asynchronously. A class, for the same reason as `client.AsyncResponseStream`."""
 
-    def __init__(self, make: MakeRequest, call: dict[str, Any], kind: Kind) -> None:
+    def __init__(self, make: RequestFactory, call: dict[str, Any], kind: Kind) -> None:
         self._make = make
         self._call = call
         self._kind = kind
 
-    async def __aenter__(self) -> Passage:
+    async def __aenter__(self) -> PreparedCall:
         make, call, kind = self._make, self._call, self._kind
         async with AsyncExitStack() as entered:
             request = make(call)
             attempt = entered.enter_context(attempting(request, call))
-            admitted = await entered.enter_async_context(Admitted(request, _for_model(make, call), call, kind))
+            admitted = await entered.enter_async_context(BudgetGuard(request, _for_model(make, call), call, kind))
             attempt.sends(admitted.request)
-            await entered.enter_async_context(Paced(admitted.request))
-            metered = await entered.enter_async_context(Metered(admitted.request, call, kind, admitted.settling()))
+            await entered.enter_async_context(RateLimited(admitted.request))
+            metered = await entered.enter_async_context(
+                RecordedCall(admitted.request, call, kind, admitted.detach_reservation())
+            )
             self._entered = entered.pop_all()
-        return Passage(admitted.request, attempt, metered)
+        return PreparedCall(admitted.request, attempt, metered)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -87,5 +89,5 @@ class apassage:  # noqa: N801 - used as the function beside it is
         await self._entered.__aexit__(kind, error, traceback)
 
 
-def _for_model(make: MakeRequest, call: Mapping[str, Any]) -> Callable[[str], WireRequest]:
+def _for_model(make: RequestFactory, call: Mapping[str, Any]) -> Callable[[str], GatewayRequest]:
     return lambda model: make({**call, "model": model})

@@ -15,9 +15,9 @@ logger = logging.getLogger("litellm_maas")
 
 
 # What a call can carry and LiteLLM withholds from a custom provider's parameters.
-WITHHELD_FROM_CHAT = ("user", "reasoning_effort", "thinking", "verbosity")
-WITHHELD_FROM_EMBEDDINGS = ("dimensions", "encoding_format", "user")
-WITHHELD_FROM_IMAGES = ("n", "quality", "response_format", "size", "style", "user")
+DROPPED_BY_LITELLM_CHAT = ("user", "reasoning_effort", "thinking", "verbosity")
+DROPPED_BY_LITELLM_EMBEDDINGS = ("dimensions", "encoding_format", "user")
+DROPPED_BY_LITELLM_IMAGES = ("n", "quality", "response_format", "size", "style", "user")
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
 
@@ -29,7 +29,7 @@ _LITELLM_ONLY = frozenset({"provider_specific_fields", "thinking_blocks", "reaso
 _CACHE = frozenset({"cache_control"})
 
 
-class RefusedParameterError(ValueError):
+class UnsupportedParameterError(ValueError):
     """A parameter that the model's family is known to refuse, when the caller did not ask for parameters to be dropped.
 
     Attributes:
@@ -44,14 +44,14 @@ class RefusedParameterError(ValueError):
         )
 
 
-def chat_body(
+def build_chat_body(
     model: Model,
     messages: Sequence[Any],
     optional_params: Mapping[str, Any],
-    as_called: Mapping[str, Any],
+    original_kwargs: Mapping[str, Any],
     *,
     stream: bool,
-    drop_refused: bool,
+    drop_unsupported: bool,
 ) -> dict[str, Any]:
     """The body of a chat completion.
 
@@ -59,13 +59,13 @@ def chat_body(
         model: The model asked for.
         messages: The messages as LiteLLM hands them over.
         optional_params: The parameters that LiteLLM lets through.
-        as_called: The parameters as the caller gave them; the source of those that LiteLLM withholds.
+        original_kwargs: The parameters as the caller gave them; the source of those that LiteLLM withholds.
         stream: Whether the reply is streamed. A streamed reply is always asked for its usage, unless the family refuses
             to be asked; then it is estimated.
-        drop_refused: Drop what the model's family refuses instead of raising (LiteLLM's `drop_params`).
+        drop_unsupported: Drop what the model's family refuses instead of raising (LiteLLM's `drop_params`).
 
     Raises:
-        RefusedParameterError: The family refuses a parameter, and refused ones are not to be dropped.
+        UnsupportedParameterError: The family refuses a parameter, and refused ones are not to be dropped.
     """
     dropped = _LITELLM_ONLY if _takes_cache_control(model) else _LITELLM_ONLY | _CACHE
     body: dict[str, Any] = {
@@ -73,17 +73,17 @@ def chat_body(
         "messages": [_without_fields(_with_role(message, model), "content", dropped) for message in messages],
     }
     params = {name: value for name, value in optional_params.items() if value is not None}
-    params |= {name: as_called[name] for name in WITHHELD_FROM_CHAT if as_called.get(name) is not None}
-    if as_called.get("max_completion_tokens") is not None:
+    params |= {name: original_kwargs[name] for name in DROPPED_BY_LITELLM_CHAT if original_kwargs.get(name) is not None}
+    if original_kwargs.get("max_completion_tokens") is not None:
         # LiteLLM calls it max_tokens for a custom provider, over what else was given under that name.
         params.pop("max_tokens", None)
-        params |= {name: as_called[name] for name in _LIMITS if as_called.get(name) is not None}
+        params |= {name: original_kwargs[name] for name in _LIMITS if original_kwargs.get(name) is not None}
     extra_body = dict(params.pop("extra_body", None) or {})
     # Where LiteLLM puts what it does not know, and a switch of the family's may be among it.
     params |= {name: extra_body.pop(name) for name in ("chat_template_kwargs", "thinking") if name in extra_body}
     for internal in ("max_retries", "extra_headers", "stream", "stream_options"):
         params.pop(internal, None)
-    _apply_quirks(model, params, extra_body, drop_refused=drop_refused)
+    _apply_family_rules(model, params, extra_body, drop_unsupported=drop_unsupported)
     if "tools" in params:
         params["tools"] = [_without_fields(tool, "function", dropped) for tool in params["tools"]]
     body |= params
@@ -96,11 +96,11 @@ def chat_body(
     return body
 
 
-def plain_body(
+def build_body(
     model: str,
     content: Mapping[str, Any],
     optional_params: Mapping[str, Any],
-    as_called: Mapping[str, Any],
+    original_kwargs: Mapping[str, Any],
     withheld: Sequence[str],
 ) -> dict[str, Any]:
     """The body of an operation whose parameters need no translation: embeddings, images.
@@ -109,12 +109,16 @@ def plain_body(
         model: The id on the wire.
         content: What the operation is about, such as the input.
         optional_params: The parameters that LiteLLM lets through.
-        as_called: The parameters as the caller gave them; the source of those that LiteLLM withholds.
+        original_kwargs: The parameters as the caller gave them; the source of those that LiteLLM withholds.
         withheld: The names of those.
     """
     params = {name: value for name, value in optional_params.items() if value is not None}
-    unwanted = as_called.get("additional_drop_params") or ()
-    params |= {name: as_called[name] for name in withheld if name not in unwanted and as_called.get(name) is not None}
+    unwanted = original_kwargs.get("additional_drop_params") or ()
+    params |= {
+        name: original_kwargs[name]
+        for name in withheld
+        if name not in unwanted and original_kwargs.get(name) is not None
+    }
     extra_body = params.pop("extra_body", None) or {}
     for internal in ("max_retries", "extra_headers"):
         params.pop(internal, None)
@@ -130,7 +134,9 @@ def caller_headers(headers: Mapping[str, Any] | None) -> dict[str, str]:
     }
 
 
-def _apply_quirks(model: Model, params: dict[str, Any], extra_body: Mapping[str, Any], *, drop_refused: bool) -> None:
+def _apply_family_rules(
+    model: Model, params: dict[str, Any], extra_body: Mapping[str, Any], *, drop_unsupported: bool
+) -> None:
     _turn_thinking_off(model, params)
     if "max_tokens" in model.refuses and "max_tokens" in params:
         limit = params.pop("max_tokens")
@@ -143,8 +149,8 @@ def _apply_quirks(model: Model, params: dict[str, Any], extra_body: Mapping[str,
     if "forced_tool_choice" in model.refuses and thinking and _forces_a_tool(params.get("tool_choice")):
         refused["tool_choice"] = "the gateway answers 400 to a forced choice while this family thinks"
     for parameter, why in refused.items():
-        if not drop_refused:
-            raise RefusedParameterError(model.id, parameter, why)
+        if not drop_unsupported:
+            raise UnsupportedParameterError(model.id, parameter, why)
         logger.debug("%s refuses %s (%s): dropped", model.id, parameter, why)
         del params[parameter]
 

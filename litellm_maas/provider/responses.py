@@ -11,16 +11,16 @@ from litellm.types.utils import Choices, ImageUsage, Message, Usage
 from litellm_maas.gateway import error_response
 from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.finish_reasons import finish_reason
-from litellm_maas.gateway.request import WireRequest
+from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.gateway.sse import looks_like_events
-from litellm_maas.pricing.usage import for_litellm, of_embeddings, usage_in
+from litellm_maas.pricing.usage import of_embeddings, to_litellm_usage, usage_in
 from litellm_maas.provider import messages, tool_calls
 from litellm_maas.provider.stream_collector import collected
 from litellm_maas.provider.streaming import MALFORMED, about, created, others, parsed
 from litellm_maas.provider.thinking import ThinkSplitter
 
 
-def parse(request: WireRequest, body: bytes) -> dict[str, Any]:
+def parse(request: GatewayRequest, body: bytes) -> dict[str, Any]:
     """Return the JSON object of a reply; of an event stream in its place, what it comes to.
 
     Raises:
@@ -36,7 +36,7 @@ def parse(request: WireRequest, body: bytes) -> dict[str, Any]:
     return payload
 
 
-def chat(request: WireRequest, payload: dict[str, Any], hidden_params: dict[str, Any]) -> ModelResponse:
+def chat(request: GatewayRequest, payload: dict[str, Any], hidden_params: dict[str, Any]) -> ModelResponse:
     """Return a chat completion.
 
     Args:
@@ -56,7 +56,7 @@ def chat(request: WireRequest, payload: dict[str, Any], hidden_params: dict[str,
     try:
         response = ModelResponse(
             choices=[_choice(choice, index) for index, choice in zip(_numbers(choices), choices, strict=True)],
-            usage=Usage(**(for_litellm(usage_in(payload)) or {})),
+            usage=Usage(**(to_litellm_usage(usage_in(payload)) or {})),
             **about(request, payload),
             **created(payload),
             **others(payload),
@@ -67,9 +67,9 @@ def chat(request: WireRequest, payload: dict[str, Any], hidden_params: dict[str,
     return response
 
 
-def embedding(request: WireRequest, payload: dict[str, Any], response: EmbeddingResponse) -> EmbeddingResponse:
+def embedding(request: GatewayRequest, payload: dict[str, Any], response: EmbeddingResponse) -> EmbeddingResponse:
     """Return embeddings, in the response object that LiteLLM prepared."""
-    usage = for_litellm(of_embeddings(payload.get("usage"))) or {}
+    usage = to_litellm_usage(of_embeddings(payload.get("usage"))) or {}
     response.object = "list"
     response.data = _items(request, payload)
     response.model = request.model
@@ -77,7 +77,7 @@ def embedding(request: WireRequest, payload: dict[str, Any], response: Embedding
     return response
 
 
-def images(request: WireRequest, payload: dict[str, Any], response: ImageResponse) -> ImageResponse:
+def images(request: GatewayRequest, payload: dict[str, Any], response: ImageResponse) -> ImageResponse:
     """Return images, with what LiteLLM noted on the response object that it prepared."""
     about_them = {name: payload[name] for name in _ABOUT_IMAGES if isinstance(payload.get(name), str)}
     made: dict[str, Any] = {**created(payload), "data": _items(request, payload)}
@@ -95,11 +95,11 @@ def images(request: WireRequest, payload: dict[str, Any], response: ImageRespons
 _ABOUT_IMAGES = ("size", "quality", "background", "output_format")
 
 
-def _unreadable(request: WireRequest, payload: Mapping[str, Any]) -> GatewayError:
+def _unreadable(request: GatewayRequest, payload: Mapping[str, Any]) -> GatewayError:
     return GatewayError(error_response.no_reply(request), payload)
 
 
-def _items(request: WireRequest, payload: dict[str, Any]) -> list[Any]:
+def _items(request: GatewayRequest, payload: dict[str, Any]) -> list[Any]:
     items = payload.get("data")
     if not isinstance(items, list):
         raise _unreadable(request, payload)

@@ -13,21 +13,21 @@ from typing import Any
 from litellm_maas import _litellm_compat
 from litellm_maas.errors import SettingsError
 from litellm_maas.gateway.errors import GatewayError
-from litellm_maas.gateway.request import WireRequest
+from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.ledger.event import Event, Kind, Status, host_of
-from litellm_maas.ledger.recorder import Then
+from litellm_maas.ledger.recorder import OnCommitted
 from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.usage import Usage, has_counts, of_reply, prompt_characters, usage_in
-from litellm_maas.provider.exceptions import exception_name
+from litellm_maas.provider.exceptions import exception_class_name
 from litellm_maas.provider.streaming import StreamDecoder
-from litellm_maas.tracking.attribution import identify
+from litellm_maas.tracking.attribution import attribution_from
 from litellm_maas.tracking.event_builder import Attempt
 from litellm_maas.tracking.tracker import tracking
 
 logger = logging.getLogger("litellm_maas")
 
 
-class Metered:
+class RecordedCall:
     """One attempt of the provider's, synchronous (`with`) or asynchronous (`async with`).
 
     Leaving it commits the attempt's event, if spend is recorded: as ok after `succeeded`, as failed after a
@@ -43,9 +43,11 @@ class Metered:
         cost: What the attempt cost, once it has succeeded.
     """
 
-    def __init__(self, request: WireRequest, call: Mapping[str, Any], kind: Kind, settle: Then | None = None) -> None:
+    def __init__(
+        self, request: GatewayRequest, call: Mapping[str, Any], kind: Kind, settle: OnCommitted | None = None
+    ) -> None:
         self._request = request
-        self._attempt = attempt_of(request, call, kind)
+        self._attempt = event_builder_for(request, call, kind)
         self._settle = settle
         self._decoder: StreamDecoder | None = None
         self._process: int | None = None
@@ -67,7 +69,7 @@ class Metered:
         """Like `succeeded`, for a stream that has come to its end; without a usage report it is estimated."""
         return self.succeeded(decoder.response_id, self._used(decoder.usage))
 
-    def __enter__(self) -> Metered:
+    def __enter__(self) -> RecordedCall:
         self._process = os.getpid()
         _open[id(self)] = self
         if is_recorded():
@@ -79,11 +81,11 @@ class Metered:
     ) -> None:
         if isinstance(error, GeneratorExit):
             # It may be garbage collection that closes the stream, in the midst of another recording in this thread.
-            self._give_up(error)
-        elif (event := self._ended(error)) is not None:
+            self._abandon(error)
+        elif (event := self._take_event(error)) is not None:
             tracking.recorder().record(event, self._settle)
 
-    async def __aenter__(self) -> Metered:
+    async def __aenter__(self) -> RecordedCall:
         return self.__enter__()
 
     async def __aexit__(
@@ -91,23 +93,23 @@ class Metered:
     ) -> None:
         if error is not None and not isinstance(error, GatewayError):
             # A cancelled task has no time left to wait in.
-            self._give_up(error)
-        elif (event := self._ended(error)) is not None:
+            self._abandon(error)
+        elif (event := self._take_event(error)) is not None:
             await tracking.recorder().arecord(event, self._settle)
 
     def __del__(self) -> None:
         # An asynchronous stream whose event loop is gone is dropped by Python without being closed.
-        self.give_up()
+        self.abandon()
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """Record an attempt that nobody will bring to its end any more."""
-        self._give_up(None)
+        self._abandon(None)
 
-    def _give_up(self, error: BaseException | None) -> None:
-        if (event := self._ended(error)) is not None:
-            tracking.recorder().record_now(event, self._settle)
+    def _abandon(self, error: BaseException | None) -> None:
+        if (event := self._take_event(error)) is not None:
+            tracking.recorder().record_nowait(event, self._settle)
 
-    def _ended(self, error: BaseException | None) -> Event | None:
+    def _take_event(self, error: BaseException | None) -> Event | None:
         """What there is to record: once for each attempt, and not in the child of a fork in its midst."""
         mine, self._process = self._process == os.getpid(), None
         if not mine:
@@ -127,7 +129,7 @@ class Metered:
             return self._attempt.event("ok", self.cost, 200)
         if isinstance(error, GatewayError):
             failure = error.failure
-            return self._unfinished("failed", failure.status, exception_name(failure), error.payload)
+            return self._unfinished("failed", failure.status, exception_class_name(failure), error.payload)
         # Whatever else ends a call is the caller giving up: the gateway goes on, and bills.
         given_up = error is None or isinstance(error, GeneratorExit)
         return self._unfinished("aborted", None, None if given_up else type(error).__name__)
@@ -162,7 +164,7 @@ class Metered:
         return self._attempt.cost(usage, tracking.book())
 
 
-def attempt_of(request: WireRequest, call: Mapping[str, Any], kind: Kind) -> Attempt:
+def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], kind: Kind) -> Attempt:
     """The attempt that a call of LiteLLM's makes, from now on."""
     logging_obj = call["logging_obj"]
     params = call.get("litellm_params") or logging_obj.model_call_details.get("litellm_params") or {}
@@ -170,8 +172,10 @@ def attempt_of(request: WireRequest, call: Mapping[str, Any], kind: Kind) -> Att
         kind=kind,
         route="provider",
         model=request.model,
-        host_kind=request.endpoint.host_kind,
-        identity=identify(params, logging_obj.model_call_details.get("user"), host_of(request.endpoint.base_url)),
+        billing_mode=request.endpoint.billing_mode,
+        identity=attribution_from(
+            params, logging_obj.model_call_details.get("user"), host_of(request.endpoint.base_url)
+        ),
         call_id=logging_obj.litellm_call_id,
         trace_id=logging_obj.litellm_trace_id,
         asked=call["model"],
@@ -183,14 +187,14 @@ def is_recorded() -> bool:
     return tracking.is_on or _litellm_compat.is_callback(tracking.logger)
 
 
-def _give_up_all() -> None:
+def _abandon_all() -> None:
     """At the end of the process: calls of daemon threads, and streams that some loop has left half read."""
     for reference in _open.valuerefs():
         if (attempt := reference()) is not None:
-            attempt.give_up()
+            attempt.abandon()
 
 
-_open: weakref.WeakValueDictionary[int, Metered] = weakref.WeakValueDictionary()
+_open: weakref.WeakValueDictionary[int, RecordedCall] = weakref.WeakValueDictionary()
 """The attempts that have not come to their end, and some that have."""
-atexit.register(_give_up_all)
+atexit.register(_abandon_all)
 tracking.dollar_price = _litellm_compat.dollar_price

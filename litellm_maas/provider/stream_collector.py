@@ -6,11 +6,11 @@ from itertools import chain
 from typing import Any
 
 from litellm_maas.gateway.errors import GatewayError
-from litellm_maas.gateway.request import WireRequest
+from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.provider.streaming import StreamDecoder
 
 
-def collected(request: WireRequest, body: bytes) -> dict[str, Any]:
+def collected(request: GatewayRequest, body: bytes) -> dict[str, Any]:
     """Return the payload of a plain reply with what an event stream says.
 
     Raises:

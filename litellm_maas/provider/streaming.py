@@ -20,9 +20,9 @@ from pydantic import ValidationError
 from litellm_maas.gateway import error_response
 from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.finish_reasons import FAILED, finish_reason
-from litellm_maas.gateway.request import WireRequest
-from litellm_maas.gateway.sse import EventDecoder
-from litellm_maas.pricing.usage import for_litellm, has_counts, usage_in
+from litellm_maas.gateway.request import GatewayRequest
+from litellm_maas.gateway.sse import SSEDecoder
+from litellm_maas.pricing.usage import has_counts, to_litellm_usage, usage_in
 from litellm_maas.provider import messages
 from litellm_maas.provider.thinking import ThinkSplitter
 from litellm_maas.provider.tool_calls import ToolCallNumbers
@@ -61,9 +61,9 @@ class StreamDecoder:
         is_over: Whether the gateway has said that nothing more comes.
     """
 
-    def __init__(self, request: WireRequest) -> None:
+    def __init__(self, request: GatewayRequest) -> None:
         self._request = request
-        self._events = EventDecoder()
+        self._events = SSEDecoder()
         self._before_events: list[bytes] | None = []
         self._choices: dict[int, _ChoiceState] = {}
         self._numbers: dict[int, int] = {}
@@ -102,7 +102,7 @@ class StreamDecoder:
             yield from self._chunks_of_plain_reply(b"".join(self._before_events))
         yield from self._held_back()
         if not self.answered:
-            raise GatewayError(error_response.cut_short(self._request))
+            raise GatewayError(error_response.incomplete_stream(self._request))
 
     def last(self) -> dict[str, Any]:
         """Return the chunk that ends a stream whose answer is complete."""
@@ -112,7 +112,7 @@ class StreamDecoder:
             "tool_use": None,
             "is_finished": True,
             "finish_reason": (first and first.finish_reason) or "stop",
-            "usage": for_litellm(self.usage),
+            "usage": to_litellm_usage(self.usage),
             "index": 0,
         }
 
@@ -272,7 +272,7 @@ def parsed(data: bytes) -> Any:
         return None
 
 
-def about(request: WireRequest, event: Mapping[str, Any]) -> dict[str, Any]:
+def about(request: GatewayRequest, event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a reply or an event that say something about all of its choices, but for its time.
 
     The model is the id that was asked for: LiteLLM looks up its cost by it, and a gateway may echo another name.

@@ -21,12 +21,12 @@ from litellm_maas.gateway.errors import Failure
 
 logger = logging.getLogger("litellm_maas")
 
-_TRIAL = 60.0
+_PROBE_TIMEOUT = 60.0
 """Seconds after which a trial whose outcome nobody reported no longer keeps others from trying."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DeploymentKey:
     """What is called: a model of an account.
 
     Attributes:
@@ -37,7 +37,7 @@ class Target:
     account: int
 
     @classmethod
-    def of(cls, model: str, endpoint: Endpoint, key: SecretStr) -> Target:
+    def of(cls, model: str, endpoint: Endpoint, key: SecretStr) -> DeploymentKey:
         """The target of calls for a model to a base URL with a key."""
         return cls(model, hash((endpoint.base_url, key.get_secret_value())))
 
@@ -58,7 +58,7 @@ class _Rule:
 
 
 # What somebody has to mend takes minutes or hours, and a caller gains nothing from each further try.
-_LASTING = _Rule(1, 60.0, 600.0)
+_PERSISTENT = _Rule(1, 60.0, 600.0)
 _RULES: dict[str, _Rule] = {
     # Kong's windows are a minute; without a word of how long, a short wait is the least that helps.
     "rate_limit": _Rule(1, 5.0, 60.0),
@@ -81,7 +81,7 @@ class _State:
         failures: Failures in a row since it answered or rested.
         rests: Rests in a row.
         until: When the rest ends (seconds, by the clock); 0 where it has not come to one.
-        trial_until: Until when somebody is trying it.
+        probe_until: Until when somebody is trying it.
         said: Whether a warning was given.
     """
 
@@ -89,11 +89,11 @@ class _State:
     failures: int = 0
     rests: int = 0
     until: float = 0.0
-    trial_until: float = 0.0
+    probe_until: float = 0.0
     said: bool = False
 
 
-class Resting:
+class CooldownRegistry:
     """The resting models of this process.
 
     Attributes:
@@ -102,7 +102,7 @@ class Resting:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self._states: dict[Target, _State] = {}
+        self._states: dict[DeploymentKey, _State] = {}
         self._forget_lock()
         if hasattr(os, "register_at_fork"):
             # Another thread may have held it at the moment of the fork.
@@ -111,7 +111,7 @@ class Resting:
     def _forget_lock(self) -> None:
         self._lock = threading.Lock()
 
-    def failed(self, target: Target, failure: Failure, *, is_routed: bool = True) -> None:
+    def failed(self, target: DeploymentKey, failure: Failure, *, is_routed: bool = True) -> None:
         """Note a failure; it makes the target rest if its kind, or the third in a row, says so.
 
         Args:
@@ -119,10 +119,10 @@ class Resting:
             failure: Why it failed.
             is_routed: Whether a router called it. Without one nothing is passed over, so there is nothing to tell of.
         """
-        rule = _LASTING if failure.lasts else _RULES.get(failure.kind)
+        rule = _PERSISTENT if failure.is_persistent else _RULES.get(failure.kind)
         # A limit without a reply is this side's own pacing, and says nothing of the model.
         if rule is None or (failure.kind == "rate_limit" and failure.status is None):
-            self._end_trial(target)
+            self._end_probe(target)
             return
         if (length := self._rest(target, failure, rule, is_routed=is_routed)) is not None:
             logger.warning(
@@ -131,32 +131,32 @@ class Resting:
                 *(target.model, failure.reason, failure.hint, target.model, length, rule.longest / 60),
             )
 
-    def _end_trial(self, target: Target) -> None:
+    def _end_probe(self, target: DeploymentKey) -> None:
         """Let somebody else try: this trial told nothing of the target."""
         with self._lock:
             if (state := self._states.get(target)) is not None:
-                state.trial_until = 0.0
+                state.probe_until = 0.0
 
-    def _rest(self, target: Target, failure: Failure, rule: _Rule, *, is_routed: bool) -> float | None:
+    def _rest(self, target: DeploymentKey, failure: Failure, rule: _Rule, *, is_routed: bool) -> float | None:
         """Seconds of a rest that begins now and that is to be told of."""
         now = self.clock()
         with self._lock:
             state = self._states.setdefault(target, _State(failure))
-            state.failure, state.trial_until = failure, 0.0
+            state.failure, state.probe_until = failure, 0.0
             if now < state.until:
                 return None  # other calls that were under way when the rest began
             state.failures += 1
             if state.failures < rule.failures and not state.rests:
                 return None
             length = min(rule.first * 2**state.rests, rule.longest)
-            if failure.retry_after is not None and not failure.lasts:
+            if failure.retry_after is not None and not failure.is_persistent:
                 length = min(max(failure.retry_after, 1.0), rule.longest)
             state.failures, state.rests, state.until = 0, state.rests + 1, now + length
-            is_news = is_routed and failure.lasts and not state.said
+            is_news = is_routed and failure.is_persistent and not state.said
             state.said = state.said or is_news
         return length if is_news else None
 
-    def succeeded(self, target: Target) -> None:
+    def succeeded(self, target: DeploymentKey) -> None:
         """Note an answer: the target is awake."""
         if target not in self._states:
             return
@@ -165,40 +165,40 @@ class Resting:
         if state is not None and state.said:
             logger.warning("maas/%s answers again.", target.model)
 
-    def remaining(self, target: Target) -> float:
+    def remaining(self, target: DeploymentKey) -> float:
         """Seconds until the target's rest is over; 0 if it does not rest."""
         state = self._states.get(target)
         return 0.0 if state is None else max(state.until - self.clock(), 0.0)
 
-    def failure(self, target: Target) -> Failure | None:
+    def failure(self, target: DeploymentKey) -> Failure | None:
         """Why the target rests or rested last; None if it has answered since."""
         state = self._states.get(target)
         return None if state is None else state.failure
 
-    def is_sound(self, target: Target) -> bool:
+    def is_closed(self, target: DeploymentKey) -> bool:
         """Whether the target has come to no rest since it answered last."""
         state = self._states.get(target)
         return state is None or not state.rests
 
-    def may_try(self, target: Target) -> bool:
+    def try_acquire_probe(self, target: DeploymentKey) -> bool:
         """Whether a call may go to the target: it is awake, or its rest is over and nobody else is trying it."""
         state = self._states.get(target)
         if state is None or not state.rests:
             return True
         with self._lock:
             now = self.clock()
-            if now < state.until or now < state.trial_until:
+            if now < state.until or now < state.probe_until:
                 return False
-            state.trial_until = now + _TRIAL
+            state.probe_until = now + _PROBE_TIMEOUT
             return True
 
-    def is_awake(self, target: Target) -> bool:
-        """Like `may_try`, without taking the trial."""
+    def is_available(self, target: DeploymentKey) -> bool:
+        """Like `try_acquire_probe`, without taking the trial."""
         state = self._states.get(target)
         if state is None or not state.rests:
             return True
         now = self.clock()
-        return now >= state.until and now >= state.trial_until
+        return now >= state.until and now >= state.probe_until
 
     def forget(self) -> None:
         """Wake everything."""
@@ -206,4 +206,4 @@ class Resting:
             self._states.clear()
 
 
-resting = Resting()
+cooldowns = CooldownRegistry()

@@ -21,38 +21,38 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from litellm_maas import fork_safety
-from litellm_maas.errors import PacingError
+from litellm_maas.errors import RateLimitStoreError
 from litellm_maas.gateway.retry_after import LONGEST
-from litellm_maas.settings import Pacing
+from litellm_maas.settings import RateLimit
 
 _PATIENCE = 10.0
 """Seconds that somebody waits for another one who uses the file."""
 
 
 @dataclass(slots=True)
-class Turn:
+class Slot:
     """A turn, or how long it would have been until one.
 
     Attributes:
-        granted: Whether it was given out; not if it is further away than the caller would wait.
+        acquired: Whether it was given out; not if it is further away than the caller would wait.
         wait: Seconds until it.
     """
 
-    granted: bool
+    acquired: bool
     wait: float
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
-class Turns(Protocol):
+class RateLimitStore(Protocol):
     """A shared list of turns for each name. All its methods may wait for other processes for a moment.
 
-    Each raises `PacingError` if the list cannot be used.
+    Each raises `RateLimitStoreError` if the list cannot be used.
     """
 
-    def ask(self, name: str, pacing: Pacing, longest_wait: float) -> Turn:
-        """Get a turn, unless it is further away than `longest_wait` seconds."""
+    def ask(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
+        """Get a turn, unless it is further away than `max_wait` seconds."""
 
-    def give_back(self, name: str, turn: Turn) -> None:
+    def release(self, name: str, turn: Slot) -> None:
         """Make room for somebody else: the turn will not be used."""
 
     def hold(self, name: str, seconds: float) -> None:
@@ -62,7 +62,7 @@ class Turns(Protocol):
         """Seconds for which turns of this name are still held."""
 
 
-class SqliteTurns:
+class SqliteRateLimitStore:
     """Turns in a file, for the processes of one machine.
 
     Args:
@@ -73,23 +73,23 @@ class SqliteTurns:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._path = path
         self._clock = clock
-        self.begin_anew()
+        self.after_fork_in_child()
         fork_safety.heed(self)
 
-    def hold_still(self) -> bool:
+    def before_fork(self) -> bool:
         """See `fork_safety.Forkable`."""
         return self._lock.acquire(timeout=_PATIENCE)
 
-    def go_on(self) -> None:
+    def after_fork_in_parent(self) -> None:
         """See `fork_safety.Forkable`."""
         self._lock.release()
 
-    def begin_anew(self) -> None:
+    def after_fork_in_child(self) -> None:
         """See `fork_safety.Forkable`."""
         self._lock = threading.Lock()
 
-    def ask(self, name: str, pacing: Pacing, longest_wait: float) -> Turn:
-        """See `Turns.ask`."""
+    def ask(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
+        """See `RateLimitStore.ask`."""
         with self._transaction() as connection:
             now, apart = self._clock(), pacing.seconds + pacing.margin
             # Turns in a far future are from a clock that was wrong.
@@ -98,24 +98,24 @@ class SqliteTurns:
                 "SELECT at FROM turns WHERE name = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (name, pacing.requests - 1)
             ).fetchone()
             at = max(now, self._held_until(connection, name), earlier[0] + apart if earlier else now)
-            turn = Turn(at - now <= longest_wait, at - now)
-            if turn.granted:
+            turn = Slot(at - now <= max_wait, at - now)
+            if turn.acquired:
                 connection.execute("INSERT INTO turns VALUES (?, ?, ?)", (turn.id, name, at))
         return turn
 
-    def give_back(self, name: str, turn: Turn) -> None:
-        """See `Turns.give_back`."""
+    def release(self, name: str, turn: Slot) -> None:
+        """See `RateLimitStore.release`."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM turns WHERE id = ? AND name = ?", (turn.id, name))
 
     def hold(self, name: str, seconds: float) -> None:
-        """See `Turns.hold`."""
+        """See `RateLimitStore.hold`."""
         with self._transaction() as connection:
             until = max(self._clock() + seconds, self._held_until(connection, name))
             connection.execute("INSERT OR REPLACE INTO holds VALUES (?, ?)", (name, until))
 
     def held(self, name: str) -> float:
-        """See `Turns.held`."""
+        """See `RateLimitStore.held`."""
         with self._transaction() as connection:
             return max(0.0, self._held_until(connection, name) - self._clock())
 
@@ -140,7 +140,7 @@ class SqliteTurns:
                 yield connection
                 connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
-            raise PacingError(f"{self._path}: {error}") from None
+            raise RateLimitStoreError(f"{self._path}: {error}") from None
 
 
 _ASK = """
@@ -169,52 +169,54 @@ end
 """
 
 
-class RedisTurns:
+class RedisRateLimitStore:
     """Turns in Redis, for several machines. Redis's clock counts.
 
     Args:
         address: ``redis://…`` or ``rediss://…``, password included.
 
     Raises:
-        PacingError: The package redis is not installed, or the address is none.
+        RateLimitStoreError: The package redis is not installed, or the address is none.
     """
 
     def __init__(self, address: SecretStr) -> None:
         try:
             import redis  # noqa: PLC0415 - an extra
         except ImportError:
-            raise PacingError("pacing with Redis needs the package redis: pip install redis") from None
+            raise RateLimitStoreError("pacing with Redis needs the package redis: pip install redis") from None
         self._error: type[Exception] = redis.RedisError
         try:
             self._client = redis.Redis.from_url(
                 address.get_secret_value(), socket_timeout=5.0, socket_connect_timeout=5.0
             )
         except ValueError:
-            raise PacingError("MAAS_REDIS_URL is no address of Redis; write it like redis://host:6379/0") from None
+            raise RateLimitStoreError(
+                "MAAS_REDIS_URL is no address of Redis; write it like redis://host:6379/0"
+            ) from None
         self._ask = self._client.register_script(_ASK)
         self._hold = self._client.register_script(_HOLD)
 
-    def ask(self, name: str, pacing: Pacing, longest_wait: float) -> Turn:
-        """See `Turns.ask`."""
-        turn = Turn(granted=False, wait=0.0)
-        arguments: list[str | int | float] = [pacing.requests, pacing.seconds + pacing.margin, longest_wait, turn.id]
+    def ask(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
+        """See `RateLimitStore.ask`."""
+        turn = Slot(acquired=False, wait=0.0)
+        arguments: list[str | int | float] = [pacing.requests, pacing.seconds + pacing.margin, max_wait, turn.id]
         with self._errors():
-            granted, wait = self._ask(keys=[_turns(name), _held(name)], args=arguments)
-        turn.granted, turn.wait = bool(granted), float(wait)
+            acquired, wait = self._ask(keys=[_turns(name), _held(name)], args=arguments)
+        turn.acquired, turn.wait = bool(acquired), float(wait)
         return turn
 
-    def give_back(self, name: str, turn: Turn) -> None:
-        """See `Turns.give_back`."""
+    def release(self, name: str, turn: Slot) -> None:
+        """See `RateLimitStore.release`."""
         with self._errors():
             self._client.zrem(_turns(name), turn.id)
 
     def hold(self, name: str, seconds: float) -> None:
-        """See `Turns.hold`."""
+        """See `RateLimitStore.hold`."""
         with self._errors():
             self._hold(keys=[_held(name)], args=[seconds])
 
     def held(self, name: str) -> float:
-        """See `Turns.held`."""
+        """See `RateLimitStore.held`."""
         with self._errors():
             left: Any = self._client.pttl(_held(name))
         return max(0.0, float(left) / 1000) if left <= LONGEST * 1000 else 0.0
@@ -224,7 +226,7 @@ class RedisTurns:
         try:
             yield
         except self._error as error:
-            raise PacingError(f"Redis: {error}") from None
+            raise RateLimitStoreError(f"Redis: {error}") from None
 
 
 # The braces let a cluster keep both in one place.

@@ -20,22 +20,22 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from litellm_maas import settings
-from litellm_maas.errors import PacingError
+from litellm_maas.errors import RateLimitStoreError
 from litellm_maas.gateway.errors import Failure, GatewayError
-from litellm_maas.gateway.request import WireRequest
-from litellm_maas.resilience.limiter_stores import RedisTurns, SqliteTurns, Turns
-from litellm_maas.settings import Pacing
+from litellm_maas.gateway.request import GatewayRequest
+from litellm_maas.resilience.limiter_stores import RateLimitStore, RedisRateLimitStore, SqliteRateLimitStore
+from litellm_maas.settings import RateLimit
 
 logger = logging.getLogger("litellm_maas")
 
-configured: Pacing | None = None
+configured: RateLimit | None = None
 """The pacing that a router's file sets; the environment goes before it."""
 
 _AT_ONCE = 0.05
 """Seconds. Who waits no longer than this need not look again whether the turns were held meanwhile."""
 
 
-class Paced:
+class RateLimited:
     """A block, synchronous (`with`) or asynchronous (`async with`), that begins when its request may be sent.
 
     The wait can be cancelled, which gives the turn to somebody else, and never blocks the event loop.
@@ -44,7 +44,7 @@ class Paced:
         GatewayError: The turn is further away than the longest wait; nothing was sent. It says how long to wait.
     """
 
-    def __init__(self, request: WireRequest) -> None:
+    def __init__(self, request: GatewayRequest) -> None:
         self._account = urlsplit(request.endpoint.base_url).netloc
         self._model = f"{self._account}/{request.model}"
         self._pacing = settings.pacing(configured)
@@ -58,7 +58,7 @@ class Paced:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._pacing is not None and isinstance(error, GatewayError):
-            self._heed(self._pacing, error.failure)
+            self._apply_retry_after(self._pacing, error.failure)
 
     async def __aenter__(self) -> None:
         if self._pacing is None:
@@ -76,37 +76,37 @@ class Paced:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._pacing is not None and isinstance(error, GatewayError):
-            await asyncio.to_thread(self._heed, self._pacing, error.failure)
+            await asyncio.to_thread(self._apply_retry_after, self._pacing, error.failure)
 
-    def _waits(self, pacing: Pacing) -> Generator[float, None, None]:
+    def _waits(self, pacing: RateLimit) -> Generator[float, None, None]:
         """Seconds to wait, one after the other, until the request may be sent."""
         for turns in shared_turns(pacing):
             with _saying_what_fails():
                 yield from self._waits_for(turns, pacing)
                 return
 
-    def _waits_for(self, turns: Turns, pacing: Pacing) -> Generator[float, None, None]:
-        deadline = time.monotonic() + pacing.longest_wait
+    def _waits_for(self, turns: RateLimitStore, pacing: RateLimit) -> Generator[float, None, None]:
+        deadline = time.monotonic() + pacing.max_wait
         while True:
             left = deadline - time.monotonic()
             if (held := turns.held(self._model)) > 0:
                 if held > left:
-                    raise GatewayError(_too_far(pacing, held))
+                    raise GatewayError(_wait_exceeded(pacing, held))
                 yield held
                 continue
             turn = turns.ask(self._account, pacing, left)
-            if not turn.granted:
-                raise GatewayError(_too_far(pacing, turn.wait))
+            if not turn.acquired:
+                raise GatewayError(_wait_exceeded(pacing, turn.wait))
             try:
                 yield turn.wait
             except GeneratorExit:
-                turns.give_back(self._account, turn)
+                turns.release(self._account, turn)
                 raise
             if turn.wait <= _AT_ONCE or not (turns.held(self._account) or turns.held(self._model)):
                 return
-            turns.give_back(self._account, turn)
+            turns.release(self._account, turn)
 
-    def _heed(self, pacing: Pacing, failure: Failure) -> None:
+    def _apply_retry_after(self, pacing: RateLimit, failure: Failure) -> None:
         """Hold the turns for as long as the gateway asked to wait: those of the model, where it says that it is one."""
         if failure.kind != "rate_limit" or failure.status is None or failure.retry_after is None:
             return
@@ -135,24 +135,24 @@ class _Steps:
             self._steps.close()
 
 
-def shared_turns(pacing: Pacing) -> Iterator[Turns]:
+def shared_turns(pacing: RateLimit) -> Iterator[RateLimitStore]:
     """Where turns are shared: in Redis, if that is set, and otherwise or when it is away in a file."""
     if pacing.redis is not None:
         with _saying_what_fails():
             yield _redis(pacing.redis)
-    yield SqliteTurns(settings.data_folder() / "pacing.db")
+    yield SqliteRateLimitStore(settings.data_folder() / "pacing.db")
 
 
 @cache
-def _redis(address: SecretStr) -> RedisTurns:
-    return RedisTurns(address)
+def _redis(address: SecretStr) -> RedisRateLimitStore:
+    return RedisRateLimitStore(address)
 
 
 @contextmanager
 def _saying_what_fails() -> Iterator[None]:
     try:
         yield
-    except PacingError as error:
+    except RateLimitStoreError as error:
         _say_once(str(error))
 
 
@@ -161,12 +161,12 @@ def _say_once(problem: str) -> None:
     logger.warning("pacing does not work as set: %s. Calls go on, paced on this machine alone or not at all.", problem)
 
 
-def _too_far(pacing: Pacing, wait: float) -> Failure:
+def _wait_exceeded(pacing: RateLimit, wait: float) -> Failure:
     return Failure(
         "rate_limit",
         None,
         f"the next turn under the limit of {pacing.requests} requests in {pacing.seconds:g} s is {wait:.1f} s away; "
-        f"the longest wait is {pacing.longest_wait:g} s, so nothing was sent",
-        "Call later or less often, raise MAAS_PACING_WAIT, or have the account's limit raised and set MAAS_RPM to it.",
+        f"the longest wait is {pacing.max_wait:g} s, so nothing was sent",
+        "Call later or less often, raise MAAS_RPM_MAX_WAIT, or have the account's limit raised and set MAAS_RPM to it.",
         retry_after=wait,
     )

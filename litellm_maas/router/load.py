@@ -11,10 +11,10 @@ from typing import Any
 
 import litellm
 
-from litellm_maas.budgets.enforcement import budgeting
+from litellm_maas.budgets.enforcement import enforcer
 from litellm_maas.errors import SettingsError
 from litellm_maas.pricing.price_book import PriceBook
-from litellm_maas.provider.cooldown_rules import fallback_rules
+from litellm_maas.provider.cooldown_rules import router_cooldowns
 from litellm_maas.provider.exceptions import PROVIDER
 from litellm_maas.provider.known_routers import mark_all, order_of
 from litellm_maas.provider.register import register
@@ -22,10 +22,10 @@ from litellm_maas.provider.spend_recording import is_recorded
 from litellm_maas.resilience import rate_limiter
 from litellm_maas.router import templates
 from litellm_maas.router.lint.deployments import check_deployments, check_fallbacks, check_groups, deployments
-from litellm_maas.router.lint.diagnostics import Finding, error
+from litellm_maas.router.lint.diagnostics import Diagnostic, error
 from litellm_maas.router.lint.includes import mapping_of
 from litellm_maas.router.lint.router_file import RouterFile, settings, shape
-from litellm_maas.settings import Pacing
+from litellm_maas.settings import RateLimit
 from litellm_maas.tracking.tracker import track_spend
 from litellm_maas.yaml_file import Document
 
@@ -42,7 +42,7 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
         **overrides: Router settings that win over the file's, such as ``timeout=30``.
 
     Raises:
-        DataFileError: The first mistake in the file, with its line and how to mend it. What is only doubtful, such as
+        ConfigFileError: The first mistake in the file, with its line and how to mend it. What is only doubtful, such as
             a model that the catalogue does not name, is logged as a warning.
         SettingsError: An override that LiteLLM's router does not take.
     """
@@ -58,29 +58,29 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
     for finding in check_fallbacks(given, groups):
         raise SettingsError(str(finding.mistake))
     register()
-    _put_in_force(document.validate(RouterFile))
+    _apply_process_settings(document.validate(RouterFile))
     content = copy.deepcopy(document.data)
     chosen = _closed({**(content.get("router_settings") or {}), **overrides}, groups)
     mark_all(content["model_list"])
     if not chosen.get("disable_cooldowns"):
         _spare_last(content["model_list"])
     router = litellm.Router(model_list=content["model_list"], **chosen)
-    fallback_rules.watch(router)
+    router_cooldowns.watch(router)
     return router
 
 
-def _put_in_force(file: RouterFile) -> None:
+def _apply_process_settings(file: RouterFile) -> None:
     """The budgets and the pacing of a router's file hold for the whole program, as those of the environment do."""
     if file.budgets:
-        budgeting.configured = file.budgets
+        enforcer.configured = file.budgets
         if not is_recorded():
             # Budgets count what is recorded.
             track_spend()
     if file.pacing is not None:
-        rate_limiter.configured = Pacing(file.pacing.requests_per_minute, longest_wait=file.pacing.longest_wait)
+        rate_limiter.configured = RateLimit(file.pacing.requests_per_minute, max_wait=file.pacing.longest_wait)
 
 
-def check(document: Document, book: PriceBook | None = None) -> Iterator[Finding]:
+def check(document: Document, book: PriceBook | None = None) -> Iterator[Diagnostic]:
     """What is wrong with a router's file.
 
     Args:

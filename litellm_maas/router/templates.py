@@ -22,8 +22,8 @@ ABOUT = {
 }
 """What a person may begin with, and what each file is for; those that work with today's models first."""
 
-STARTERS = tuple(ABOUT)
-NAMES = tuple(name for name in STARTERS if not name.startswith("prices"))
+TEMPLATES = tuple(ABOUT)
+NAMES = tuple(name for name in TEMPLATES if not name.startswith("prices"))
 """The configs among them."""
 
 
@@ -34,6 +34,6 @@ def config_file(name: str) -> Path:
         SettingsError: There is none of that name.
     """
     for folder in FOLDERS:
-        if name in STARTERS and (folder / name).is_file():
+        if name in TEMPLATES and (folder / name).is_file():
             return folder / name
-    raise SettingsError(f"no config named {name!r} comes with this package; it brings {', '.join(STARTERS)}")
+    raise SettingsError(f"no config named {name!r} comes with this package; it brings {', '.join(TEMPLATES)}")

@@ -14,7 +14,7 @@ Event = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Completion:
     """An answer on its way out: who asked for what, and under which id it leaves."""
 
     response_id: str
@@ -42,7 +42,7 @@ def usage(answer: Answer) -> Any:
     }
 
 
-def reply(served: Served) -> dict[str, Any]:
+def reply(served: Completion) -> dict[str, Any]:
     """The plain reply to a chat request."""
     return {
         **served.head,
@@ -53,7 +53,7 @@ def reply(served: Served) -> dict[str, Any]:
     }
 
 
-def events(served: Served) -> Iterator[Event]:
+def events(served: Completion) -> Iterator[Event]:
     """The events of a streamed chat reply, up to and without the closing ``[DONE]``."""
     deltas = [_deltas(served, index, choice) for index, choice in enumerate(served.answer.choices)]
     head = {**served.head, "object": "chat.completion.chunk", "system_fingerprint": "fp_sandbox"}
@@ -64,7 +64,7 @@ def events(served: Served) -> Iterator[Event]:
         yield {**head, "choices": [], "usage": usage(served.answer)}
 
 
-def text_reply(served: Served) -> dict[str, Any]:
+def text_reply(served: Completion) -> dict[str, Any]:
     """The plain reply to a legacy completion."""
     choices = [
         {"index": index, "text": choice.content, "finish_reason": choice.ends_with, "logprobs": None}
@@ -73,7 +73,7 @@ def text_reply(served: Served) -> dict[str, Any]:
     return {**served.head, "object": "text_completion", "choices": choices, "usage": usage(served.answer)}
 
 
-def text_events(served: Served) -> Iterator[Event]:
+def text_events(served: Completion) -> Iterator[Event]:
     """The events of a streamed legacy completion."""
     head = {**served.head, "object": "text_completion"}
     for index, choice in enumerate(served.answer.choices):
@@ -96,7 +96,7 @@ def text_of(event: Mapping[str, Any]) -> str:
     return "".join(filter(None, texts))
 
 
-def _choice(served: Served, index: int, choice: Choice) -> dict[str, Any]:
+def _choice(served: Completion, index: int, choice: Choice) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": choice.content or None}
     if choice.reasoning:
         message[served.answer.reasoning_field] = choice.reasoning
@@ -115,7 +115,7 @@ def _choice(served: Served, index: int, choice: Choice) -> dict[str, Any]:
     return found
 
 
-def _deltas(served: Served, index: int, choice: Choice) -> Iterator[dict[str, Any]]:
+def _deltas(served: Completion, index: int, choice: Choice) -> Iterator[dict[str, Any]]:
     size = served.answer.piece_size
 
     def delta(finish_reason: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def _deltas(served: Served, index: int, choice: Choice) -> Iterator[dict[str, An
     yield delta(choice.ends_with)
 
 
-def _call_id(served: Served, choice: int, position: int) -> str:
+def _call_id(served: Completion, choice: int, position: int) -> str:
     return f"call_{served.response_id[-8:]}_{choice}_{position}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from litellm_maas.sandbox import tokens
-from litellm_maas.sandbox.chat import Event, Served
+from litellm_maas.sandbox.chat import Completion, Event
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
@@ -32,12 +32,12 @@ def chat_request(request: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "stream": bool(request.get("stream")), "thinking": request.get("thinking")}
 
 
-def reply(served: Served) -> dict[str, Any]:
+def reply(served: Completion) -> dict[str, Any]:
     """The plain reply."""
     return {**_message(served), "content": _content(served)}
 
 
-def events(served: Served) -> Iterator[Event]:
+def events(served: Completion) -> Iterator[Event]:
     """The events of the streamed reply; each carries its own name as `type`."""
     start = {**_message(served), "content": [], "stop_reason": None}
     yield {"type": "message_start", "message": {**start, "usage": {**start["usage"], "output_tokens": 0}}}
@@ -60,7 +60,7 @@ def events(served: Served) -> Iterator[Event]:
     yield {"type": "message_stop"}
 
 
-def _message(served: Served) -> dict[str, Any]:
+def _message(served: Completion) -> dict[str, Any]:
     answer = served.answer
     cached = answer.cached_tokens or 0
     return {
@@ -80,7 +80,7 @@ def _message(served: Served) -> dict[str, Any]:
     }
 
 
-def _content(served: Served) -> list[dict[str, Any]]:
+def _content(served: Completion) -> list[dict[str, Any]]:
     choice = served.answer.choices[0]
     blocks: list[dict[str, Any]] = [{"type": "text", "text": choice.content}] if choice.content else []
     for position, call in enumerate(choice.tool_calls):

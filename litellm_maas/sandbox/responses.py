@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from litellm_maas.sandbox import tokens
-from litellm_maas.sandbox.chat import Event, Served
+from litellm_maas.sandbox.chat import Completion, Event
 
 
 def chat_request(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def chat_request(request: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "stream": bool(request.get("stream")), "reasoning_effort": _effort(request)}
 
 
-def reply(served: Served) -> dict[str, Any]:
+def reply(served: Completion) -> dict[str, Any]:
     """The plain reply."""
     answer = served.answer
     return {
@@ -53,13 +53,13 @@ def reply(served: Served) -> dict[str, Any]:
     }
 
 
-def events(served: Served) -> Iterator[Event]:
+def events(served: Completion) -> Iterator[Event]:
     """The events of the streamed reply; each carries its own name as `type`."""
     numbered = enumerate(_events(served))
     return ({**event, "sequence_number": number} for number, event in numbered)
 
 
-def _events(served: Served) -> Iterator[Event]:
+def _events(served: Completion) -> Iterator[Event]:
     whole = reply(served)
     yield {"type": "response.created", "response": {**whole, "status": "in_progress", "output": [], "usage": None}}
     for index, item in enumerate(whole["output"]):
@@ -81,7 +81,7 @@ def _events(served: Served) -> Iterator[Event]:
     yield {"type": "response.completed", "response": whole}
 
 
-def _output(served: Served) -> list[dict[str, Any]]:
+def _output(served: Completion) -> list[dict[str, Any]]:
     choice, tail = served.answer.choices[0], served.response_id[-8:]
     items: list[dict[str, Any]] = []
     if choice.content:

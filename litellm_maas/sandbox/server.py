@@ -19,10 +19,10 @@ from aiohttp import web
 from litellm_maas.catalogue import Catalogue, Model, catalogue
 from litellm_maas.sandbox import billing, chat, messages, responses, tokens, validation
 from litellm_maas.sandbox.accounts import Account, Limit
-from litellm_maas.sandbox.chat import Event, Served
+from litellm_maas.sandbox.chat import Completion, Event
 from litellm_maas.sandbox.faults import NO_FAULT, Fault, Faults
 from litellm_maas.sandbox.scripted import Answer, Cache, answer
-from litellm_maas.sandbox.validation import Refused
+from litellm_maas.sandbox.validation import HTTPError
 
 DEFAULT_KEY = "vn-sandbox-key"
 _EMBEDDING_DIMENSIONS = 64
@@ -53,8 +53,8 @@ class _Protocol:
     """A wire format for answers of chat models."""
 
     chat_request: Callable[[Mapping[str, Any]], dict[str, Any]]
-    reply: Callable[[Served], dict[str, Any]]
-    events: Callable[[Served], Iterator[Event]]
+    reply: Callable[[Completion], dict[str, Any]]
+    events: Callable[[Completion], Iterator[Event]]
     named_events: bool = False
 
 
@@ -168,22 +168,22 @@ class Sandbox:
             if (faulty := await _reply_of(fault, http)) is not None:
                 return faulty
             return await self._serve(http, operation, body, headers, fault)
-        except Refused as refused:
+        except HTTPError as refused:
             return _respond(refused.status, refused.body, refused.headers)
 
     async def _serve(
         self, http: web.Request, operation: str, body: Any, headers: Mapping[str, str], fault: Fault
     ) -> web.StreamResponse:
         if not http.path.startswith("/v1/") or operation.startswith("/v1"):
-            raise Refused(404, {"message": "no Route matched with those values"})
+            raise HTTPError(404, {"message": "no Route matched with those values"})
         key = validation.check_key(self.account, headers.get("authorization") or headers.get("x-api-key", ""))
         self.account.collect()
         if (http.method, operation) == ("GET", "/models"):
             return web.json_response({"object": "list", "data": [self._listed(model) for model in self._models]})
         if operation not in (*_PROTOCOLS, "/embeddings", "/images/generations"):
-            raise Refused(404, {"message": "no Route matched with those values"})
+            raise HTTPError(404, {"message": "no Route matched with those values"})
         if not isinstance(body, dict) or not isinstance(body.get("model"), str):
-            raise Refused(400, validation.openai_error("model is required", "invalid_request_error"))
+            raise HTTPError(400, validation.openai_error("model is required", "invalid_request_error"))
         validation.check_limits(self.account, body["model"])
         validation.check_model(self.account, body["model"], self._models)
         model = self._catalogue.model(body["model"])
@@ -211,7 +211,7 @@ class Sandbox:
         validation.check_chat(request, model)
         found = answer(request, model, self._script.popleft() if self._script else None, self._cache)
         now = dt.datetime.fromtimestamp(self.account.clock(), dt.timezone.utc)
-        served = Served(f"chatcmpl-{uuid.uuid4().hex}", int(now.timestamp()), model.id, found, body)
+        served = Completion(f"chatcmpl-{uuid.uuid4().hex}", int(now.timestamp()), model.id, found, body)
         if not body.get("stream"):
             self._charge(key, served, now, found.output_tokens)
             return web.json_response(protocol.reply(served))
@@ -231,7 +231,14 @@ class Sandbox:
             charge(tokens.count("".join(stream.written)), complete=False)
 
     def _charge(
-        self, key: str, served: Served, at: dt.datetime, output_tokens: int, *, complete: bool = True, images: int = 0
+        self,
+        key: str,
+        served: Completion,
+        at: dt.datetime,
+        output_tokens: int,
+        *,
+        complete: bool = True,
+        images: int = 0,
     ) -> None:
         found = served.answer
         input_tokens, cached = found.input_tokens or 0, found.cached_tokens or 0
@@ -254,13 +261,13 @@ class Sandbox:
 
     def _embeddings(self, key: str, body: Mapping[str, Any], model: Model) -> web.Response:
         if model.mode != "embedding":
-            raise Refused(404, validation.openai_error(f"{model.id} does not serve embeddings", "not_found_error"))
+            raise HTTPError(404, validation.openai_error(f"{model.id} does not serve embeddings", "not_found_error"))
         given = body.get("input")
         texts = [str(text) for text in given] if isinstance(given, list) else [str(given or "")]
         read = sum(map(tokens.count, texts))
         now = dt.datetime.fromtimestamp(self.account.clock(), dt.timezone.utc)
         dimensions = body.get("dimensions") or _EMBEDDING_DIMENSIONS
-        served = Served(f"embd-{uuid.uuid4().hex}", 0, model.id, Answer((), read, 0), body)
+        served = Completion(f"embd-{uuid.uuid4().hex}", 0, model.id, Answer((), read, 0), body)
         self._charge(key, served, now, 0)
         data = [
             {"object": "embedding", "index": index, "embedding": tokens.embedding(text, dimensions)}
@@ -272,7 +279,7 @@ class Sandbox:
     def _images(self, key: str, body: Mapping[str, Any], model: Model) -> web.Response:
         number = body.get("n") or 1
         now = dt.datetime.fromtimestamp(self.account.clock(), dt.timezone.utc)
-        served = Served(f"img-{uuid.uuid4().hex}", int(now.timestamp()), model.id, Answer((), 0, 0), body)
+        served = Completion(f"img-{uuid.uuid4().hex}", int(now.timestamp()), model.id, Answer((), 0, 0), body)
         self._charge(key, served, now, 0, images=number)
         return web.json_response({"created": served.created, "data": [{"b64_json": _PIXEL}] * number})
 
@@ -289,7 +296,7 @@ class _Stream:
         self._pending: list[tuple[bytes, str]] = []
         self.written: list[str] = []
 
-    async def send(self, served: Served, when_complete: Callable[[], None]) -> web.StreamResponse:
+    async def send(self, served: Completion, when_complete: Callable[[], None]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream", "cache-control": "no-cache"})
         await response.prepare(self._http)
         events = list(self._protocol.events(served))

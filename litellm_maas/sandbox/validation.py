@@ -13,7 +13,7 @@ from litellm_maas.sandbox.accounts import Account
 
 
 @dataclass
-class Refused(Exception):  # noqa: N818 - a refusal is a reply, not a defect
+class HTTPError(Exception):
     """A request is refused with this reply."""
 
     status: int
@@ -30,11 +30,11 @@ def check_key(account: Account, authorization: str) -> str:
     """The key of a request.
 
     Raises:
-        Refused: 401. Pending, revoked and unknown keys are told apart nowhere in the reply.
+        HTTPError: 401. Pending, revoked and unknown keys are told apart nowhere in the reply.
     """
     key = authorization.removeprefix("Bearer ").strip()
     if account.keys.get(key) != "active":
-        raise Refused(401, openai_error("Invalid API key", "authentication_error", "invalid_api_key"))
+        raise HTTPError(401, openai_error("Invalid API key", "authentication_error", "invalid_api_key"))
     return key
 
 
@@ -42,7 +42,7 @@ def check_limits(account: Account, model: str) -> None:
     """Count a request against the account's limits and the model's.
 
     Raises:
-        Refused: 429.
+        HTTPError: 429.
     """
     now = account.clock()
     for limit, text in (
@@ -57,58 +57,58 @@ def check_limits(account: Account, model: str) -> None:
         if wait > 0:
             words = text.format(limit.requests)
             if not limit.retry_after:
-                raise Refused(429, {"message": f"{words}, resets in {wait}s"})
+                raise HTTPError(429, {"message": f"{words}, resets in {wait}s"})
             headers = {"retry-after": str(wait), "x-ratelimit-limit-minute": str(limit.requests)}
-            raise Refused(429, {"message": words}, headers)
+            raise HTTPError(429, {"message": words}, headers)
 
 
 def check_model(account: Account, model: str, listed: tuple[str, ...]) -> None:
     """Check that a model can be called.
 
     Raises:
-        Refused: 404 for an unknown id (a bare one is), 403 for one that is not enabled, 503 without credits.
+        HTTPError: 404 for an unknown id (a bare one is), 403 for one that is not enabled, 503 without credits.
     """
     if model not in listed or model in account.missing_models:
-        raise Refused(404, openai_error(f"model not found: {model}", "not_found_error", "model_not_found"))
+        raise HTTPError(404, openai_error(f"model not found: {model}", "not_found_error", "model_not_found"))
     if model in account.disabled_models:
-        raise Refused(403, openai_error(f"model {model} is not enabled for this key", "permission_error"))
+        raise HTTPError(403, openai_error(f"model {model} is not enabled for this key", "permission_error"))
     if account.exhausted:
-        raise Refused(503, {"message": "model not responding"})
+        raise HTTPError(503, {"message": "model not responding"})
 
 
 def check_chat(request: Mapping[str, Any], model: Model) -> None:
     """Check what the upstream models refuse.
 
     Raises:
-        Refused: 400.
+        HTTPError: 400.
     """
     messages = request.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise Refused(400, openai_error("messages is required", "invalid_request_error"))
+        raise HTTPError(400, openai_error("messages is required", "invalid_request_error"))
     limit = request.get("max_completion_tokens") or request.get("max_tokens") or 0
     if limit > model.max_output_tokens:
         words = f"max_tokens must be at most {model.max_output_tokens}"
-        raise Refused(400, openai_error(words, "invalid_request_error"))
+        raise HTTPError(400, openai_error(words, "invalid_request_error"))
     read = sum(map(tokens.count_message, messages))
     if read > model.max_input_tokens:
         words = f"This model's maximum context length is {model.max_input_tokens} tokens, the messages have {read}"
-        raise Refused(400, openai_error(words, "invalid_request_error", "context_length_exceeded"))
+        raise HTTPError(400, openai_error(words, "invalid_request_error", "context_length_exceeded"))
     if "image" not in model.input and _has_image(messages):
-        raise Refused(400, openai_error(f"{model.id} does not accept image input", "invalid_request_error"))
+        raise HTTPError(400, openai_error(f"{model.id} does not accept image input", "invalid_request_error"))
     if (request.get("response_format") or {}).get("type") == "json_object" and "json" not in str(messages).lower():
         words = "'messages' must contain the word 'json' to use response_format json_object"
-        raise Refused(400, openai_error(words, "invalid_request_error"))
+        raise HTTPError(400, openai_error(words, "invalid_request_error"))
     _check_quirks(request, model)
 
 
 def _check_quirks(request: Mapping[str, Any], model: Model) -> None:
     if "reasoning_effort" in model.refuses and request.get("reasoning_effort") is not None:
-        raise Refused(400, openai_error("reasoning_effort is not supported", "invalid_request_error"))
+        raise HTTPError(400, openai_error("reasoning_effort is not supported", "invalid_request_error"))
     forced = request.get("tool_choice") == "required" or isinstance(request.get("tool_choice"), Mapping)
     off = any(_says(request.get(name), value) for name, value in (model.no_thinking or {}).items())
     if "forced_tool_choice" in model.refuses and forced and not off:
         words = "tool_choice cannot be forced in thinking mode"
-        raise Refused(400, openai_error(words, "invalid_request_error"))
+        raise HTTPError(400, openai_error(words, "invalid_request_error"))
 
 
 def _says(given: object, switch: object) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from litellm_maas.ledger.event import readable
+from litellm_maas.ledger.event import sanitize_text
 
 EARLIER_PARAM = "maas_earlier_attempts"
 """Where a request's first attempt notes how many attempts its metadata tells of already: programs pass one dictionary
@@ -20,7 +20,7 @@ _MOST_TAGS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class Attribution:
     """What LiteLLM knows about a call.
 
     Attributes:
@@ -45,7 +45,7 @@ class Identity:
     tags: tuple[str, ...] = ()
 
 
-def identify(litellm_params: Mapping[str, Any], user: object = None, host: str | None = None) -> Identity:
+def attribution_from(litellm_params: Mapping[str, Any], user: object = None, host: str | None = None) -> Attribution:
     """The identity of a call.
 
     Through a proxy, whoever owns the key pays: a client may write what it likes into `user`, which is its end user.
@@ -60,13 +60,13 @@ def identify(litellm_params: Mapping[str, Any], user: object = None, host: str |
     for name in ("litellm_metadata", "metadata"):
         if isinstance(litellm_params.get(name), Mapping):
             known |= litellm_params[name]
-    made = attempts_made(known) - known.get(EARLIER_PARAM, 0)
+    made = attempt_count(known) - known.get(EARLIER_PARAM, 0)
     earlier = _previous(known)[-made:] if made else []
     routed = "model_group" in known or "deployment" in known
     first = earlier[0] if earlier and isinstance(earlier[0], Mapping) else {}
     own, end_user, team_id = _person(user), known.get("user_api_key_end_user_id"), known.get("user_api_key_team_id")
     is_proxied = not _OF_THE_PROXY.isdisjoint(known)
-    return Identity(
+    return Attribution(
         requested=_first(known.get("original_model_group"), first.get("model_group"), known.get("model_group")),
         attempt=1 + made if routed else None,
         host=host,
@@ -92,7 +92,7 @@ def is_first(known: Mapping[str, Any]) -> bool:
     return known.get("attempted_fallbacks") == 0 and not known.get("attempted_retries")
 
 
-def attempts_made(known: Mapping[str, Any]) -> int:
+def attempt_count(known: Mapping[str, Any]) -> int:
     """How many attempts a router's metadata tells of; of requests that shared it, of all of them."""
     retries = known.get("request_retry_count")
     return retries if isinstance(retries, int) else len(_previous(known))
@@ -117,4 +117,4 @@ def _first(*candidates: object) -> str | None:
 def _texts(values: object) -> Iterator[str]:
     for value in values if isinstance(values, (list, tuple, set)) else ():
         if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value):
-            yield readable(str(value))
+            yield sanitize_text(str(value))

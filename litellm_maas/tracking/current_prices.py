@@ -16,17 +16,17 @@ def in_force() -> PriceBook:
     """The shipped price book with the file that `MAAS_PRICES` names laid over it.
 
     Raises:
-        DataFileError: The file has a mistake.
+        ConfigFileError: The file has a mistake.
     """
     own = settings.prices()
-    return price_book.official() if own is None else price_book.with_own(Path(own), _dollar_price)
+    return price_book.official() if own is None else price_book.with_overrides(Path(own), _dollar_price)
 
 
 def known_models() -> set[str]:
     """The model ids that the catalogue or a price list in force names. Others may exist.
 
     Raises:
-        DataFileError: The user's price file has a mistake.
+        ConfigFileError: The user's price file has a mistake.
     """
     return {*catalogue().ids(), *(model_id for _, each in in_force().lists() for model_id in each.models)}
 

@@ -8,11 +8,11 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from litellm_maas.ledger.event import Event, Kind, Route, Status, new_id, readable, reply_id
-from litellm_maas.pricing.cost import Cost, HostKind, cost
+from litellm_maas.ledger.event import Event, Kind, Route, Status, new_id, response_event_id, sanitize_text
+from litellm_maas.pricing.cost import BillingMode, Cost, cost
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.tracking.attribution import Identity
+from litellm_maas.tracking.attribution import Attribution
 
 PROVIDER = "maas"
 """The provider's name in LiteLLM, as `provider.exceptions` has it; this module loads no LiteLLM."""
@@ -28,8 +28,8 @@ class Attempt:
     kind: Kind
     route: Route
     model: str
-    host_kind: HostKind
-    identity: Identity
+    billing_mode: BillingMode
+    identity: Attribution
     call_id: str | None
     trace_id: str | None
     asked: str | None = None
@@ -38,7 +38,7 @@ class Attempt:
 
     def cost(self, usage: Usage, book: PriceBook | None) -> Cost:
         """What it costs."""
-        return cost(self.model, usage, self.started_at, self.host_kind, book)
+        return cost(self.model, usage, self.started_at, self.billing_mode, book)
 
     def event(
         self, status: Status, cost: Cost, http_status: int | None = None, error_class: str | None = None
@@ -92,15 +92,15 @@ class Attempt:
         # The provider records each of its attempts once; LiteLLM may call its callbacks twice for one reply. Neither a
         # gateway's ids nor a caller's are sure to be new.
         is_repeatable = self.route == "base_url" and status == "ok"
-        return reply_id(response_id, call_id) if is_repeatable and response_id and call_id else new_id()
+        return response_event_id(response_id, call_id) if is_repeatable and response_id and call_id else new_id()
 
 
 def _text(given: object) -> str | None:
     """What a column can hold: callers give LiteLLM ids of all types."""
-    return None if given is None else readable(str(given))
+    return None if given is None else sanitize_text(str(given))
 
 
-class _Attempts:
+class _AttemptCounter:
     """Counts the attempts of calls without a router: LiteLLM's retries and fallbacks of a call share its id."""
 
     def __init__(self) -> None:
@@ -126,4 +126,4 @@ class _Attempts:
             return number
 
 
-_attempts = _Attempts()
+_attempts = _AttemptCounter()

@@ -16,10 +16,10 @@ from litellm.integrations.custom_logger import CustomLogger
 from pydantic import BaseModel
 
 from litellm_maas import _litellm_compat, settings
-from litellm_maas.ledger.event import Event, Kind, host_of, reply_id
-from litellm_maas.pricing.cost import CACHE_HIT, HostKind
+from litellm_maas.ledger.event import Event, Kind, host_of, response_event_id
+from litellm_maas.pricing.cost import CACHE_HIT, BillingMode
 from litellm_maas.pricing.usage import Usage, characters, images, of_embeddings, of_reply
-from litellm_maas.tracking.attribution import identify
+from litellm_maas.tracking.attribution import attribution_from
 from litellm_maas.tracking.event_builder import PROVIDER, Attempt
 from litellm_maas.tracking.response_cost import cost_of
 from litellm_maas.tracking.tracker import tracking
@@ -87,26 +87,26 @@ def _success(kwargs: Mapping[str, Any], response: Any, start_time: Any) -> Event
         attempt = _attempt(kwargs, start_time, "payg")
         attempt.response_id = response_id if isinstance(response_id, str) else None
         return _renamed(attempt.event("cache_hit", CACHE_HIT), response_id, cache_hit=True)
-    host_kind = _maas_host(kwargs)
+    billing_mode = _maas_host(kwargs)
     if (
-        host_kind is None
+        billing_mode is None
         or _provider(kwargs) == PROVIDER
         or kwargs.get("cache_hit") is True
         or not _runs_a_model(kwargs)
     ):
         return None
-    attempt = _attempt(kwargs, start_time, host_kind)
+    attempt = _attempt(kwargs, start_time, billing_mode)
     attempt.response_id = response_id if isinstance(response_id, str) else None
     cost = attempt.cost(_usage(kwargs, response, attempt.kind), tracking.book())
     return attempt.event("ok", cost, 200)
 
 
 def _failure(kwargs: Mapping[str, Any], start_time: Any) -> Event | None:
-    host_kind = _maas_host(kwargs)
-    if host_kind is None or _provider(kwargs) == PROVIDER or not _runs_a_model(kwargs):
+    billing_mode = _maas_host(kwargs)
+    if billing_mode is None or _provider(kwargs) == PROVIDER or not _runs_a_model(kwargs):
         return None
     error = kwargs.get("exception")
-    attempt = _attempt(kwargs, start_time, host_kind)
+    attempt = _attempt(kwargs, start_time, billing_mode)
     cost = attempt.cost(Usage(), tracking.book())
     event = attempt.event("failed", cost, getattr(error, "status_code", None), type(error).__name__ if error else None)
     # LiteLLM may report a failure twice, to the synchronous and to the asynchronous callback.
@@ -114,11 +114,13 @@ def _failure(kwargs: Mapping[str, Any], start_time: Any) -> Event | None:
 
 
 def _renamed(event: Event, response_id: object, *, cache_hit: bool) -> Event:
-    fields = event.as_dict() | {"event_id": reply_id(str(response_id), event.call_id or "", cache_hit=cache_hit)}
+    fields = event.as_dict() | {
+        "event_id": response_event_id(str(response_id), event.call_id or "", cache_hit=cache_hit)
+    }
     return Event.from_dict(fields)
 
 
-def _attempt(kwargs: Mapping[str, Any], start_time: Any, host_kind: HostKind) -> Attempt:
+def _attempt(kwargs: Mapping[str, Any], start_time: Any, billing_mode: BillingMode) -> Attempt:
     call_type = str(kwargs.get("call_type"))
     kind: Kind = next((kind for word, kind in _KINDS if word in call_type), "chat")
     params = kwargs.get("litellm_params") or {}
@@ -127,8 +129,8 @@ def _attempt(kwargs: Mapping[str, Any], start_time: Any, host_kind: HostKind) ->
         kind=kind,
         route="provider" if _provider(kwargs) == PROVIDER else "base_url",
         model=str(kwargs.get("model") or "").removeprefix(f"{PROVIDER}/"),
-        host_kind=host_kind,
-        identity=identify(params, kwargs.get("user"), host_of(_api_base(kwargs))),
+        billing_mode=billing_mode,
+        identity=attribution_from(params, kwargs.get("user"), host_of(_api_base(kwargs))),
         call_id=kwargs.get("litellm_call_id"),
         trace_id=kwargs.get("litellm_trace_id"),
         # LiteLLM's times are naive and local; `astimezone` takes them as that.
@@ -145,9 +147,9 @@ def _is_ours(kwargs: Mapping[str, Any]) -> bool:
     return _provider(kwargs) == PROVIDER or _maas_host(kwargs) is not None
 
 
-def _maas_host(kwargs: Mapping[str, Any]) -> HostKind | None:
+def _maas_host(kwargs: Mapping[str, Any]) -> BillingMode | None:
     """The kind of MaaS host that a call went to; None for any other host."""
-    hosts: dict[str, HostKind] = {
+    hosts: dict[str, BillingMode] = {
         urlsplit(settings.api_base()).netloc: "other",
         urlsplit(settings.PAYG_BASE_URL).netloc: "payg",
         urlsplit(settings.PLAN_BASE_URL).netloc: "plan",

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litellm_maas import settings
-from litellm_maas.errors import DataFileError, LedgerError, SettingsError
-from litellm_maas.ledger.location import Database, default_ledger, place
+from litellm_maas.errors import ConfigFileError, LedgerError, SettingsError
+from litellm_maas.ledger.location import PostgresLocation, default_ledger, place
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing import price_book
 from litellm_maas.pricing.cost import Cost
@@ -29,7 +29,7 @@ logger = logging.getLogger("litellm_maas")
 _REMEMBERED_COSTS = 10_000
 
 
-class Tracking:
+class SpendTracker:
     """The recording of this process.
 
     Attributes:
@@ -45,7 +45,7 @@ class Tracking:
         self._ledger: str | None = None
         self._recorders: dict[str | None, Recorder] = {}
         self._forwarders: list[Forwarder] = []
-        self._own_prices = Watched(lambda file: price_book.with_own(file, self.dollar_price), _say_prices_stay)
+        self._own_prices = Watched(lambda file: price_book.with_overrides(file, self.dollar_price), _say_prices_stay)
         self._unreadable: str | None = None
         self._costs: OrderedDict[str, Cost] = OrderedDict()
         self.logger: object = None
@@ -55,7 +55,7 @@ class Tracking:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 
-    def switch_on(self, ledger: str | None) -> None:
+    def enable(self, ledger: str | None) -> None:
         """Record from now on, into `ledger` or where the environment says."""
         self._is_on = True
         self._ledger = ledger
@@ -104,14 +104,14 @@ class Tracking:
             return price_book.official()
         try:
             return self._own_prices.get(own)
-        except DataFileError as error:
+        except ConfigFileError as error:
             if self._unreadable != str(error):
                 self._unreadable = str(error)
                 logger.warning("MAAS_PRICES: %s. Calls are recorded without a price until it is mended.", error)
             return None
 
     @property
-    def price_mistake(self) -> DataFileError | None:
+    def price_error(self) -> ConfigFileError | None:
         """What is wrong with the user's own price file; None where nothing is, or where there is none."""
         return None if settings.prices() is None else self._own_prices.mistake
 
@@ -146,11 +146,11 @@ class Tracking:
             forwarder.after_fork()
 
 
-def _say_prices_stay(mistake: DataFileError) -> None:
+def _say_prices_stay(mistake: ConfigFileError) -> None:
     logger.warning("MAAS_PRICES: %s. The prices that it held before stay in force until it is mended.", mistake)
 
 
-def _prepare(database: Database) -> None:
+def _prepare(database: PostgresLocation) -> None:
     """Let the spool begin with the budgets of the one before it."""
     from litellm_maas.ledger import spools  # noqa: PLC0415 - only with a database
 
@@ -168,7 +168,7 @@ def _synchronous() -> settings.Synchronous:
         return "normal"
 
 
-tracking = Tracking()
+tracking = SpendTracker()
 
 
 def track_spend(ledger: str | os.PathLike[str] | None = None) -> None:
@@ -182,4 +182,4 @@ def track_spend(ledger: str | os.PathLike[str] | None = None) -> None:
         SettingsError: The ledger is an address of something else.
     """
     place(ledger)
-    tracking.switch_on(None if ledger is None else os.fspath(ledger))
+    tracking.enable(None if ledger is None else os.fspath(ledger))

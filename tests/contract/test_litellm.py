@@ -35,7 +35,7 @@ def test_the_public_registry_takes_our_handler() -> None:
 
 
 def test_the_table_of_provider_configurations_is_where_it_was() -> None:
-    """`_litellm.declare_reasoning_params` needs LiteLLM's table of provider configurations."""
+    """`_litellm_compat.declare_reasoning_params` needs LiteLLM's table of provider configurations."""
     assert _litellm_compat.declare_reasoning_params("maas"), (
         "LiteLLM moved ProviderConfigManager._PROVIDER_CONFIG_MAP: reasoning_effort, thinking and verbosity are "
         "refused for maas/ models unless a call carries allowed_openai_params; mend litellm_maas/_litellm_compat.py"
@@ -53,7 +53,7 @@ def test_other_custom_providers_keep_litellms_answer() -> None:
 
 
 def test_unknown_models_have_rules() -> None:
-    """`_litellm.declare_rules` needs LiteLLM's rules for models that its map does not name."""
+    """`_litellm_compat.declare_rules` needs LiteLLM's rules for models that its map does not name."""
     assert _litellm_compat.declare_rules("maas", {"": {"mode": "chat", "supports_function_calling": True}}), (
         "LiteLLM has no fallback generalizations: unknown maas/ ids count as able to do nothing; "
         "mend litellm_maas/_litellm_compat.py"

@@ -16,7 +16,7 @@ from litellm.exceptions import MidStreamFallbackError
 from litellm.integrations.custom_logger import CustomLogger
 
 from litellm_maas import _litellm_compat
-from litellm_maas.provider.attempt_history import bucket_of
+from litellm_maas.provider.attempt_history import router_metadata_of
 from litellm_maas.provider.cooldown_rules import is_further
 from litellm_maas.provider.known_routers import MARK, cooling, deployment_of, entries, group_names, members
 from litellm_maas.router.lint.router_file import settings_model
@@ -44,7 +44,7 @@ class Watch(CustomLogger):
     ) -> list[Any]:
         """The question before an asynchronous attempt."""
         request = request_kwargs or {}
-        bucket = bucket_of(request) or {}
+        bucket = router_metadata_of(request) or {}
         earlier = [each["http_status"] for each in bucket.get("maas_attempts", ())]
         self.asked.append((healthy_deployments, is_further(request, bucket), earlier))
         return healthy_deployments
@@ -114,7 +114,7 @@ def test_a_synchronous_attempt_says_whose_it_is(kind: str) -> None:
     assert len(seen.params) == 3
     for number, params in enumerate(seen.params):
         metadata = params["metadata"]
-        message = "synchronous calls no longer pass over what cools down; see FallbackRules.pass_over"
+        message = "synchronous calls no longer pass over what cools down; see CooldownFilter.pass_over"
         assert params["model_info"][MARK] == "one of mine", message
         assert deployment_of(made, params["model_info"]["id"]) is not None, message
         assert metadata["original_model_group"] == "a", message
@@ -185,7 +185,7 @@ def test_the_settings_of_a_router_are_read_off_litellm() -> None:
 
 
 def test_litellm_merges_includes(tmp_path: Path) -> None:
-    """`_litellm.effective_config` joins lists and replaces everything else, as the proxy does."""
+    """`_litellm_compat.effective_config` joins lists and replaces everything else, as the proxy does."""
     (tmp_path / "a.yaml").write_text("include: [b.yaml]\nmodel_list: [1]\ngeneral_settings: {x: 1}\n")
     (tmp_path / "b.yaml").write_text("model_list: [2]\ngeneral_settings: {y: 2}\n")
     merged = _litellm_compat.effective_config(tmp_path / "a.yaml")
@@ -193,17 +193,17 @@ def test_litellm_merges_includes(tmp_path: Path) -> None:
 
 
 def test_litellm_resolves_dotted_names(tmp_path: Path) -> None:
-    """`_litellm.named_instance` finds attributes of installed modules and of modules beside the config."""
+    """`_litellm_compat.named_instance` finds attributes of installed modules and of modules beside the config."""
     (tmp_path / "own.py").write_text("thing = 5\n")
     assert _litellm_compat.named_instance("own.thing", tmp_path / "config.yaml") == 5
     assert isinstance(_litellm_compat.named_instance("litellm_maas.maas", tmp_path / "config.yaml"), litellm.CustomLLM)
 
 
 def test_litellm_refuses_a_well_known_master_key() -> None:
-    """`_litellm.well_known_master_keys` is LiteLLM's own list, since it has one."""
+    """`_litellm_compat.well_known_master_keys` is LiteLLM's own list, since it has one."""
     assert hashlib.sha256(b"sk-1234").hexdigest() in _litellm_compat.well_known_master_keys()
 
 
 def test_a_process_without_a_proxy_has_no_proxys_router() -> None:
-    """`_litellm.proxy_router` is None where no proxy runs; where one does, tests/test_proxy_config.py sees it."""
+    """`_litellm_compat.proxy_router` is None where no proxy runs; where one does, test_proxy_config.py sees it."""
     assert _litellm_compat.proxy_router() is None

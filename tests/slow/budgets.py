@@ -25,7 +25,7 @@ from typing import Any
 import httpx
 
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.reservations import Gate
+from litellm_maas.budgets.reservations import BudgetStore
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
 
@@ -104,7 +104,7 @@ def budgeted(ledger: Path) -> Budget:
     """The budget, set in a new ledger."""
     made = Budget(name="test", credits=round(COST * AFFORDABLE, 6), per="month")
     with SqliteLedger(ledger) as opened:
-        Gate(opened).set(made)
+        BudgetStore(opened).set(made)
     return made
 
 

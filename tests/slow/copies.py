@@ -73,7 +73,7 @@ def copied(folder: Path) -> bool:
     print(f"{BACKUPS} backups while 4 programs record, {each:.1f} s each: {counts} events, all sound")
     with SqliteLedger(plain / "ledger.db") as opened:
         found = len(list(opened.events()))
-    print(f"a plain copy of all three files meanwhile: {found} events; of ledger.db alone: {_alone(alone)}")
+    print(f"a plain copy of all three files meanwhile: {found} events; of ledger.db alone: {_single_forwarder(alone)}")
     (kept,) = folder.glob("ledger.db.before-*")
     before, now = sound(kept), sound(ledger)
     # What was recorded up to the restore is in the kept file, and what came afterwards in the ledger.
@@ -86,7 +86,7 @@ def copied(folder: Path) -> bool:
     return counts == sorted(counts) and found >= counts[-1] and written - gone == now
 
 
-def _alone(path: Path) -> str:
+def _single_forwarder(path: Path) -> str:
     try:
         return f"{len(rows(path))} events"
     except Exception as error:  # noqa: BLE001 - whatever it says is what is shown

@@ -24,7 +24,7 @@ import httpx
 import yaml
 
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.reservations import Gate
+from litellm_maas.budgets.reservations import BudgetStore
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
@@ -228,7 +228,7 @@ def main() -> None:
         ledger = folder / "ledger.db"
         budget = Budget(name="small", credits=CREDITS, per="month", key="small")
         with SqliteLedger(ledger) as opened:
-            Gate(opened).set(budget)
+            BudgetStore(opened).set(budget)
         sandbox.account.keys[SMALLS_KEY] = "active"
         sandbox.faults.add(Fault(delay=0.2, trickle=0.02, times=None))
         with proxy(sandbox, folder, ledger) as url:

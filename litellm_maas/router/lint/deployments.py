@@ -15,7 +15,7 @@ from litellm_maas.errors import SettingsError
 from litellm_maas.gateway.endpoint import parse_base_url, resolve_endpoint
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.provider.exceptions import PROVIDER
-from litellm_maas.router.lint.diagnostics import Finding, error, warning
+from litellm_maas.router.lint.diagnostics import Diagnostic, error, warning
 from litellm_maas.router.lint.router_file import FALLBACK_LISTS, VARIABLE, unknown_params
 from litellm_maas.yaml_file import Document, Location
 
@@ -47,7 +47,7 @@ def deployments(document: Document) -> list[Deployment]:
     ]
 
 
-def check_deployments(found: list[Deployment], book: PriceBook | None) -> Iterator[Finding]:
+def check_deployments(found: list[Deployment], book: PriceBook | None) -> Iterator[Diagnostic]:
     """What is wrong with deployments, one by one.
 
     Args:
@@ -69,7 +69,7 @@ def check_deployments(found: list[Deployment], book: PriceBook | None) -> Iterat
         )
 
 
-def check_groups(found: list[Deployment]) -> Iterator[Finding]:
+def check_groups(found: list[Deployment]) -> Iterator[Diagnostic]:
     """Flag each group that mixes MaaS with another provider: requests of that name then leave for either.
 
     LiteLLM joins all deployments of one name into one group, those of an included file too. `model_info:
@@ -101,12 +101,12 @@ def _is_ours(each: Deployment) -> bool:
         return True
     base = each.params.get("api_base")
     try:
-        return isinstance(base, str) and parse_base_url(base).host_kind != "other"
+        return isinstance(base, str) and parse_base_url(base).billing_mode != "other"
     except SettingsError:
         return False
 
 
-def _check_variables(each: Deployment) -> Iterator[Finding]:
+def _check_variables(each: Deployment) -> Iterator[Diagnostic]:
     for name, value in each.params.items():
         at = (*each.at, "litellm_params", name)
         if isinstance(value, str) and value.startswith(VARIABLE) and not os.environ.get(value.removeprefix(VARIABLE)):
@@ -116,12 +116,12 @@ def _check_variables(each: Deployment) -> Iterator[Finding]:
             yield warning(each.document, at, "a key stands in the file; write os.environ/NAME and set that variable")
 
 
-def _check_model(each: Deployment, model: str, said: set[str], book: PriceBook | None) -> Iterator[Finding]:
+def _check_model(each: Deployment, model: str, said: set[str], book: PriceBook | None) -> Iterator[Diagnostic]:
     at = (*each.at, "litellm_params", "model")
     base = each.params.get("api_base")
     try:
         written = isinstance(base, str) and not base.startswith(VARIABLE)
-        on_plan = (parse_base_url(str(base)) if written else resolve_endpoint(None)).host_kind == "plan"
+        on_plan = (parse_base_url(str(base)) if written else resolve_endpoint(None)).billing_mode == "plan"
     except SettingsError as mistake:
         where = (*each.at, "litellm_params", "api_base") if base else at
         yield error(each.document, where, str(mistake))
@@ -155,7 +155,7 @@ def _check_model(each: Deployment, model: str, said: set[str], book: PriceBook |
     said.add(model)
 
 
-def check_fallbacks(router_settings: Document, groups: list[str]) -> Iterator[Finding]:
+def check_fallbacks(router_settings: Document, groups: list[str]) -> Iterator[Diagnostic]:
     """What is wrong with the fallback lists of router settings: unknown groups, and ways that lead back."""
     known = set(groups) | set(_mapping(router_settings.data.get("model_group_alias")))
     for alias, target in _mapping(router_settings.data.get("model_group_alias")).items():
@@ -181,7 +181,7 @@ def check_fallbacks(router_settings: Document, groups: list[str]) -> Iterator[Fi
                     hint = did_you_mean(str(name), known)
                     yield error(router_settings, (*at, group, position), f"no group is called {name!r}{hint}")
             graph[group] = [target for target in targets if isinstance(target, str)]
-            if (way := _way_back(graph, group)) is not None:
+            if (way := _find_cycle(graph, group)) is not None:
                 yield error(
                     router_settings,
                     (*at, group),
@@ -190,7 +190,7 @@ def check_fallbacks(router_settings: Document, groups: list[str]) -> Iterator[Fi
                 )
 
 
-def _way_back(graph: Mapping[str, list[str]], start: str) -> list[str] | None:
+def _find_cycle(graph: Mapping[str, list[str]], start: str) -> list[str] | None:
     ways = [[start]]
     seen: set[str] = set()
     while ways:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from litellm_maas.errors import DataFileError
+from litellm_maas.errors import ConfigFileError
 from litellm_maas.yaml_file import Document, Location
 
 Level = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnostic:
     """One finding.
 
     Attributes:
@@ -21,7 +21,7 @@ class Finding:
     """
 
     level: Level
-    mistake: DataFileError
+    mistake: ConfigFileError
 
     def as_dict(self) -> dict[str, object]:
         """The finding as plain JSON values."""
@@ -35,11 +35,11 @@ class Finding:
         }
 
 
-def error(document: Document, location: Location, problem: str) -> Finding:
+def error(document: Document, location: Location, problem: str) -> Diagnostic:
     """A mistake at a part of a document."""
-    return Finding("error", document.error(location, problem))
+    return Diagnostic("error", document.error(location, problem))
 
 
-def warning(document: Document, location: Location, problem: str) -> Finding:
+def warning(document: Document, location: Location, problem: str) -> Diagnostic:
     """Something that works and that nobody is likely to want."""
-    return Finding("warning", document.error(location, problem))
+    return Diagnostic("warning", document.error(location, problem))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from litellm_maas import yaml_file
-from litellm_maas.errors import DataFileError
-from litellm_maas.router.lint.diagnostics import Finding, error
+from litellm_maas.errors import ConfigFileError
+from litellm_maas.router.lint.diagnostics import Diagnostic, error
 from litellm_maas.yaml_file import Document
 
 INCLUDE = "include"
@@ -26,11 +26,11 @@ class Config:
         """Read a config with what it includes.
 
         Raises:
-            DataFileError: The file itself cannot be read, or is no mapping.
+            ConfigFileError: The file itself cannot be read, or is no mapping.
         """
         self._root = mapping_of(file)
         self.documents = [self._root]
-        self.findings: list[Finding] = []
+        self.findings: list[Diagnostic] = []
         pending = [(self._root, name) for name in self._includes(self._root)]
         while pending:
             declaring, index = pending.pop(0)
@@ -70,11 +70,11 @@ class Config:
             return None
         try:
             return mapping_of(found)
-        except DataFileError as mistake:
-            self.findings.append(Finding("error", mistake))
+        except ConfigFileError as mistake:
+            self.findings.append(Diagnostic("error", mistake))
             return None
 
-    def _erased_by(self, included: Document) -> Iterator[Finding]:
+    def _erased_by(self, included: Document) -> Iterator[Diagnostic]:
         for name, value in included.data.items():
             holder = next((each for each in reversed(self.documents) if name in each.data), None)
             if holder is None or name == INCLUDE or isinstance(value, list):
@@ -93,9 +93,9 @@ def mapping_of(file: Path) -> Document:
     """A config file.
 
     Raises:
-        DataFileError: It cannot be read, or is no mapping.
+        ConfigFileError: It cannot be read, or is no mapping.
     """
     document = yaml_file.read(file)
     if not isinstance(document.data, Mapping):
-        raise DataFileError(file, 1, "", "is not a mapping of sections, such as model_list and general_settings")
+        raise ConfigFileError(file, 1, "", "is not a mapping of sections, such as model_list and general_settings")
     return document

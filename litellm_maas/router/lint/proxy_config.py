@@ -25,13 +25,13 @@ from litellm_maas.router.lint.deployments import (
     check_groups,
     deployments,
 )
-from litellm_maas.router.lint.diagnostics import Finding, error, warning
+from litellm_maas.router.lint.diagnostics import Diagnostic, error, warning
 from litellm_maas.router.lint.includes import Config
 from litellm_maas.yaml_file import Document, Location
 
 HANDLER = "litellm_maas.maas"
 SPEND = "litellm_maas.spend_logger"
-RULES = "litellm_maas.fallback_rules"
+RULES = "litellm_maas.router_cooldowns"
 
 _DOCUMENTED_KEY = "sk-1234"
 """The master key of LiteLLM's own documentation."""
@@ -42,7 +42,7 @@ _PROXYS_OWN = ("litellm_settings", "general_settings", "include", "environment_v
 _OTHERS = ("model_list", "router_settings", "callback_settings", "guardrails", "credential_list", "mcp_servers")
 
 
-def check_file(file: Path, book: PriceBook | None) -> Iterator[Finding]:
+def check_file(file: Path, book: PriceBook | None) -> Iterator[Diagnostic]:
     """What is wrong with a config file: a router's, or a proxy's.
 
     Args:
@@ -51,7 +51,7 @@ def check_file(file: Path, book: PriceBook | None) -> Iterator[Finding]:
         book: The prices in force; without them nothing is said of prices.
 
     Raises:
-        DataFileError: The file cannot be read, or is not a mapping.
+        ConfigFileError: The file cannot be read, or is not a mapping.
     """
     config = Config(file)
     names = set(config.documents[0].data)
@@ -64,7 +64,7 @@ def check_file(file: Path, book: PriceBook | None) -> Iterator[Finding]:
         yield from load.check(config.documents[0], book)
 
 
-def check(config: Config, book: PriceBook | None) -> Iterator[Finding]:
+def check(config: Config, book: PriceBook | None) -> Iterator[Diagnostic]:
     """What is wrong with a proxy's config."""
     yield from _check_sections(config)
     yield from _check_models(config, book)
@@ -78,7 +78,7 @@ def check(config: Config, book: PriceBook | None) -> Iterator[Finding]:
     yield from _check_variables(config)
 
 
-def _check_sections(config: Config) -> Iterator[Finding]:
+def _check_sections(config: Config) -> Iterator[Diagnostic]:
     known = (*_PROXYS_OWN, *_OTHERS)
     for document in config.documents:
         for name in document.data:
@@ -86,7 +86,7 @@ def _check_sections(config: Config) -> Iterator[Finding]:
                 yield error(document, (name,), f"LiteLLM knows no such section and ignores it{hint}")
 
 
-def _check_models(config: Config, book: PriceBook | None) -> Iterator[Finding]:
+def _check_models(config: Config, book: PriceBook | None) -> Iterator[Diagnostic]:
     for document in config.documents:
         yield from router_file.shape(document, router_file.ModelList)
     found = [each for document in config.documents for each in _readable(document)]
@@ -98,7 +98,7 @@ def _readable(document: Document) -> list[Deployment]:
     return [] if any(router_file.shape(document, router_file.ModelList)) else deployments(document)
 
 
-def _check_router(config: Config) -> Iterator[Finding]:
+def _check_router(config: Config) -> Iterator[Diagnostic]:
     groups = [each.group for document in config.documents for each in _readable(document)]
     section = config.section("router_settings")
     if section is not None:
@@ -118,7 +118,7 @@ def _check_router(config: Config) -> Iterator[Finding]:
         yield from mistakes or check_fallbacks(lists, groups)
 
 
-def _check_registration(config: Config, first: Deployment) -> Iterator[Finding]:
+def _check_registration(config: Config, first: Deployment) -> Iterator[Diagnostic]:
     section = config.section("litellm_settings")
     entries = None if section is None else section.data.get("custom_provider_map")
     if section is None or entries is None:
@@ -146,7 +146,7 @@ def _check_registration(config: Config, first: Deployment) -> Iterator[Finding]:
         yield from _check_instance(config, section, where, str(entry.get("custom_handler")), _is_handler)
 
 
-def _check_callbacks(config: Config, *, uses_maas: bool) -> Iterator[Finding]:
+def _check_callbacks(config: Config, *, uses_maas: bool) -> Iterator[Diagnostic]:
     section, names = config.section("litellm_settings"), _callbacks(config)
     if section is not None:
         for index, name in enumerate(names):
@@ -174,7 +174,7 @@ def _callbacks(config: Config) -> list[str]:
 
 def _check_instance(
     config: Config, section: Document, at: Location, name: str, fits: Callable[[Any], str | None]
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     try:
         found = _litellm_compat.named_instance(name, config.documents[0].file)
     except Exception as reason:  # noqa: BLE001 - a user's module may raise anything
@@ -200,7 +200,7 @@ def _is_callback(found: Any) -> str | None:
     return None if callable(found) else f"is {found!r:.20}, and LiteLLM would never call it; name a logger"
 
 
-def _check_timeouts(config: Config, ours: list[Deployment]) -> Iterator[Finding]:
+def _check_timeouts(config: Config, ours: list[Deployment]) -> Iterator[Diagnostic]:
     everywhere = [("router_settings", "timeout"), ("litellm_settings", "request_timeout")]
     if any(config.value(section, name) for section, name in everywhere):
         return
@@ -215,7 +215,7 @@ def _check_timeouts(config: Config, ours: list[Deployment]) -> Iterator[Finding]
             return
 
 
-def _check_master_key(config: Config) -> Iterator[Finding]:
+def _check_master_key(config: Config) -> Iterator[Diagnostic]:
     section = config.section("general_settings")
     root = config.documents[0]
     written = None if section is None else section.data.get("master_key")
@@ -238,7 +238,7 @@ def _check_master_key(config: Config) -> Iterator[Finding]:
         yield warning(holder, at, "the master key stands in the file; write os.environ/LITELLM_MASTER_KEY")
 
 
-def _check_variables(config: Config) -> Iterator[Finding]:
+def _check_variables(config: Config) -> Iterator[Diagnostic]:
     for name in _SECTIONS:
         section = config.section(name)
         for at, value in _texts(section.data) if section is not None else ():

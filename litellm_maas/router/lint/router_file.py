@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from litellm_maas.budgets.budget import Budgets
 from litellm_maas.did_you_mean import did_you_mean
-from litellm_maas.errors import DataFileError
-from litellm_maas.router.lint.diagnostics import Finding, error
+from litellm_maas.errors import ConfigFileError
+from litellm_maas.router.lint.diagnostics import Diagnostic, error
 from litellm_maas.yaml_file import Document, Location
 
 _NOT_FROM_YAML = frozenset(
@@ -31,7 +31,7 @@ _Seconds = Annotated[float, Field(gt=0)]
 _Fallbacks = list[Mapping[str, list[Any]]]
 
 # LiteLLM's own annotations take negative numbers and say `list` where its code needs more.
-_NARROWER: dict[str, Any] = {
+_STRICTER_TYPES: dict[str, Any] = {
     "allowed_fails": _Count,
     "content_policy_fallbacks": _Fallbacks,
     "context_window_fallbacks": _Fallbacks,
@@ -87,7 +87,7 @@ class ModelList(BaseModel):
 
 
 class PacingSection(BaseModel):
-    """Pacing under the account's limit, as `MAAS_RPM` and `MAAS_PACING_WAIT` set it."""
+    """Pacing under the account's limit, as `MAAS_RPM` and `MAAS_RPM_MAX_WAIT` set it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -110,7 +110,7 @@ class RouterFile(BaseModel):
 def settings_model() -> type[BaseModel]:
     """The router settings that the installed LiteLLM takes."""
     fields: dict[str, Any] = {
-        name: (_NARROWER.get(name, parameter.annotation), None)
+        name: (_STRICTER_TYPES.get(name, parameter.annotation), None)
         for name, parameter in inspect.signature(litellm.Router.__init__).parameters.items()
         if name not in _NOT_FROM_YAML
     }
@@ -118,7 +118,7 @@ def settings_model() -> type[BaseModel]:
     return create_model("RouterSettings", __config__=config, **fields)
 
 
-def shape(document: Document, model: type[BaseModel]) -> Iterator[Finding]:
+def shape(document: Document, model: type[BaseModel]) -> Iterator[Diagnostic]:
     """The mistakes that a model finds in a document; an unknown key with what it may have been meant to be."""
     try:
         model.model_validate(document.marked)
@@ -128,11 +128,11 @@ def shape(document: Document, model: type[BaseModel]) -> Iterator[Finding]:
             mistake = found
             if mistake.problem.startswith("unknown key"):
                 hint = did_you_mean(mistake.field.rpartition(".")[2], known)
-                mistake = DataFileError(mistake.file, mistake.line, mistake.field, mistake.problem + hint)
-            yield Finding("error", mistake)
+                mistake = ConfigFileError(mistake.file, mistake.line, mistake.field, mistake.problem + hint)
+            yield Diagnostic("error", mistake)
 
 
-def settings(document: Document) -> Iterator[Finding]:
+def settings(document: Document) -> Iterator[Diagnostic]:
     """What is wrong with router settings: names, types, and what stands in the policies."""
     later = [name for name, value in document.data.items() if isinstance(value, str) and value.startswith(VARIABLE)]
     yield from shape(document.without(*later), settings_model())
@@ -144,7 +144,7 @@ def settings(document: Document) -> Iterator[Finding]:
                 yield error(document, (name, key), f"LiteLLM knows no such policy and would ignore it{hint}")
 
 
-def unknown_params(document: Document, params: Mapping[str, Any], at: Location) -> Iterator[Finding]:
+def unknown_params(document: Document, params: Mapping[str, Any], at: Location) -> Iterator[Diagnostic]:
     """Parameters of a deployment that look like slips: others than LiteLLM's own go to the gateway as they are."""
     for name in params:
         if name not in _PARAMS and (hint := did_you_mean(str(name), _PARAMS)):
