@@ -27,7 +27,7 @@ from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.sandbox import Answer, Charge, Choice, Sandbox
 from litellm_maas.tracking.attribution import Attribution
-from litellm_maas.tracking.event_builder import Attempt
+from litellm_maas.tracking.event_builder import EventBuilder
 from litellm_maas.tracking.tracker import track_spend, tracking
 from tests.ledgers import event
 from tests.support import KEY
@@ -75,7 +75,9 @@ class Month:
         answer = Answer((Choice("một hai ba " * self._chance.randrange(1, 20)),), self._chance.randrange(500, 3000), 0)
         self.sandbox.script(answer)
         body = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
-        attempt = Attempt("chat", "provider", "openai/gpt-4o", "payg", Attribution(), None, None, started_at=self.now)
+        attempt = EventBuilder(
+            "chat", "provider", "openai/gpt-4o", "payg", Attribution(), None, None, started_at=self.now
+        )
         reply = self._http.post("/chat/completions", json=body)
         assert reply.status_code == 200, reply.text
         if metered:

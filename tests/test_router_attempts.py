@@ -15,7 +15,7 @@ import litellm_maas
 from litellm_maas.gateway.endpoint import resolve_endpoint
 from litellm_maas.gateway.errors import Failure, GatewayError
 from litellm_maas.gateway.request import GatewayRequest, Timeouts
-from litellm_maas.provider.attempt_history import Attempt
+from litellm_maas.provider.attempt_history import RoutedAttempt
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.routed import (
     FIRST,
@@ -127,11 +127,11 @@ def test_which_retries_are_pointless(failure: Failure, size: int | None, deploym
     )
     metadata: dict[str, Any] = {"model_group": "a", "model_group_size": size}
 
-    def attempt(model_id: str, retries: int) -> Attempt:
+    def attempt(model_id: str, retries: int) -> RoutedAttempt:
         metadata.update(attempted_fallbacks=0, attempted_retries=retries, model_info={"id": model_id})
-        return Attempt(request, {"litellm_params": {"metadata": metadata}})
+        return RoutedAttempt(request, {"litellm_params": {"metadata": metadata}})
 
-    attempt("one", 0).failed(failure)
+    attempt("one", 0).mark_failed(failure)
     second = attempt(deployment, 1)
     if is_made:
         second.raise_if_not_retryable()

@@ -29,7 +29,7 @@ from litellm_maas.pricing.usage import Usage
 from litellm_maas.resilience import rate_limiter
 from litellm_maas.resilience.rate_limiter import RateLimited
 from litellm_maas.tracking.attribution import Attribution
-from litellm_maas.tracking.event_builder import Attempt
+from litellm_maas.tracking.event_builder import EventBuilder
 
 TAG = "doctor"
 """The tag of what is recorded."""
@@ -214,7 +214,7 @@ class Prober:
 
     def _call_once(self, found: Probe, request: GatewayRequest, kind: Kind, body: dict[str, Any]) -> Mapping[str, Any]:
         with RateLimited(request):
-            attempt = Attempt(
+            attempt = EventBuilder(
                 kind=kind,
                 route="provider",
                 model=found.model,

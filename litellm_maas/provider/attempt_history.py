@@ -39,7 +39,7 @@ it is there to limit what is spent, and no other model is to get round it."""
 Record = dict[str, Any]
 
 
-def record(
+def attempt_record(
     model: str,
     deployment_id: str | None,
     failure: Failure | None,
@@ -87,34 +87,34 @@ def history_of(bucket: MutableMapping[str, Any], trace: object, *, is_further: b
     found: list[Record] | None = bucket.get(ATTEMPTS_PARAM) if bucket.get(_TRACE_PARAM) == mark else None
     if found is not None and (is_further or all(each["skipped"] for each in found)):
         return found
-    trail: list[Record] = []
-    bucket.update({ATTEMPTS_PARAM: trail, _TRACE_PARAM: mark})
-    return trail
+    history: list[Record] = []
+    bucket.update({ATTEMPTS_PARAM: history, _TRACE_PARAM: mark})
+    return history
 
 
-def note_passed_over(trail: list[Record], skipped: Record) -> None:
+def note_passed_over(history: list[Record], skipped: Record) -> None:
     """Note a model that is not called, once for a request."""
-    known = {each["deployment_id"] for each in trail if each["skipped"]}
+    known = {each["deployment_id"] for each in history if each["skipped"]}
     if skipped["deployment_id"] not in known:
-        trail.append(skipped)
+        history.append(skipped)
 
 
-def last_failure(trail: Sequence[Record]) -> Failure | None:
+def last_failure(history: Sequence[Record]) -> Failure | None:
     """Why the last attempt that was made failed; None where none was made.
 
     Where budgets refused several, it is the first refusal: that one is of the model that the caller asked for.
     """
-    made = _last_failed(trail)
+    made = _last_failed(history)
     if made is None:
         return None
     if made["budget"] is not None:
-        made = next(each for each in trail if each["budget"] is not None)
+        made = next(each for each in history if each["budget"] is not None)
     same = {name: made[name] for name in ("kind", "reason", "hint", "retry_after", "budget")}
     return Failure(status=made["http_status"], **same)
 
 
-def _last_failed(trail: Sequence[Record]) -> Record | None:
-    return next((each for each in reversed(trail) if not each["skipped"] and each["error"] is not None), None)
+def _last_failed(history: Sequence[Record]) -> Record | None:
+    return next((each for each in reversed(history) if not each["skipped"] and each["error"] is not None), None)
 
 
 def router_metadata_of(params: Mapping[str, Any]) -> MutableMapping[str, Any] | None:
@@ -142,7 +142,7 @@ def dedicated_fallbacks(call: Mapping[str, Any]) -> Collection[str]:
     return found
 
 
-class Attempt:
+class RoutedAttempt:
     """One attempt to get an answer from a model.
 
     Attributes:
@@ -152,25 +152,25 @@ class Attempt:
     """
 
     def __init__(self, request: GatewayRequest, call: Mapping[str, Any]) -> None:
-        self.sends(request)
+        self.set_request(request)
         self._started = time.perf_counter()
         bucket = _bucket(call)
         self.bucket: MutableMapping[str, Any] = {} if bucket is None else bucket
         self._is_routed = bucket is not None
         params = call.get("litellm_params") or {}
         self.deployment: Mapping[str, Any] = params.get("model_info") or self.bucket.get("model_info") or {}
-        self._trail: list[Record] = []
+        self._history: list[Record] = []
         if bucket is not None:
             # What LiteLLM's log says instead is of one attempt only, where the router has given none.
             trace = _litellm_compat.original_kwargs(call.get("logging_obj")).get("litellm_trace_id")
-            self._trail = history_of(bucket, trace, is_further=is_repeated(bucket))
+            self._history = history_of(bucket, trace, is_further=is_repeated(bucket))
             if is_first(bucket) and (earlier := attempt_count(bucket)):
                 bucket[EARLIER_PARAM] = earlier
 
     @property
-    def trail(self) -> list[Record]:
+    def history(self) -> list[Record]:
         """The attempts of the request so far."""
-        return list(self._trail)
+        return list(self._history)
 
     def raise_if_not_retryable(self) -> None:
         """Stop a fallback from an error that every model answers alike, and a retry at once of a limited model.
@@ -178,7 +178,7 @@ class Attempt:
         Raises:
             GatewayError: The previous attempt's failure, with nothing sent.
         """
-        failed, failure = _last_failed(self._trail), last_failure(self._trail)
+        failed, failure = _last_failed(self._history), last_failure(self._history)
         if failed is None or failure is None:
             return
         # Another account has another key.
@@ -199,7 +199,7 @@ class Attempt:
 
     def say_why(self) -> None:
         """Say in a log line which failure led to this attempt."""
-        if (failed := _last_failed(self._trail)) is None:
+        if (failed := _last_failed(self._history)) is None:
             return
         logger.warning(
             "maas/%s failed after %.2f s with %s%s; maas/%s is called %s.",
@@ -213,14 +213,14 @@ class Attempt:
 
     def passes_over(self, skipped: Record) -> None:
         """Note that the model is not called, because it rests."""
-        note_passed_over(self._trail, skipped)
+        note_passed_over(self._history, skipped)
 
-    def sends(self, request: GatewayRequest) -> None:
+    def set_request(self, request: GatewayRequest) -> None:
         """Note what is sent: a budget may have chosen a cheaper model."""
         self._request = request
         self.target = DeploymentKey.of(request.model, request.endpoint, request.key)
 
-    def failed(self, failure: Failure) -> Failure:
+    def mark_failed(self, failure: Failure) -> Failure:
         """Note why it failed.
 
         Returns:
@@ -228,9 +228,9 @@ class Attempt:
         """
         self._add(failure)
         cooldowns.failed(self.target, failure, is_routed=self._is_routed)
-        return (last_failure(self._trail) or failure) if failure.budget is not None else failure
+        return (last_failure(self._history) or failure) if failure.budget is not None else failure
 
-    def answered(self) -> None:
+    def mark_succeeded(self) -> None:
         """Note that the model answers."""
         self._add(None)
         cooldowns.succeeded(self.target)
@@ -238,21 +238,23 @@ class Attempt:
     def _add(self, failure: Failure | None) -> None:
         seconds, account = time.perf_counter() - self._started, self.target.account
         deployment_id = self.deployment.get("id")
-        self._trail.append(record(self._request.model, deployment_id, failure, account=account, seconds=seconds))
+        self._history.append(
+            attempt_record(self._request.model, deployment_id, failure, account=account, seconds=seconds)
+        )
 
 
-Rule = Callable[[Attempt], None]
+Rule = Callable[[RoutedAttempt], None]
 """Raises `GatewayError` where an attempt is not to be made."""
 
 
 @contextmanager
-def attempting(request: GatewayRequest, call: Mapping[str, Any], rule: Rule | None = None) -> Iterator[Attempt]:
+def attempting(request: GatewayRequest, call: Mapping[str, Any], rule: Rule | None = None) -> Iterator[RoutedAttempt]:
     """A context in which an attempt is made.
 
     Raises:
         GatewayError: The attempt is pointless, or against the rule: nothing is to be sent.
     """
-    attempt = Attempt(request, call)
+    attempt = RoutedAttempt(request, call)
     attempt.raise_if_not_retryable()
     if rule is not None:
         rule(attempt)
@@ -260,7 +262,7 @@ def attempting(request: GatewayRequest, call: Mapping[str, Any], rule: Rule | No
     try:
         yield attempt
     except GatewayError as error:
-        failure = attempt.failed(error.failure)
+        failure = attempt.mark_failed(error.failure)
         if failure is not error.failure:
             raise GatewayError(failure) from None
         raise

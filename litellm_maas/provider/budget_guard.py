@@ -90,7 +90,7 @@ class BudgetGuard:
         ledger, tried = tracking.recorder().path, {self._asked}
         identity = event_builder_for(self.request, self._call, self._kind).identity
         while True:
-            found = yield from enforcer.room(ledger, self.request.model, identity, self._needed)
+            found = yield from enforcer.room(ledger, self.request.model, identity, self._max_cost)
             if not isinstance(found, Refusal):
                 self._room = found
                 return
@@ -101,7 +101,7 @@ class BudgetGuard:
             tried.add(cheaper)
             self.request = self._for_model(cheaper)
 
-    def _needed(self) -> int | None:
+    def _max_cost(self) -> int | None:
         request, book = self.request, tracking.book()
         if book is None:
             return None

@@ -20,7 +20,7 @@ from litellm_maas.errors import SettingsError
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
 from litellm_maas.gateway.errors import Failure, GatewayError
 from litellm_maas.provider import attempt_history
-from litellm_maas.provider.attempt_history import DEDICATED_FALLBACKS_PARAM, Attempt, Record
+from litellm_maas.provider.attempt_history import DEDICATED_FALLBACKS_PARAM, Record, RoutedAttempt
 from litellm_maas.provider.exceptions import PROVIDER, map_exception
 from litellm_maas.provider.known_routers import (
     Deployment,
@@ -73,13 +73,13 @@ class CooldownFilter(CustomLogger):
         found = attempt_history.router_metadata_of(request)
         bucket: MutableMapping[str, Any] = {} if found is None else found
         has_history = is_further(request, bucket)
-        trail = attempt_history.history_of(bucket, request.get("litellm_trace_id"), is_further=has_history)
-        failure = attempt_history.last_failure(trail)
+        history = attempt_history.history_of(bucket, request.get("litellm_trace_id"), is_further=has_history)
+        failure = attempt_history.last_failure(history)
         level = request.get("_target_order")
         if not healthy_deployments and not has_history:
             healthy_deployments = self._cooled(model)
         # A level that was chosen because the one before it rests is tried again by LiteLLM when it fails.
-        known = _ids_in(trail)
+        known = _ids_in(history)
         candidates = [
             deployment
             for deployment in healthy_deployments
@@ -89,21 +89,21 @@ class CooldownFilter(CustomLogger):
         for order in sorted({order_of(deployment) for deployment in candidates}):
             level_members = [deployment for deployment in candidates if order_of(deployment) == order]
             if free := _free(level_members):
-                _note_skipped(trail, [each for each in candidates if order_of(each) <= order], free)
+                _note_skipped(history, [each for each in candidates if order_of(each) <= order], free)
                 return free
         if failure is not None:
-            _note_skipped(trail, candidates, [])
+            _note_skipped(history, candidates, [])
             raise map_exception(failure, model, settings.api_base())
         if not candidates:
             return []
         later = [each for each in healthy_deployments if level is not None and order_of(each) > level]
-        last = await self._last_resort(candidates, later, trail, bucket.get("original_model_group") or model)
-        _note_skipped(trail, candidates, [last])
+        last = await self._last_resort(candidates, later, history, bucket.get("original_model_group") or model)
+        _note_skipped(history, candidates, [last])
         if last is None:
             raise map_exception(_rests(candidates[0]), _model(candidates[0]), settings.api_base())
         return [last]
 
-    def pass_over(self, attempt: Attempt) -> None:
+    def pass_over(self, attempt: RoutedAttempt) -> None:
         """The provider asks this before each synchronous attempt: a router has chosen without asking anybody.
 
         Raises:
@@ -114,7 +114,7 @@ class CooldownFilter(CustomLogger):
         own = deployment_of(routers[0], str(attempt.deployment.get("id"))) if routers else None
         if own is None:
             return
-        failure = attempt_history.last_failure(attempt.trail)
+        failure = attempt_history.last_failure(attempt.history)
         if failure is not None and not self._dedicated_fallbacks({}, attempt.bucket, [own], failure.kind):
             raise GatewayError(failure)
         if cooldowns.try_acquire_probe(attempt.target):
@@ -163,17 +163,17 @@ class CooldownFilter(CustomLogger):
         return [each for each in candidates if each["litellm_params"].get("model") in models[failed]]
 
     async def _last_resort(
-        self, candidates: list[dict[str, Any]], later: list[dict[str, Any]], trail: list[Record], asked_for: str
+        self, candidates: list[dict[str, Any]], later: list[dict[str, Any]], history: list[Record], asked_for: str
     ) -> dict[str, Any] | None:
         """The candidate to be called although it rests; None where another one is awake, or sooner awake.
 
         Args:
             candidates: Those of the group, all of which rest.
             later: Those of the group to which the router can still go.
-            trail: What the request has been through.
+            history: What the request has been through.
             asked_for: The group that the caller asked for.
         """
-        known = _ids_in(trail) | {_id(each) for each in candidates}
+        known = _ids_in(history) | {_id(each) for each in candidates}
         routers: list[litellm.Router | None] = [*self._routers.of(info_of(candidates[0]))]
         for router in routers or [None]:
             others = _without([*later, *_fallback_deployments(router, candidates[0], asked_for)], known)
@@ -193,7 +193,7 @@ def is_further(request: Mapping[str, Any], bucket: Mapping[str, Any]) -> bool:
     return "model" in request and bool(bucket.get("previous_models"))
 
 
-def _verdict(router: litellm.Router, own: Deployment, attempt: Attempt) -> Failure | None:
+def _verdict(router: litellm.Router, own: Deployment, attempt: RoutedAttempt) -> Failure | None:
     """Why a deployment that rests is not called; None where it has to be, since nobody else could answer sooner.
 
     Args:
@@ -202,7 +202,7 @@ def _verdict(router: litellm.Router, own: Deployment, attempt: Attempt) -> Failu
         attempt: The attempt to call it.
     """
     asked_for = attempt.bucket.get("original_model_group") or attempt.bucket.get("model_group")
-    known = _ids_in(attempt.trail) | {_id(own)}
+    known = _ids_in(attempt.history) | {_id(own)}
     group = _without(members(router, _group(own)), known)
     later = [each for each in group if order_of(each) > order_of(own)]
     others = _without([*later, *_fallback_deployments(router, own, asked_for)], known)
@@ -266,22 +266,22 @@ def _fallbacks(router: litellm.Router) -> Iterator[tuple[str, list[str]]]:
         yield group, [name for name in names if isinstance(name, str) and name != group]
 
 
-def _ids_in(trail: Iterable[Record]) -> set[str]:
-    return {str(each["deployment_id"]) for each in trail}
+def _ids_in(history: Iterable[Record]) -> set[str]:
+    return {str(each["deployment_id"]) for each in history}
 
 
 def _without(deployments: Iterable[Deployment], ids: Collection[str]) -> list[Deployment]:
     return [each for each in deployments if _id(each) not in ids]
 
 
-def _note_skipped(trail: list[Record], candidates: list[dict[str, Any]], chosen: list[Any]) -> None:
+def _note_skipped(history: list[Record], candidates: list[dict[str, Any]], chosen: list[Any]) -> None:
     for each in candidates:
         if each not in chosen and not _is_available(each):
-            attempt_history.note_passed_over(trail, _skipped(each))
+            attempt_history.note_passed_over(history, _skipped(each))
 
 
 def _skipped(deployment: Deployment) -> Record:
-    return attempt_history.record(_model(deployment), _id(deployment), _failure(deployment), passed_over=True)
+    return attempt_history.attempt_record(_model(deployment), _id(deployment), _failure(deployment), passed_over=True)
 
 
 def _rests(deployment: Deployment) -> Failure:

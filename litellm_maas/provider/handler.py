@@ -27,7 +27,7 @@ from litellm_maas.ledger.event import Kind
 from litellm_maas.pricing import usage
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.provider import model_map, responses
-from litellm_maas.provider.attempt_history import ATTEMPTS_PARAM, Attempt, dedicated_fallbacks, is_routed
+from litellm_maas.provider.attempt_history import ATTEMPTS_PARAM, RoutedAttempt, dedicated_fallbacks, is_routed
 from litellm_maas.provider.exceptions import PROVIDER, map_exception, wrap_mid_stream
 from litellm_maas.provider.pipeline import AsyncCallPipeline, PreparedCall, call_pipeline
 from litellm_maas.provider.request_params import (
@@ -92,13 +92,13 @@ class MaasLLM(CustomLLM):
     def _stream(self, call: _Call) -> Generator[Chunk, None, None]:
         with _litellm_errors(call) as stage, call_pipeline(_streamed_chat, call, "chat") as way:
             decoder = StreamDecoder(way.request)
-            way.metered.watch(decoder)
+            way.metered.attach_decoder(decoder)
             with client.open_stream(way.request, call.get("client")) as reply:
                 yield _HEADERS_RECEIVED
                 stage.is_stream = True
                 for chunk in chain(_chunks(reply, decoder, way.request), decoder.finish()):
                     yield stage.seen(chunk, way.attempt)
-            last = stage.seen(_last(decoder, way.metered), way.attempt)
+            last = stage.seen(_final_chunks(decoder, way.metered), way.attempt)
         yield last
 
     async def astreaming(  # type: ignore[override]  # LiteLLM annotates it as a coroutine and iterates what it returns
@@ -118,13 +118,13 @@ class MaasLLM(CustomLLM):
                 try:
                     async with AsyncCallPipeline(_streamed_chat, call, "chat") as way:
                         decoder = StreamDecoder(way.request)
-                        way.metered.watch(decoder)
+                        way.metered.attach_decoder(decoder)
                         async with client.AsyncResponseStream(way.request, call.get("client")) as reply:
                             async for chunk in _AsyncChunks(reply, decoder, way.request):
                                 yield stage.seen(chunk, way.attempt)
                         for chunk in decoder.finish():
                             yield stage.seen(chunk, way.attempt)
-                        last = stage.seen(_last(decoder, way.metered), way.attempt)
+                        last = stage.seen(_final_chunks(decoder, way.metered), way.attempt)
                     yield last
                     return
                 except GatewayError as error:
@@ -194,17 +194,17 @@ class _StreamState:
     is_stream: bool = False
     has_begun: bool = False
 
-    def seen(self, chunk: Chunk, attempt: Attempt) -> Chunk:
+    def seen(self, chunk: Chunk, attempt: RoutedAttempt) -> Chunk:
         """Note a chunk; the first one tells that the model answers, and after which attempts."""
         if not self.has_begun:
             self.has_begun = True
-            attempt.answered()
+            attempt.mark_succeeded()
             if isinstance(chunk, ModelResponseStream):
-                chunk._hidden_params = {**chunk._hidden_params, ATTEMPTS_PARAM: attempt.trail}
+                chunk._hidden_params = {**chunk._hidden_params, ATTEMPTS_PARAM: attempt.history}
         return chunk
 
 
-def _last(decoder: StreamDecoder, metered: RecordedCall) -> Chunk:
+def _final_chunks(decoder: StreamDecoder, metered: RecordedCall) -> Chunk:
     """The last chunk of a stream, with its cost where its usage stands; recorded before it is handed out."""
     last = decoder.last()
     cost = metered.stream_succeeded(decoder)
@@ -240,12 +240,12 @@ async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
 
 
 def _response(operation: _Operation[_Response], way: PreparedCall, reply: client.Reply, call: _Call) -> _Response:
-    payload = _parsed(way.request, reply, call)
+    payload = _parse(way.request, reply, call)
     cost = way.metered.succeeded(payload.get("id"), operation.usage(way.request, payload))
     response = operation.response(way.request, payload, call)
-    way.attempt.answered()
+    way.attempt.mark_succeeded()
     response._hidden_params[COST_PARAM] = cost.as_dict()
-    response._hidden_params[ATTEMPTS_PARAM] = way.attempt.trail
+    response._hidden_params[ATTEMPTS_PARAM] = way.attempt.history
     return response
 
 
@@ -345,7 +345,7 @@ def _require_api_key(key: SecretStr | None, model: str) -> SecretStr:
     return key
 
 
-def _parsed(request: GatewayRequest, reply: client.Reply, call: _Call) -> dict[str, Any]:
+def _parse(request: GatewayRequest, reply: client.Reply, call: _Call) -> dict[str, Any]:
     call["logging_obj"].post_call(original_response=reply.body.decode("utf-8", "replace"), input=None, api_key="")
     kept = {name: value for name, value in reply.headers.items() if name != "set-cookie"}
     call["logging_obj"].model_call_details["response_headers"] = kept

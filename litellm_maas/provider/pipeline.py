@@ -15,7 +15,7 @@ from typing import Any
 
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.ledger.event import Kind
-from litellm_maas.provider.attempt_history import Attempt, attempting
+from litellm_maas.provider.attempt_history import RoutedAttempt, attempting
 from litellm_maas.provider.budget_guard import BudgetGuard
 from litellm_maas.provider.cooldown_rules import router_cooldowns
 from litellm_maas.provider.spend_recording import RecordedCall
@@ -36,7 +36,7 @@ class PreparedCall:
     """
 
     request: GatewayRequest
-    attempt: Attempt
+    attempt: RoutedAttempt
     metered: RecordedCall
 
 
@@ -53,7 +53,7 @@ def call_pipeline(make: RequestFactory, call: dict[str, Any], kind: Kind) -> Ite
         attempting(request, call, router_cooldowns.pass_over) as attempt,
         BudgetGuard(request, _for_model(make, call), call, kind) as admitted,
     ):
-        attempt.sends(admitted.request)
+        attempt.set_request(admitted.request)
         with (
             RateLimited(admitted.request),
             RecordedCall(admitted.request, call, kind, admitted.detach_reservation()) as metered,
@@ -75,7 +75,7 @@ class AsyncCallPipeline:
             request = make(call)
             attempt = entered.enter_context(attempting(request, call))
             admitted = await entered.enter_async_context(BudgetGuard(request, _for_model(make, call), call, kind))
-            attempt.sends(admitted.request)
+            attempt.set_request(admitted.request)
             await entered.enter_async_context(RateLimited(admitted.request))
             metered = await entered.enter_async_context(
                 RecordedCall(admitted.request, call, kind, admitted.detach_reservation())

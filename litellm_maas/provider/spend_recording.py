@@ -21,7 +21,7 @@ from litellm_maas.pricing.usage import Usage, has_counts, of_reply, prompt_chara
 from litellm_maas.provider.exceptions import exception_class_name
 from litellm_maas.provider.streaming import StreamDecoder
 from litellm_maas.tracking.attribution import attribution_from
-from litellm_maas.tracking.event_builder import Attempt
+from litellm_maas.tracking.event_builder import EventBuilder
 from litellm_maas.tracking.tracker import tracking
 
 logger = logging.getLogger("litellm_maas")
@@ -37,23 +37,23 @@ class RecordedCall:
         request: What is sent.
         call: LiteLLM's call.
         kind: What is asked for.
-        settle: Called when the event is in the ledger.
+        on_committed: Called when the event is in the ledger.
 
     Attributes:
         cost: What the attempt cost, once it has succeeded.
     """
 
     def __init__(
-        self, request: GatewayRequest, call: Mapping[str, Any], kind: Kind, settle: OnCommitted | None = None
+        self, request: GatewayRequest, call: Mapping[str, Any], kind: Kind, on_committed: OnCommitted | None = None
     ) -> None:
         self._request = request
         self._attempt = event_builder_for(request, call, kind)
-        self._settle = settle
+        self._on_committed = on_committed
         self._decoder: StreamDecoder | None = None
         self._process: int | None = None
         self.cost: Cost | None = None
 
-    def watch(self, decoder: StreamDecoder) -> None:
+    def attach_decoder(self, decoder: StreamDecoder) -> None:
         """Let the event of a stream that does not end well be estimated from what had come."""
         self._decoder = decoder
 
@@ -83,7 +83,7 @@ class RecordedCall:
             # It may be garbage collection that closes the stream, in the midst of another recording in this thread.
             self._abandon(error)
         elif (event := self._take_event(error)) is not None:
-            tracking.recorder().record(event, self._settle)
+            tracking.recorder().record(event, self._on_committed)
 
     async def __aenter__(self) -> RecordedCall:
         return self.__enter__()
@@ -95,7 +95,7 @@ class RecordedCall:
             # A cancelled task has no time left to wait in.
             self._abandon(error)
         elif (event := self._take_event(error)) is not None:
-            await tracking.recorder().arecord(event, self._settle)
+            await tracking.recorder().arecord(event, self._on_committed)
 
     def __del__(self) -> None:
         # An asynchronous stream whose event loop is gone is dropped by Python without being closed.
@@ -107,7 +107,7 @@ class RecordedCall:
 
     def _abandon(self, error: BaseException | None) -> None:
         if (event := self._take_event(error)) is not None:
-            tracking.recorder().record_nowait(event, self._settle)
+            tracking.recorder().record_nowait(event, self._on_committed)
 
     def _take_event(self, error: BaseException | None) -> Event | None:
         """What there is to record: once for each attempt, and not in the child of a fork in its midst."""
@@ -120,8 +120,8 @@ class RecordedCall:
                 return self._event(error)
         except Exception:
             logger.exception("a call could not be recorded; it goes on all the same")
-        if self._settle is not None:
-            self._settle()
+        if self._on_committed is not None:
+            self._on_committed()
         return None
 
     def _event(self, error: BaseException | None) -> Event:
@@ -164,11 +164,11 @@ class RecordedCall:
         return self._attempt.cost(usage, tracking.book())
 
 
-def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], kind: Kind) -> Attempt:
+def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], kind: Kind) -> EventBuilder:
     """The attempt that a call of LiteLLM's makes, from now on."""
     logging_obj = call["logging_obj"]
     params = call.get("litellm_params") or logging_obj.model_call_details.get("litellm_params") or {}
-    return Attempt(
+    return EventBuilder(
         kind=kind,
         route="provider",
         model=request.model,
@@ -178,7 +178,7 @@ def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], kind: Ki
         ),
         call_id=logging_obj.litellm_call_id,
         trace_id=logging_obj.litellm_trace_id,
-        asked=call["model"],
+        requested_model=call["model"],
     )
 
 

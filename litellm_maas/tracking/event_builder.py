@@ -22,7 +22,7 @@ COST_PARAM = "maas_cost"
 
 
 @dataclass(slots=True)
-class Attempt:
+class EventBuilder:
     """One attempt that reaches the gateway, from its start to its event."""
 
     kind: Kind
@@ -32,7 +32,7 @@ class Attempt:
     identity: Attribution
     call_id: str | None
     trace_id: str | None
-    asked: str | None = None
+    requested_model: str | None = None
     started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc))
     response_id: str | None = None
 
@@ -47,7 +47,7 @@ class Attempt:
         if status == "ok" and cost.usage.source == "none" and cost.basis != "plan":
             cost = Cost(None, "unpriced", cost.usage)  # nobody counted, which is not the same as nothing
         usage = cost.usage
-        model, asked = _text(self.model), _text(self.asked)
+        model, asked = _text(self.model), _text(self.requested_model)
         response_id, call_id, trace_id = _text(self.response_id), _text(self.call_id), _text(self.trace_id)
         return Event(
             event_id=self._id(status, response_id, call_id),

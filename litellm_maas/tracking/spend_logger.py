@@ -20,7 +20,7 @@ from litellm_maas.ledger.event import Event, Kind, host_of, response_event_id
 from litellm_maas.pricing.cost import CACHE_HIT, BillingMode
 from litellm_maas.pricing.usage import Usage, characters, images, of_embeddings, of_reply
 from litellm_maas.tracking.attribution import attribution_from
-from litellm_maas.tracking.event_builder import PROVIDER, Attempt
+from litellm_maas.tracking.event_builder import PROVIDER, EventBuilder
 from litellm_maas.tracking.response_cost import cost_of
 from litellm_maas.tracking.tracker import tracking
 
@@ -120,12 +120,12 @@ def _renamed(event: Event, response_id: object, *, cache_hit: bool) -> Event:
     return Event.from_dict(fields)
 
 
-def _attempt(kwargs: Mapping[str, Any], start_time: Any, billing_mode: BillingMode) -> Attempt:
+def _attempt(kwargs: Mapping[str, Any], start_time: Any, billing_mode: BillingMode) -> EventBuilder:
     call_type = str(kwargs.get("call_type"))
     kind: Kind = next((kind for word, kind in _KINDS if word in call_type), "chat")
     params = kwargs.get("litellm_params") or {}
     started_at = start_time if isinstance(start_time, dt.datetime) else dt.datetime.now(dt.timezone.utc)
-    return Attempt(
+    return EventBuilder(
         kind=kind,
         route="provider" if _provider(kwargs) == PROVIDER else "base_url",
         model=str(kwargs.get("model") or "").removeprefix(f"{PROVIDER}/"),
