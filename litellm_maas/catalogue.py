@@ -20,7 +20,7 @@ CATALOGUE_FILE = Path(__file__).with_name("catalogue.yaml")
 
 Mode = Literal["chat", "embedding", "image_generation"]
 Modality = Literal["text", "image", "video", "file"]
-Refusal = Literal["reasoning_effort", "forced_tool_choice", "max_tokens", "stream_options"]
+Unsupported = Literal["reasoning_effort", "forced_tool_choice", "max_tokens", "stream_options"]
 Extra = Literal["developer_role", "cache_control"]
 _Tokens = Annotated[int, Field(gt=0)]
 
@@ -43,8 +43,8 @@ class _Family(_Strict):
     name: str
     match: tuple[str, ...]
     reasoning: bool | None = None
-    no_thinking: Mapping[str, Any] | None = None
-    refuses: frozenset[Refusal] | None = None
+    disable_reasoning: Mapping[str, Any] | None = None
+    unsupported: frozenset[Unsupported] | None = None
     takes: frozenset[Extra] | None = None
     source: str
 
@@ -75,8 +75,8 @@ class Model(_Strict):
         max_input_tokens: Tokens the model reads at most.
         max_output_tokens: Tokens the model writes at most.
         size_known: Whether the sizes are this model's own, not the default.
-        no_thinking: What turns reasoning off on the wire; None where no switch is known.
-        refuses: What the gateway refuses for this family.
+        disable_reasoning: What turns reasoning off on the wire; None where no switch is known.
+        unsupported: What the gateway refuses for this family.
         takes: What this family takes and others may refuse.
     """
 
@@ -90,8 +90,8 @@ class Model(_Strict):
     max_input_tokens: int
     max_output_tokens: int
     size_known: bool
-    no_thinking: Mapping[str, Any] | None
-    refuses: frozenset[Refusal]
+    disable_reasoning: Mapping[str, Any] | None
+    unsupported: frozenset[Unsupported]
     takes: frozenset[Extra]
     source: str
 
@@ -122,7 +122,7 @@ class Catalogue:
     def _assemble(self, model_id: str) -> Model:
         entry = self._content.models.get(model_id)
         facts: dict[str, Any] = self._content.defaults.model_dump()
-        facts |= {"no_thinking": None, "refuses": frozenset(), "takes": frozenset()}
+        facts |= {"disable_reasoning": None, "unsupported": frozenset(), "takes": frozenset()}
         for family in self._content.families:
             if any(fnmatchcase(model_id.lower(), pattern) for pattern in family.match):
                 facts |= family.model_dump(exclude={"name", "match", "source"}, exclude_unset=True)

@@ -66,7 +66,7 @@ def clean_litellm() -> Iterator[None]:
     providers = list(litellm.custom_provider_map)
     litellm.suppress_debug_info = True
     yield
-    cooldowns.forget()
+    cooldowns.reset()
     for name, value in before.items():
         setattr(litellm, name, value)
     litellm.custom_provider_map = providers

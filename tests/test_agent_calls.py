@@ -37,7 +37,7 @@ def events(ledger: Path) -> list[Event]:
 @pytest.fixture
 def router() -> Any:
     """A router of two models that fall back on each other."""
-    cooldowns.forget()
+    cooldowns.reset()
     deployments = [
         {"model_name": "maas", "litellm_params": {"model": model, "order": order}}
         for order, model in enumerate((MODEL, FALLBACK), start=1)

@@ -289,7 +289,9 @@ def test_a_downgrade_that_fails_makes_the_model_rest_that_was_called(ledger: Pat
     key = resolve_key(None)
     assert key is not None
     models = ("openai/gpt-4o", "qwen/qwen3.6-flash")
-    assert [bool(cooldowns.remaining(DeploymentKey.of(each, resolve_endpoint(None), key))) for each in models] == [
+    assert [
+        bool(cooldowns.seconds_remaining(DeploymentKey.of(each, resolve_endpoint(None), key))) for each in models
+    ] == [
         False,
         True,
     ]

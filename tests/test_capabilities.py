@@ -42,7 +42,7 @@ KNOWN: dict[str, Callable[[Model], bool]] = {
     "supports_video_input": lambda model: "video" in model.input,
     "supports_pdf_input": lambda model: "file" in model.input,
     "supports_reasoning": lambda model: model.reasoning,
-    "supports_none_reasoning_effort": lambda model: model.reasoning and model.no_thinking is not None,
+    "supports_none_reasoning_effort": lambda model: model.reasoning and model.disable_reasoning is not None,
     "supports_prompt_caching": lambda model: model.id in CACHE_PRICED,
 }
 

@@ -210,7 +210,7 @@ async def test_waiting_can_be_cancelled(paced: Set, sandbox: Sandbox) -> None:
 async def test_waiting_blocks_no_loop(paced: Set, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """An asynchronous call asks for its turn in another thread than the loop's, and sleeps on the loop."""
     asked: list[int] = []
-    ask = SqliteRateLimitStore.ask
+    ask = SqliteRateLimitStore.try_acquire
 
     def noted(turns: SqliteRateLimitStore, name: str, pacing: RateLimit, max_wait: float) -> Slot:
         asked.append(threading.get_ident())
@@ -219,7 +219,7 @@ async def test_waiting_blocks_no_loop(paced: Set, sandbox: Sandbox, monkeypatch:
     def no_sleep(seconds: float) -> None:
         pytest.fail("somebody slept who is not a task")
 
-    monkeypatch.setattr(SqliteRateLimitStore, "ask", noted)
+    monkeypatch.setattr(SqliteRateLimitStore, "try_acquire", noted)
     paced(RateLimit(1, 0.1, 0.1))
     await litellm.acompletion(**CALL)
     with monkeypatch.context() as awake:
@@ -258,29 +258,29 @@ def turns(request: pytest.FixtureRequest, tmp_path: Path) -> RateLimitStore:
 def test_turns_are_given_in_order(turns: RateLimitStore) -> None:
     """Turns come in the order in which they are asked for, never more than the limit in any window."""
     limit = RateLimit(3, 10.0, 1.0)
-    waits = [turns.ask("a", limit, 100.0).wait for _ in range(9)]
+    waits = [turns.try_acquire("a", limit, 100.0).delay for _ in range(9)]
     assert waits == pytest.approx([0, 0, 0, 11, 11, 11, 22, 22, 22], abs=4)
-    assert turns.ask("b", limit, 100.0).wait == 0
+    assert turns.try_acquire("b", limit, 100.0).delay == 0
 
 
 def test_a_turn_given_back_is_the_next_ones(turns: RateLimitStore) -> None:
     """A turn that is not used goes to whoever asks next; one that was refused takes no room."""
     limit = RateLimit(1, 10.0, 0.0)
-    turns.ask("a", limit, 0.0)
-    assert not turns.ask("a", limit, 5.0).acquired
-    second = turns.ask("a", limit, 50.0)
+    turns.try_acquire("a", limit, 0.0)
+    assert not turns.try_acquire("a", limit, 5.0).acquired
+    second = turns.try_acquire("a", limit, 50.0)
     assert second.acquired
     turns.release("a", second)
-    assert turns.ask("a", limit, 50.0).wait == pytest.approx(10, abs=4)
+    assert turns.try_acquire("a", limit, 50.0).delay == pytest.approx(10, abs=4)
 
 
 def test_a_hold_moves_turns(turns: RateLimitStore) -> None:
     """A hold puts turns off, a shorter one does not shorten it, and other names know nothing of it."""
-    turns.hold("a", 20.0)
-    turns.hold("a", 1.0)
-    assert turns.held("a") == pytest.approx(20, abs=4)
-    assert turns.held("b") == 0
-    assert turns.ask("a", RateLimit(5, 10.0), 100.0).wait == pytest.approx(20, abs=4)
+    turns.block_for("a", 20.0)
+    turns.block_for("a", 1.0)
+    assert turns.blocked_for("a") == pytest.approx(20, abs=4)
+    assert turns.blocked_for("b") == 0
+    assert turns.try_acquire("a", RateLimit(5, 10.0), 100.0).delay == pytest.approx(20, abs=4)
 
 
 def test_redis_shares_turns_between_machines(

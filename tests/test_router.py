@@ -596,13 +596,13 @@ def test_rests_grow_to_ten_minutes() -> None:
     lengths = []
     for _ in range(6):
         rests.failed(TARGET, GONE)
-        lengths.append(rests.remaining(TARGET))
-        clock.now += rests.remaining(TARGET)
+        lengths.append(rests.seconds_remaining(TARGET))
+        clock.now += rests.seconds_remaining(TARGET)
         assert rests.try_acquire_probe(TARGET)
     assert lengths == [60, 120, 240, 480, 600, 600]
     rests.succeeded(TARGET)
     rests.failed(TARGET, GONE)
-    assert rests.remaining(TARGET) == 60
+    assert rests.seconds_remaining(TARGET) == 60
 
 
 def test_a_trial_that_nobody_reports_does_not_last() -> None:
@@ -673,7 +673,7 @@ def test_a_fork_amid_a_failure() -> None:
         if (child := os.fork()) == 0:
             forked.set()
             rests.failed(TARGET, GONE)
-            os._exit(7 if rests.remaining(TARGET) else 1)
+            os._exit(7 if rests.seconds_remaining(TARGET) else 1)
         forked.set()
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
@@ -685,7 +685,7 @@ def test_calls_that_were_under_way_count_once() -> None:
     rests = CooldownRegistry(Clock())
     for _ in range(50):
         rests.failed(TARGET, GONE)
-    assert rests.remaining(TARGET) == 60
+    assert rests.seconds_remaining(TARGET) == 60
 
 
 @pytest.mark.parametrize(

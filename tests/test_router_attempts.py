@@ -120,7 +120,7 @@ def test_which_retries_are_pointless(failure: Failure, size: int | None, deploym
     request = GatewayRequest(
         endpoint=resolve_endpoint("https://gateway.example/v1"),
         key=SecretStr("vn-none"),
-        operation="/chat/completions",
+        path="/chat/completions",
         model=FIRST,
         body={},
         timeouts=Timeouts(),

@@ -125,7 +125,7 @@ def _listed() -> list[str]:
         payload = json.loads(client.send(request).body)
         return [str(entry["id"]) for entry in payload["data"]]
     except GatewayError as error:
-        raise MaasError(f"{error.failure.reason}. {error.failure.hint}") from None
+        raise MaasError(f"{error.failure.message}. {error.failure.hint}") from None
     except (ValueError, KeyError, TypeError):
         raise MaasError(f"{request.url} answered something else than a list of models; check MAAS_API_BASE") from None
 

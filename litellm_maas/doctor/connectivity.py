@@ -137,14 +137,14 @@ def _ask(way: ConnectionReport, endpoint: Endpoint, key: SecretStr | None, timeo
             took, ended_at = time.perf_counter() - began, time.time()
     except httpx.HTTPError as error:
         failure = error_response.from_transport(request, error)
-        way.checks.append(red("gateway", failure.reason, _without_stop(failure.hint)))
+        way.checks.append(red("gateway", failure.message, _without_stop(failure.hint)))
         return
     way.checks += [_clock(reply, (began_at + ended_at) / 2)]
     if reply.status_code == 200:
         way.listed = _ids(reply.content)
         if way.listed is None:
-            failure = error_response.unreadable(request, reply.content)
-            way.checks.append(red("gateway", failure.reason, f"export MAAS_API_BASE={settings.PAYG_BASE_URL}"))
+            failure = error_response.invalid_response(request, reply.content)
+            way.checks.append(red("gateway", failure.message, f"export MAAS_API_BASE={settings.PAYG_BASE_URL}"))
             return
         way.checks += [_reached(endpoint, took), _accepted(key)]
         return
@@ -152,10 +152,10 @@ def _ask(way: ConnectionReport, endpoint: Endpoint, key: SecretStr | None, timeo
     if failure.kind in ("authentication", "permission", "payment"):
         way.checks += [_reached(endpoint, took), _refused(failure, endpoint, key)]
     elif failure.kind == "rate_limit":
-        what = f"429: {failure.reason}; whether the key is accepted is not known"
+        what = f"429: {failure.message}; whether the key is accepted is not known"
         way.checks += [_reached(endpoint, took), yellow("key accepted", what, _without_stop(failure.hint))]
     else:
-        way.checks.append(red("gateway", f"{failure.status}: {failure.reason}", _address(failure, endpoint)))
+        way.checks.append(red("gateway", f"{failure.status}: {failure.message}", _address(failure, endpoint)))
 
 
 def _reached(endpoint: Endpoint, took: float) -> Check:
@@ -172,7 +172,7 @@ def _refused(failure: Failure, endpoint: Endpoint, key: SecretStr | None) -> Che
     """What a refused key may have, as far as the reply tells pending, revoked and wrong hosts apart."""
     if key is None:
         return not_checked("key accepted", "key")
-    said = f"{failure.status}: {failure.reason}"
+    said = f"{failure.status}: {failure.message}"
     if failure.kind != "authentication":
         return red("key accepted", said, _without_stop(failure.hint))
     for pattern, what, mend in (
@@ -180,7 +180,7 @@ def _refused(failure: Failure, endpoint: Endpoint, key: SecretStr | None) -> Che
         (_REVOKED, "the key was revoked", "make a new key in the MaaS console, and: export MAAS_API_KEY=vn-…"),
         (_ELSEWHERE, "the key is of the other kind of host", f"export MAAS_API_BASE={_other_host(endpoint)}"),
     ):
-        if re.search(pattern, failure.reason, re.IGNORECASE):
+        if re.search(pattern, failure.message, re.IGNORECASE):
             return red("key accepted", f"{what} ({said})", mend)
     looks = "" if key.get_secret_value().startswith("vn-") else "; it does not begin with vn- as MaaS keys do"
     return red(

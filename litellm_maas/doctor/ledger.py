@@ -17,7 +17,7 @@ from litellm_maas.ledger import access
 from litellm_maas.ledger.location import PostgresLocation, default_ledger, place
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.sqlite import SqliteLedger, opened_to_read
-from litellm_maas.resilience.rate_limiter import shared_turns
+from litellm_maas.resilience.rate_limiter import shared_stores
 
 _CHOOSE_A_HOME = "set MAAS_HOME to a folder that stays"
 _LARGE = 256 * 1024 * 1024
@@ -137,9 +137,9 @@ def pacing(endpoint: Endpoint | None) -> Check:
     if pacing is None:
         return green("pacing", "off; the account's default limit is 10 requests a minute (MAAS_RPM=10 keeps it)")
     name = urlsplit(endpoint.base_url).netloc if endpoint is not None else ""
-    turns = next(shared_turns(pacing))
+    turns = next(shared_stores(pacing))
     try:
-        held = turns.held(name)
+        held = turns.blocked_for(name)
     except (RateLimitStoreError, sqlite3.Error) as error:
         where = "check MAAS_REDIS_URL and that Redis runs" if pacing.redis else f"rm {settings.data_folder()}/pacing.db"
         return red("pacing", f"the list of turns cannot be used: {error}", where)

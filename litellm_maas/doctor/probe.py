@@ -80,12 +80,12 @@ class Probe:
         """Whether the model answers, ``yes`` or ``no: 404``; None where an account's limit kept it from being asked."""
         if self.failure is None:
             return "yes"
-        return None if self.failure.kind == "rate_limit" else f"no: {self.failure.status or self.failure.reason}"
+        return None if self.failure.kind == "rate_limit" else f"no: {self.failure.status or self.failure.message}"
 
     def as_dict(self) -> dict[str, Any]:
         """What was shown, as plain JSON values."""
         plain = {name: getattr(self, name) for name in self.__slots__ if name != "failure"}
-        problem = None if self.failure is None else {"status": self.failure.status, "reason": self.failure.reason}
+        problem = None if self.failure is None else {"status": self.failure.status, "reason": self.failure.message}
         return plain | {"usage_fields": list(self.usage_fields), "failure": problem}
 
     def check(self) -> Check:
@@ -94,9 +94,9 @@ class Probe:
         if self.failure is not None:
             status = "" if self.failure.status is None else f"{self.failure.status}: "
             if self.answer is None:
-                what = f"{status}{self.failure.reason}; whether it answers is not known"
+                what = f"{status}{self.failure.message}; whether it answers is not known"
                 return yellow(name, what, self.failure.hint.rstrip("."))
-            return red(name, f"{status}{self.failure.reason}", self.failure.hint.rstrip("."))
+            return red(name, f"{status}{self.failure.message}", self.failure.hint.rstrip("."))
         told = [f"{(self.latency or 0) * 1000:.0f} ms"]
         told += [f"first token {self.first_token * 1000:.0f} ms"] if self.first_token is not None else []
         told += [f"usage {'+'.join(self.usage_fields) or 'missing'}"]
@@ -156,7 +156,7 @@ class Prober:
                 refused = (
                     "not known: the account's limit"
                     if is_limited
-                    else f"no: {error.failure.status or error.failure.reason}"
+                    else f"no: {error.failure.status or error.failure.message}"
                 )
                 once = once or is_limited
             if "tools" in body:
@@ -181,7 +181,7 @@ class Prober:
             )
             return
         # A model that thinks would use up the few tokens before it says anything.
-        body: dict[str, Any] = {"model": model, **(known.no_thinking or {})}
+        body: dict[str, Any] = {"model": model, **(known.disable_reasoning or {})}
 
         def asked(text: str, most: int, **more: Any) -> tuple[str, Kind, dict[str, Any]]:
             return _CHAT, "chat", {**body, "messages": [{"role": "user", "content": text}], "max_tokens": most, **more}
@@ -249,7 +249,7 @@ class Prober:
     def _streamed(self, found: Probe, request: GatewayRequest) -> Mapping[str, Any]:
         began, events = time.perf_counter(), SSEDecoder()
         reply: dict[str, Any] = {}
-        with client.open_stream(request) as received, client.reading(request):
+        with client.open_stream(request) as received, client.map_httpx_errors(request):
             for data in itertools.chain.from_iterable(map(events.feed, received.iter_bytes())):
                 chunk = _parsed(data)
                 if found.first_token is None and chunk.get("choices"):

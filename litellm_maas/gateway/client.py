@@ -36,7 +36,7 @@ _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """A complete reply with a success status."""
 
     headers: httpx.Headers
@@ -47,7 +47,7 @@ _GRACE = 0.1
 """Seconds for which the end of a body is waited for after the last event, so that its connection can be used again."""
 
 
-def send(request: GatewayRequest, client: object = None) -> Reply:
+def send(request: GatewayRequest, client: object = None) -> Response:
     """Send a request and read the whole reply.
 
     Args:
@@ -57,15 +57,15 @@ def send(request: GatewayRequest, client: object = None) -> Reply:
     Raises:
         GatewayError: No reply, or one with an error status.
     """
-    with open_stream(request, client) as reply, reading(request):
-        return Reply(reply.headers, b"".join(reply.iter_bytes()))
+    with open_stream(request, client) as reply, map_httpx_errors(request):
+        return Response(reply.headers, b"".join(reply.iter_bytes()))
 
 
-async def asend(request: GatewayRequest, client: object = None) -> Reply:
+async def asend(request: GatewayRequest, client: object = None) -> Response:
     """Like `send`, asynchronously."""
     async with AsyncResponseStream(request, client) as reply:
-        with reading(request):
-            return Reply(reply.headers, b"".join([data async for data in reply.aiter_bytes()]))
+        with map_httpx_errors(request):
+            return Response(reply.headers, b"".join([data async for data in reply.aiter_bytes()]))
 
 
 @contextmanager
@@ -182,7 +182,7 @@ async def adrain(pieces: AsyncIterator[bytes]) -> None:
 
 
 @contextmanager
-def reading(request: GatewayRequest) -> Iterator[None]:
+def map_httpx_errors(request: GatewayRequest) -> Iterator[None]:
     """A block in which a reply's body is read.
 
     Raises:

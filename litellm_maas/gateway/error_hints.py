@@ -7,7 +7,7 @@ import math
 from litellm_maas import settings
 from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.gateway.error_body import ErrorBody, matches
-from litellm_maas.gateway.errors import Failure, Kind
+from litellm_maas.gateway.errors import ErrorKind, Failure
 
 _CREDITS = (
     r"insufficient[ _].{0,20}(credit|balance|quota|fund)",
@@ -30,7 +30,7 @@ _NO_PLAN = (
 )
 
 
-def is_out_of_credits(kind: Kind, said: ErrorBody) -> bool:
+def is_out_of_credits(kind: ErrorKind, said: ErrorBody) -> bool:
     """Return whether a failure means that the account has no credits, or its plan is used up."""
     return kind == "payment" or (kind in _KINDS_OF_EMPTY_ACCOUNTS and matches(said.words, _CREDITS))
 
@@ -55,7 +55,7 @@ def hint(failure: Failure, said: ErrorBody, model: str, endpoint: Endpoint) -> s
 
 _UPSTREAM = "Trouble upstream of the gateway; num_retries=2 or a fallback tries again by itself."
 _UNCHANGED = "Change the request: sent again as it is, it fails again."
-_HINTS: dict[Kind, str] = {
+_HINTS: dict[ErrorKind, str] = {
     "bad_request": _UNCHANGED,
     "unprocessable": _UNCHANGED,
     "retryable": "The request was not carried out to its end; num_retries=2 or a fallback tries again by itself.",

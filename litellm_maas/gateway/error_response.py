@@ -11,7 +11,7 @@ import httpx
 from litellm_maas.gateway import error_body
 from litellm_maas.gateway.error_body import ErrorBody, matches
 from litellm_maas.gateway.error_hints import hint, is_out_of_credits
-from litellm_maas.gateway.errors import STATUS_OF_KIND, Failure, Kind
+from litellm_maas.gateway.errors import STATUS_OF_KIND, ErrorKind, Failure
 from litellm_maas.gateway.finish_reasons import FAILED
 from litellm_maas.gateway.redact import redacted
 from litellm_maas.gateway.request import GatewayRequest
@@ -50,7 +50,9 @@ def from_error_object(request: GatewayRequest, error: object) -> Failure:
     return _failure(request, kind, said.status or STATUS_OF_KIND[kind], said, {})
 
 
-def _failure(request: GatewayRequest, kind: Kind, status: int, said: ErrorBody, headers: Mapping[str, str]) -> Failure:
+def _failure(
+    request: GatewayRequest, kind: ErrorKind, status: int, said: ErrorBody, headers: Mapping[str, str]
+) -> Failure:
     key = request.key.get_secret_value()
     reason = redacted(said.text or f"HTTP {status} without a message", key, request.body or {}, said.codes)
     wait = retry_after(headers, said.text, said.wait) if kind != "bad_request" else None
@@ -99,7 +101,7 @@ def no_reply(request: GatewayRequest) -> Failure:
     return _answered_with(request, "JSON that is no reply")
 
 
-def unreadable(request: GatewayRequest, body: bytes) -> Failure:
+def invalid_response(request: GatewayRequest, body: bytes) -> Failure:
     """Return the failure of a reply with status 200 that is not what the protocol promises.
 
     The body is described and not quoted: it may be a part of an answer.
@@ -110,7 +112,7 @@ def unreadable(request: GatewayRequest, body: bytes) -> Failure:
     if said.is_html:
         failure = _answered_with(request, f"an HTML page ({said.text})")
         # The one of these texts that is not our own.
-        return replace(failure, reason=redacted(failure.reason, request.key.get_secret_value(), request.body or {}))
+        return replace(failure, message=redacted(failure.message, request.key.get_secret_value(), request.body or {}))
     return _answered_with(request, f"{len(body)} bytes that are no JSON" if body.strip() else "nothing")
 
 
@@ -147,7 +149,7 @@ _POLICY = (
 _LIMIT = (r"rate.?limit", r"too many requests", r"throttl", r"\b[rt]pm\b.{0,20}(limit|exceed)", r"requests? rate")
 _KEY = (r"(invalid|incorrect|wrong|missing).{0,20}api.?key", r"unauthori[sz]ed", r"authentication (fail|error)")
 _MODEL = (r"model.{0,40}(not found|does not exist|not exist)", r"no such model", r"model_not_found")
-_KIND_OF_STATUS: dict[int, Kind] = {
+_KIND_OF_STATUS: dict[int, ErrorKind] = {
     401: "authentication",
     402: "payment",
     403: "permission",
@@ -168,7 +170,7 @@ _KIND_OF_STATUS: dict[int, Kind] = {
 }
 
 
-def _kind(status: int, said: ErrorBody) -> Kind:
+def _kind(status: int, said: ErrorBody) -> ErrorKind:
     if status in (400, 413, 422):
         if matches(said.words, _CONTEXT):
             return "context_window"
@@ -177,9 +179,9 @@ def _kind(status: int, said: ErrorBody) -> Kind:
     return _KIND_OF_STATUS.get(status, "bad_request" if status < 500 else "server")
 
 
-def _kind_by_words(said: ErrorBody) -> Kind:
+def _kind_by_words(said: ErrorBody) -> ErrorKind:
     """The kind of an error that comes without any status."""
-    by_words: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    by_words: tuple[tuple[ErrorKind, tuple[str, ...]], ...] = (
         ("context_window", _CONTEXT),
         ("content_policy", _POLICY),
         ("rate_limit", _LIMIT),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal[
+ErrorKind = Literal[
     "bad_request",
     "context_window",
     "content_policy",
@@ -29,7 +29,7 @@ Kind = Literal[
 
 Of `no_room` and `no_price` the gateway knows nothing: a budget of the user's own refuses the call."""
 
-STATUS_OF_KIND: dict[Kind, int] = {
+STATUS_OF_KIND: dict[ErrorKind, int] = {
     "bad_request": 400,
     "context_window": 400,
     "content_policy": 400,
@@ -54,16 +54,16 @@ class Failure:
     Attributes:
         kind: The class of failure; decides the exception.
         status: The HTTP status of the reply, or of the error inside it; None where there was no reply.
-        reason: The gateway's own words, on one line, without the key and without what the caller wrote.
+        message: The gateway's own words, on one line, without the key and without what the caller wrote.
         hint: One line of what to do.
         retry_after: Seconds to wait before the next try, where the gateway says so; a day at most.
         is_out_of_credits: Whether the account has no credits left, or its plan is used up.
         budget: Of a budget that refuses the call, what is spent and its limit, in micro-credits.
     """
 
-    kind: Kind
+    kind: ErrorKind
     status: int | None
-    reason: str
+    message: str
     hint: str
     retry_after: float | None = None
     is_out_of_credits: bool = False
@@ -86,4 +86,4 @@ class GatewayError(Exception):
     def __init__(self, failure: Failure, payload: Mapping[str, Any] | None = None) -> None:
         self.failure = failure
         self.payload = payload
-        super().__init__(failure.reason)
+        super().__init__(failure.message)

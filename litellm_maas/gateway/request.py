@@ -53,7 +53,7 @@ class GatewayRequest:
     """One request to the gateway.
 
     Attributes:
-        operation: The path under the base URL, such as ``/chat/completions``.
+        path: The path under the base URL, such as ``/chat/completions``.
         model: The model id as it goes on the wire.
         body: The JSON body; None makes it a GET request.
         headers: The caller's extra headers; the key is not among them.
@@ -61,7 +61,7 @@ class GatewayRequest:
 
     endpoint: Endpoint
     key: SecretStr
-    operation: str
+    path: str
     model: str
     body: Mapping[str, Any] | None
     timeouts: Timeouts
@@ -70,7 +70,7 @@ class GatewayRequest:
     @property
     def url(self) -> str:
         """The full URL."""
-        return self.endpoint.base_url + self.operation
+        return self.endpoint.base_url + self.path
 
     @property
     def is_streamed(self) -> bool:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from litellm_maas import _litellm_compat
-from litellm_maas.gateway.errors import Failure, GatewayError, Kind
+from litellm_maas.gateway.errors import ErrorKind, Failure, GatewayError
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.provider.exceptions import exception_class_name
 from litellm_maas.resilience.cooldowns import DeploymentKey, cooldowns
@@ -32,7 +32,7 @@ DEDICATED_FALLBACKS_PARAM = "maas_own_fallbacks"
 _TRACE_PARAM = "maas_trace"
 """Which request the attempts are of: programs pass one dictionary with all their requests, several at once."""
 
-_NON_RETRYABLE: frozenset[Kind] = frozenset({"bad_request", "authentication", "unprocessable", "no_room"})
+_NON_RETRYABLE: frozenset[ErrorKind] = frozenset({"bad_request", "authentication", "unprocessable", "no_room"})
 """What every model refuses alike; `authentication` every one of the same account. A budget without room ends a request:
 it is there to limit what is spent, and no other model is to get round it."""
 
@@ -63,7 +63,7 @@ def attempt_record(
         "deployment_id": deployment_id,
         "error": None if failure is None else exception_class_name(failure),
         "http_status": 200 if failure is None else failure.status,
-        "reason": None if failure is None else failure.reason,
+        "reason": None if failure is None else failure.message,
         "hint": None if failure is None else failure.hint,
         "kind": None if failure is None else failure.kind,
         "retry_after": None if failure is None else failure.retry_after,
@@ -109,8 +109,8 @@ def last_failure(history: Sequence[Record]) -> Failure | None:
         return None
     if made["budget"] is not None:
         made = next(each for each in history if each["budget"] is not None)
-    same = {name: made[name] for name in ("kind", "reason", "hint", "retry_after", "budget")}
-    return Failure(status=made["http_status"], **same)
+    same = {name: made[name] for name in ("kind", "hint", "retry_after", "budget")}
+    return Failure(status=made["http_status"], message=made["reason"], **same)
 
 
 def _last_failed(history: Sequence[Record]) -> Record | None:

@@ -287,8 +287,8 @@ def _skipped(deployment: Deployment) -> Record:
 def _rests(deployment: Deployment) -> Failure:
     # It may have answered in this very moment.
     failure = _failure(deployment) or Failure("unavailable", None, "it has just answered", "Call again.")
-    rested = f"not called, it rests for {_remaining(deployment):.0f} s more, because: {failure.reason}"
-    return replace(failure, reason=rested)
+    rested = f"not called, it rests for {_remaining(deployment):.0f} s more, because: {failure.message}"
+    return replace(failure, message=rested)
 
 
 def _target(deployment: Deployment) -> DeploymentKey | None:
@@ -333,7 +333,7 @@ def _is_available(deployment: Deployment) -> bool:
 
 def _remaining(deployment: Deployment) -> float:
     target = _target(deployment)
-    return 0.0 if target is None else cooldowns.remaining(target)
+    return 0.0 if target is None else cooldowns.seconds_remaining(target)
 
 
 def _failure(deployment: Deployment) -> Failure | None:

@@ -10,7 +10,7 @@ import httpx
 import litellm
 from litellm.exceptions import MidStreamFallbackError
 
-from litellm_maas.gateway.errors import STATUS_OF_KIND, Failure, Kind
+from litellm_maas.gateway.errors import STATUS_OF_KIND, ErrorKind, Failure
 from litellm_maas.pricing.credits import to_credits
 
 PROVIDER = "maas"
@@ -43,7 +43,7 @@ class BudgetExceededError(  # type: ignore[misc]  # both have a status code, and
         self.type = "budget_exceeded"
 
 
-_CLASS_OF_KIND: dict[Kind, Any] = {
+_CLASS_OF_KIND: dict[ErrorKind, Any] = {
     "bad_request": litellm.BadRequestError,
     "context_window": litellm.ContextWindowExceededError,
     "content_policy": litellm.ContentPolicyViolationError,
@@ -71,14 +71,14 @@ def map_exception(failure: Failure, model: str, url: str) -> Exception:
     the gateway asked for a wait, a `Retry-After` in whole seconds: LiteLLM reads nothing finer. The request in it
     holds no key.
     """
-    message = f"MaaS: {failure.reason}\n{failure.hint}"
+    message = f"MaaS: {failure.message}\n{failure.hint}"
     about: dict[str, Any] = {"message": message, "model": model, "llm_provider": PROVIDER}
     request = httpx.Request("POST", url)
     headers = {} if failure.retry_after is None else {"retry-after": str(math.ceil(failure.retry_after))}
     exception: Exception
     if failure.budget is not None:
         spent, limit = (float(to_credits(each)) for each in failure.budget)
-        exception = BudgetExceededError(f"{failure.reason}\n{failure.hint}", model, spent, limit)
+        exception = BudgetExceededError(f"{failure.message}\n{failure.hint}", model, spent, limit)
     elif failure.kind == "connection":
         exception = litellm.APIConnectionError(**about, request=request)
     elif failure.kind == "timeout":
@@ -95,7 +95,7 @@ def map_exception(failure: Failure, model: str, url: str) -> Exception:
     return exception
 
 
-_FALLEN_BACK_FROM: frozenset[Kind] = frozenset(
+_FALLEN_BACK_FROM: frozenset[ErrorKind] = frozenset(
     {"authentication", "payment", "permission", "not_found", "retryable", "timeout"}
 )
 

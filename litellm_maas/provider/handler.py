@@ -140,10 +140,10 @@ def _chunks(reply: httpx.Response, decoder: StreamDecoder, request: GatewayReque
     pieces = reply.iter_bytes()
     while not decoder.is_over:
         try:
-            with client.reading(request):
+            with client.map_httpx_errors(request):
                 piece = next(pieces, None)
         except GatewayError:
-            if decoder.answered:
+            if decoder.is_complete:
                 return
             raise
         if piece is None:
@@ -174,10 +174,10 @@ class _AsyncChunks:
 
     async def _piece(self) -> bytes:
         try:
-            with client.reading(self._request):
+            with client.map_httpx_errors(self._request):
                 return await self._pieces.__anext__()
         except GatewayError:
-            if self._decoder.answered:
+            if self._decoder.is_complete:
                 raise StopAsyncIteration from None
             raise
 
@@ -239,7 +239,7 @@ async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
             return _response(operation, way, reply, call)
 
 
-def _response(operation: _Operation[_Response], way: PreparedCall, reply: client.Reply, call: _Call) -> _Response:
+def _response(operation: _Operation[_Response], way: PreparedCall, reply: client.Response, call: _Call) -> _Response:
     payload = _parse(way.request, reply, call)
     cost = way.metered.succeeded(payload.get("id"), operation.usage(way.request, payload))
     response = operation.response(way.request, payload, call)
@@ -318,7 +318,7 @@ def _request(call: _Call, operation: str, body: dict[str, Any], headers: Any, su
     request = GatewayRequest(
         endpoint=endpoint,
         key=_require_api_key(resolve_key(call.get("api_key")), call["model"]),
-        operation=operation,
+        path=operation,
         model=call["model"],
         body=body,
         timeouts=Timeouts.from_litellm(
@@ -345,7 +345,7 @@ def _require_api_key(key: SecretStr | None, model: str) -> SecretStr:
     return key
 
 
-def _parse(request: GatewayRequest, reply: client.Reply, call: _Call) -> dict[str, Any]:
+def _parse(request: GatewayRequest, reply: client.Response, call: _Call) -> dict[str, Any]:
     call["logging_obj"].post_call(original_response=reply.body.decode("utf-8", "replace"), input=None, api_key="")
     kept = {name: value for name, value in reply.headers.items() if name != "set-cookie"}
     call["logging_obj"].model_call_details["response_headers"] = kept

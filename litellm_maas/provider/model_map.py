@@ -155,7 +155,7 @@ def _capabilities(model: Model) -> dict[str, Any]:
         "supports_pdf_input": chat and "file" in model.input,
         "supports_reasoning": chat and model.reasoning,
         # Whether reasoning_effort="none" becomes a switch of the family's.
-        "supports_none_reasoning_effort": chat and model.reasoning and model.no_thinking is not None,
+        "supports_none_reasoning_effort": chat and model.reasoning and model.disable_reasoning is not None,
         "supports_prompt_caching": False,
     }
 

@@ -90,7 +90,7 @@ def build_chat_body(
     body |= {name: value for name, value in extra_body.items() if name not in ("model", "stream", "stream_options")}
     if stream:
         body["stream"] = True
-    if stream and "stream_options" not in model.refuses:
+    if stream and "stream_options" not in model.unsupported:
         asked = extra_body.get("stream_options") or optional_params.get("stream_options") or {}
         body["stream_options"] = {**asked, "include_usage": True}
     return body
@@ -138,15 +138,15 @@ def _apply_family_rules(
     model: Model, params: dict[str, Any], extra_body: Mapping[str, Any], *, drop_unsupported: bool
 ) -> None:
     _turn_thinking_off(model, params)
-    if "max_tokens" in model.refuses and "max_tokens" in params:
+    if "max_tokens" in model.unsupported and "max_tokens" in params:
         limit = params.pop("max_tokens")
         if params.setdefault("max_completion_tokens", limit) != limit:
             logger.debug("%s takes max_completion_tokens alone: max_tokens is left out", model.id)
     thinking = model.reasoning and not _is_off(model, {**params, **extra_body})
     refused = {}
-    if "reasoning_effort" in model.refuses and "reasoning_effort" in params:
+    if "reasoning_effort" in model.unsupported and "reasoning_effort" in params:
         refused["reasoning_effort"] = "the gateway answers 400 for this family"
-    if "forced_tool_choice" in model.refuses and thinking and _forces_a_tool(params.get("tool_choice")):
+    if "forced_tool_choice" in model.unsupported and thinking and _forces_a_tool(params.get("tool_choice")):
         refused["tool_choice"] = "the gateway answers 400 to a forced choice while this family thinks"
     for parameter, why in refused.items():
         if not drop_unsupported:
@@ -159,10 +159,10 @@ def _turn_thinking_off(model: Model, params: dict[str, Any]) -> None:
     """Put the family's own switch in the place of LiteLLM's."""
     asked = [name for name, value in params.items() if _turns_thinking_off(name, value)]
     if asked:
-        if model.no_thinking is not None:
+        if model.disable_reasoning is not None:
             for name in asked:
                 del params[name]
-            for name, switch in model.no_thinking.items():
+            for name, switch in model.disable_reasoning.items():
                 own = params.get(name, switch)
                 both = isinstance(own, Mapping) and isinstance(switch, Mapping)
                 params[name] = {**switch, **own} if both else own
@@ -173,13 +173,13 @@ def _turn_thinking_off(model: Model, params: dict[str, Any]) -> None:
 
 def _is_off(model: Model, params: Mapping[str, Any]) -> bool:
     """Whether what is sent turns this model's thinking off."""
-    if model.no_thinking is None:
+    if model.disable_reasoning is None:
         return _turns_thinking_off("thinking", params.get("thinking"))
     return all(
         switch.items() <= dict(own).items()
         if isinstance(switch, Mapping) and isinstance(own := params.get(name), Mapping)
         else params.get(name) == switch
-        for name, switch in model.no_thinking.items()
+        for name, switch in model.disable_reasoning.items()
     )
 
 

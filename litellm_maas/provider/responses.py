@@ -16,7 +16,7 @@ from litellm_maas.gateway.sse import looks_like_events
 from litellm_maas.pricing.usage import of_embeddings, to_litellm_usage, usage_in
 from litellm_maas.provider import messages, tool_calls
 from litellm_maas.provider.stream_collector import collected
-from litellm_maas.provider.streaming import MALFORMED, about, created, others, parsed
+from litellm_maas.provider.streaming import MALFORMED, common_fields, created, others, parsed
 from litellm_maas.provider.thinking import ThinkSplitter
 
 
@@ -32,7 +32,7 @@ def parse(request: GatewayRequest, body: bytes) -> dict[str, Any]:
     if (failure := error_response.of_payload(request, payload)) is not None:
         raise GatewayError(failure, payload)
     if not isinstance(payload, dict):
-        raise GatewayError(error_response.unreadable(request, body))
+        raise GatewayError(error_response.invalid_response(request, body))
     return payload
 
 
@@ -57,7 +57,7 @@ def chat(request: GatewayRequest, payload: dict[str, Any], hidden_params: dict[s
         response = ModelResponse(
             choices=[_choice(choice, index) for index, choice in zip(_numbers(choices), choices, strict=True)],
             usage=Usage(**(to_litellm_usage(usage_in(payload)) or {})),
-            **about(request, payload),
+            **common_fields(request, payload),
             **created(payload),
             **others(payload),
         )

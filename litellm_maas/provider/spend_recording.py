@@ -142,7 +142,7 @@ class RecordedCall:
             self._attempt.response_id = decoder.response_id
         came_with_it = None if payload is None else usage_in(payload)
         raw = came_with_it if decoder is None or has_counts(came_with_it) else decoder.usage
-        has_begun = decoder is not None and decoder.pieces > 0
+        has_begun = decoder is not None and decoder.delta_count > 0
         if self.cost is not None:
             cost = self.cost
         elif status == "aborted" or has_begun or has_counts(raw):
@@ -156,8 +156,8 @@ class RecordedCall:
         return of_reply(
             raw,
             lambda: prompt_characters(self._request.body or {}),
-            lambda: decoder.characters if decoder else 0,
-            decoder.pieces if decoder else 0,
+            lambda: decoder.output_chars if decoder else 0,
+            decoder.delta_count if decoder else 0,
         )
 
     def _cost(self, usage: Usage) -> Cost:

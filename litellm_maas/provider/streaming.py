@@ -56,8 +56,8 @@ class StreamDecoder:
     Attributes:
         usage: The usage as the gateway reported it last; None until it does.
         response_id: The gateway's id of the reply; None until it is known.
-        pieces: Events that carried a part of the answer so far.
-        characters: The length of the answer so far, reasoning and tool calls included.
+        delta_count: Events that carried a part of the answer so far.
+        output_chars: The length of the answer so far, reasoning and tool calls included.
         is_over: Whether the gateway has said that nothing more comes.
     """
 
@@ -72,8 +72,8 @@ class StreamDecoder:
         self.is_over = False
         self.usage: Any = None
         self.response_id: str | None = None
-        self.pieces = 0
-        self.characters = 0
+        self.delta_count = 0
+        self.output_chars = 0
 
     def feed(self, received: bytes) -> Iterator[ModelResponseStream]:
         """Yield the chunks that are complete now.
@@ -101,7 +101,7 @@ class StreamDecoder:
         if self._before_events:
             yield from self._chunks_of_plain_reply(b"".join(self._before_events))
         yield from self._held_back()
-        if not self.answered:
+        if not self.is_complete:
             raise GatewayError(error_response.incomplete_stream(self._request))
 
     def last(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class StreamDecoder:
         }
 
     @property
-    def answered(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the answer is complete, whatever may still come after it."""
         if self.is_over:
             return True
@@ -131,7 +131,7 @@ class StreamDecoder:
             try:
                 yield from self._chunks_of(data)
             except GatewayError:  # noqa: PERF203 - what follows it may be whole
-                if not self.answered:
+                if not self.is_complete:
                     raise
 
     def _chunks_of(self, data: bytes) -> Iterator[ModelResponseStream]:
@@ -155,7 +155,7 @@ class StreamDecoder:
                 self._note(event)
             raise GatewayError(failure)
         if not isinstance(event, dict):
-            raise GatewayError(error_response.unreadable(self._request, data))
+            raise GatewayError(error_response.invalid_response(self._request, data))
         return event
 
     def _note(self, event: Mapping[str, Any]) -> None:
@@ -173,9 +173,11 @@ class StreamDecoder:
             if kept or extra:
                 if not kept or kept[0].index != 0:
                     kept.insert(0, StreamingChoices(index=0, delta=Delta()))
-                yield ModelResponseStream(choices=kept, created=self._moment(), **about(self._request, event), **extra)
+                yield ModelResponseStream(
+                    choices=kept, created=self._moment(), **common_fields(self._request, event), **extra
+                )
         except MALFORMED:
-            raise GatewayError(error_response.unreadable(self._request, data)) from None
+            raise GatewayError(error_response.invalid_response(self._request, data)) from None
         for choice in given:
             if (failure := error_response.of_choice(self._request, choice)) is not None:
                 raise GatewayError(failure)
@@ -214,8 +216,8 @@ class StreamDecoder:
         is_repeated = state.has_content and not isinstance(choice.get("delta"), Mapping)
         delta = (None if is_repeated else messages.fields_of(choice, "delta")) or {}
         if length := messages.length(delta):
-            self.pieces += 1
-            self.characters += length
+            self.delta_count += 1
+            self.output_chars += length
         if delta.get("reasoning_content"):
             state.thinking.stop()
         if isinstance(content := delta.get("content"), str):
@@ -236,7 +238,7 @@ class StreamDecoder:
                 choices = [StreamingChoices(index=index, delta=delta)]
                 if index != 0:
                     choices.insert(0, StreamingChoices(index=0, delta=Delta()))
-                yield ModelResponseStream(choices=choices, created=self._moment(), **about(self._request, {}))
+                yield ModelResponseStream(choices=choices, created=self._moment(), **common_fields(self._request, {}))
 
 
 def _raising_after(decoded: list[ModelResponseStream], error: GatewayError) -> Iterator[ModelResponseStream]:
@@ -272,7 +274,7 @@ def parsed(data: bytes) -> Any:
         return None
 
 
-def about(request: GatewayRequest, event: Mapping[str, Any]) -> dict[str, Any]:
+def common_fields(request: GatewayRequest, event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a reply or an event that say something about all of its choices, but for its time.
 
     The model is the id that was asked for: LiteLLM looks up its cost by it, and a gateway may echo another name.

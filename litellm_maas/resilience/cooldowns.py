@@ -43,7 +43,7 @@ class DeploymentKey:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class CooldownPolicy:
     """When a kind of failure makes a model rest, and for how long.
 
     Attributes:
@@ -58,18 +58,18 @@ class _Rule:
 
 
 # What somebody has to mend takes minutes or hours, and a caller gains nothing from each further try.
-_PERSISTENT = _Rule(1, 60.0, 600.0)
-_RULES: dict[str, _Rule] = {
+_PERSISTENT = CooldownPolicy(1, 60.0, 600.0)
+_POLICIES: dict[str, CooldownPolicy] = {
     # Kong's windows are a minute; without a word of how long, a short wait is the least that helps.
-    "rate_limit": _Rule(1, 5.0, 60.0),
+    "rate_limit": CooldownPolicy(1, 5.0, 60.0),
     # Each silence costs a caller the whole timeout.
-    "timeout": _Rule(1, 10.0, 60.0),
+    "timeout": CooldownPolicy(1, 10.0, 60.0),
     # Upstream trouble mostly clears at once: three in a row are no accident.
-    "connection": _Rule(3, 5.0, 60.0),
-    "retryable": _Rule(3, 5.0, 60.0),
-    "server": _Rule(3, 5.0, 60.0),
-    "bad_gateway": _Rule(3, 5.0, 60.0),
-    "unavailable": _Rule(3, 5.0, 60.0),
+    "connection": CooldownPolicy(3, 5.0, 60.0),
+    "retryable": CooldownPolicy(3, 5.0, 60.0),
+    "server": CooldownPolicy(3, 5.0, 60.0),
+    "bad_gateway": CooldownPolicy(3, 5.0, 60.0),
+    "unavailable": CooldownPolicy(3, 5.0, 60.0),
 }
 
 
@@ -79,18 +79,18 @@ class _State:
 
     Attributes:
         failures: Failures in a row since it answered or rested.
-        rests: Rests in a row.
-        until: When the rest ends (seconds, by the clock); 0 where it has not come to one.
+        trips: Rests in a row.
+        open_until: When the rest ends (seconds, by the clock); 0 where it has not come to one.
         probe_until: Until when somebody is trying it.
-        said: Whether a warning was given.
+        warned: Whether a warning was given.
     """
 
     failure: Failure
     failures: int = 0
-    rests: int = 0
-    until: float = 0.0
+    trips: int = 0
+    open_until: float = 0.0
     probe_until: float = 0.0
-    said: bool = False
+    warned: bool = False
 
 
 class CooldownRegistry:
@@ -119,16 +119,16 @@ class CooldownRegistry:
             failure: Why it failed.
             is_routed: Whether a router called it. Without one nothing is passed over, so there is nothing to tell of.
         """
-        rule = _PERSISTENT if failure.is_persistent else _RULES.get(failure.kind)
+        policy = _PERSISTENT if failure.is_persistent else _POLICIES.get(failure.kind)
         # A limit without a reply is this side's own pacing, and says nothing of the model.
-        if rule is None or (failure.kind == "rate_limit" and failure.status is None):
+        if policy is None or (failure.kind == "rate_limit" and failure.status is None):
             self._end_probe(target)
             return
-        if (length := self._rest(target, failure, rule, is_routed=is_routed)) is not None:
+        if (length := self._trip(target, failure, policy, is_routed=is_routed)) is not None:
             logger.warning(
                 "maas/%s does not answer: %s. %s Calls go to the next model of their group, if there is one; "
                 "maas/%s is tried again in %.0f s and then ever more rarely, at least every %.0f minutes.",
-                *(target.model, failure.reason, failure.hint, target.model, length, rule.longest / 60),
+                *(target.model, failure.message, failure.hint, target.model, length, policy.longest / 60),
             )
 
     def _end_probe(self, target: DeploymentKey) -> None:
@@ -137,23 +137,25 @@ class CooldownRegistry:
             if (state := self._states.get(target)) is not None:
                 state.probe_until = 0.0
 
-    def _rest(self, target: DeploymentKey, failure: Failure, rule: _Rule, *, is_routed: bool) -> float | None:
+    def _trip(
+        self, target: DeploymentKey, failure: Failure, policy: CooldownPolicy, *, is_routed: bool
+    ) -> float | None:
         """Seconds of a rest that begins now and that is to be told of."""
         now = self.clock()
         with self._lock:
             state = self._states.setdefault(target, _State(failure))
             state.failure, state.probe_until = failure, 0.0
-            if now < state.until:
+            if now < state.open_until:
                 return None  # other calls that were under way when the rest began
             state.failures += 1
-            if state.failures < rule.failures and not state.rests:
+            if state.failures < policy.failures and not state.trips:
                 return None
-            length = min(rule.first * 2**state.rests, rule.longest)
+            length = min(policy.first * 2**state.trips, policy.longest)
             if failure.retry_after is not None and not failure.is_persistent:
-                length = min(max(failure.retry_after, 1.0), rule.longest)
-            state.failures, state.rests, state.until = 0, state.rests + 1, now + length
-            is_news = is_routed and failure.is_persistent and not state.said
-            state.said = state.said or is_news
+                length = min(max(failure.retry_after, 1.0), policy.longest)
+            state.failures, state.trips, state.open_until = 0, state.trips + 1, now + length
+            is_news = is_routed and failure.is_persistent and not state.warned
+            state.warned = state.warned or is_news
         return length if is_news else None
 
     def succeeded(self, target: DeploymentKey) -> None:
@@ -162,13 +164,13 @@ class CooldownRegistry:
             return
         with self._lock:
             state = self._states.pop(target, None)
-        if state is not None and state.said:
+        if state is not None and state.warned:
             logger.warning("maas/%s answers again.", target.model)
 
-    def remaining(self, target: DeploymentKey) -> float:
+    def seconds_remaining(self, target: DeploymentKey) -> float:
         """Seconds until the target's rest is over; 0 if it does not rest."""
         state = self._states.get(target)
-        return 0.0 if state is None else max(state.until - self.clock(), 0.0)
+        return 0.0 if state is None else max(state.open_until - self.clock(), 0.0)
 
     def failure(self, target: DeploymentKey) -> Failure | None:
         """Why the target rests or rested last; None if it has answered since."""
@@ -178,16 +180,16 @@ class CooldownRegistry:
     def is_closed(self, target: DeploymentKey) -> bool:
         """Whether the target has come to no rest since it answered last."""
         state = self._states.get(target)
-        return state is None or not state.rests
+        return state is None or not state.trips
 
     def try_acquire_probe(self, target: DeploymentKey) -> bool:
         """Whether a call may go to the target: it is awake, or its rest is over and nobody else is trying it."""
         state = self._states.get(target)
-        if state is None or not state.rests:
+        if state is None or not state.trips:
             return True
         with self._lock:
             now = self.clock()
-            if now < state.until or now < state.probe_until:
+            if now < state.open_until or now < state.probe_until:
                 return False
             state.probe_until = now + _PROBE_TIMEOUT
             return True
@@ -195,12 +197,12 @@ class CooldownRegistry:
     def is_available(self, target: DeploymentKey) -> bool:
         """Like `try_acquire_probe`, without taking the trial."""
         state = self._states.get(target)
-        if state is None or not state.rests:
+        if state is None or not state.trips:
             return True
         now = self.clock()
-        return now >= state.until and now >= state.probe_until
+        return now >= state.open_until and now >= state.probe_until
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Wake everything."""
         with self._lock:
             self._states.clear()

@@ -35,11 +35,11 @@ class Slot:
 
     Attributes:
         acquired: Whether it was given out; not if it is further away than the caller would wait.
-        wait: Seconds until it.
+        delay: Seconds until it.
     """
 
     acquired: bool
-    wait: float
+    delay: float
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -49,16 +49,16 @@ class RateLimitStore(Protocol):
     Each raises `RateLimitStoreError` if the list cannot be used.
     """
 
-    def ask(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
+    def try_acquire(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
         """Get a turn, unless it is further away than `max_wait` seconds."""
 
-    def release(self, name: str, turn: Slot) -> None:
+    def release(self, name: str, slot: Slot) -> None:
         """Make room for somebody else: the turn will not be used."""
 
-    def hold(self, name: str, seconds: float) -> None:
+    def block_for(self, name: str, seconds: float) -> None:
         """Let no turn of this name begin before so many seconds from now."""
 
-    def held(self, name: str) -> float:
+    def blocked_for(self, name: str) -> float:
         """Seconds for which turns of this name are still held."""
 
 
@@ -88,8 +88,8 @@ class SqliteRateLimitStore:
         """See `fork_safety.Forkable`."""
         self._lock = threading.Lock()
 
-    def ask(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
-        """See `RateLimitStore.ask`."""
+    def try_acquire(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
+        """See `RateLimitStore.try_acquire`."""
         with self._transaction() as connection:
             now, apart = self._clock(), pacing.seconds + pacing.margin
             # Turns in a far future are from a clock that was wrong.
@@ -97,29 +97,29 @@ class SqliteRateLimitStore:
             earlier = connection.execute(
                 "SELECT at FROM turns WHERE name = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (name, pacing.requests - 1)
             ).fetchone()
-            at = max(now, self._held_until(connection, name), earlier[0] + apart if earlier else now)
-            turn = Slot(at - now <= max_wait, at - now)
-            if turn.acquired:
-                connection.execute("INSERT INTO turns VALUES (?, ?, ?)", (turn.id, name, at))
-        return turn
+            at = max(now, self._blocked_until(connection, name), earlier[0] + apart if earlier else now)
+            slot = Slot(at - now <= max_wait, at - now)
+            if slot.acquired:
+                connection.execute("INSERT INTO turns VALUES (?, ?, ?)", (slot.id, name, at))
+        return slot
 
-    def release(self, name: str, turn: Slot) -> None:
+    def release(self, name: str, slot: Slot) -> None:
         """See `RateLimitStore.release`."""
         with self._transaction() as connection:
-            connection.execute("DELETE FROM turns WHERE id = ? AND name = ?", (turn.id, name))
+            connection.execute("DELETE FROM turns WHERE id = ? AND name = ?", (slot.id, name))
 
-    def hold(self, name: str, seconds: float) -> None:
-        """See `RateLimitStore.hold`."""
+    def block_for(self, name: str, seconds: float) -> None:
+        """See `RateLimitStore.block_for`."""
         with self._transaction() as connection:
-            until = max(self._clock() + seconds, self._held_until(connection, name))
+            until = max(self._clock() + seconds, self._blocked_until(connection, name))
             connection.execute("INSERT OR REPLACE INTO holds VALUES (?, ?)", (name, until))
 
-    def held(self, name: str) -> float:
-        """See `RateLimitStore.held`."""
+    def blocked_for(self, name: str) -> float:
+        """See `RateLimitStore.blocked_for`."""
         with self._transaction() as connection:
-            return max(0.0, self._held_until(connection, name) - self._clock())
+            return max(0.0, self._blocked_until(connection, name) - self._clock())
 
-    def _held_until(self, connection: sqlite3.Connection, name: str) -> float:
+    def _blocked_until(self, connection: sqlite3.Connection, name: str) -> float:
         row = connection.execute("SELECT until FROM holds WHERE name = ?", (name,)).fetchone()
         # One that lasts longer than any limit was made by mistake, or by a clock that was wrong.
         return float(row[0]) if row and row[0] <= self._clock() + LONGEST else 0.0
@@ -143,7 +143,7 @@ class SqliteRateLimitStore:
             raise RateLimitStoreError(f"{self._path}: {error}") from None
 
 
-_ASK = """
+_ACQUIRE = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local apart = tonumber(ARGV[2])
@@ -160,7 +160,7 @@ if granted then
 end
 return {granted and 1 or 0, string.format('%.6f', at - now)}
 """
-_HOLD = """
+_BLOCK = """
 local time = redis.call('TIME')
 local until_ = time[1] + time[2] / 1000000 + ARGV[1]
 if until_ > tonumber(redis.call('GET', KEYS[1]) or 0) then
@@ -193,32 +193,32 @@ class RedisRateLimitStore:
             raise RateLimitStoreError(
                 "MAAS_REDIS_URL is no address of Redis; write it like redis://host:6379/0"
             ) from None
-        self._ask = self._client.register_script(_ASK)
-        self._hold = self._client.register_script(_HOLD)
+        self._acquire_script = self._client.register_script(_ACQUIRE)
+        self._block_script = self._client.register_script(_BLOCK)
 
-    def ask(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
-        """See `RateLimitStore.ask`."""
-        turn = Slot(acquired=False, wait=0.0)
-        arguments: list[str | int | float] = [pacing.requests, pacing.seconds + pacing.margin, max_wait, turn.id]
+    def try_acquire(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
+        """See `RateLimitStore.try_acquire`."""
+        slot = Slot(acquired=False, delay=0.0)
+        arguments: list[str | int | float] = [pacing.requests, pacing.seconds + pacing.margin, max_wait, slot.id]
         with self._errors():
-            acquired, wait = self._ask(keys=[_turns(name), _held(name)], args=arguments)
-        turn.acquired, turn.wait = bool(acquired), float(wait)
-        return turn
+            acquired, wait = self._acquire_script(keys=[_slots(name), _blocks(name)], args=arguments)
+        slot.acquired, slot.delay = bool(acquired), float(wait)
+        return slot
 
-    def release(self, name: str, turn: Slot) -> None:
+    def release(self, name: str, slot: Slot) -> None:
         """See `RateLimitStore.release`."""
         with self._errors():
-            self._client.zrem(_turns(name), turn.id)
+            self._client.zrem(_slots(name), slot.id)
 
-    def hold(self, name: str, seconds: float) -> None:
-        """See `RateLimitStore.hold`."""
+    def block_for(self, name: str, seconds: float) -> None:
+        """See `RateLimitStore.block_for`."""
         with self._errors():
-            self._hold(keys=[_held(name)], args=[seconds])
+            self._block_script(keys=[_blocks(name)], args=[seconds])
 
-    def held(self, name: str) -> float:
-        """See `RateLimitStore.held`."""
+    def blocked_for(self, name: str) -> float:
+        """See `RateLimitStore.blocked_for`."""
         with self._errors():
-            left: Any = self._client.pttl(_held(name))
+            left: Any = self._client.pttl(_blocks(name))
         return max(0.0, float(left) / 1000) if left <= LONGEST * 1000 else 0.0
 
     @contextlib.contextmanager
@@ -230,9 +230,9 @@ class RedisRateLimitStore:
 
 
 # The braces let a cluster keep both in one place.
-def _turns(name: str) -> str:
+def _slots(name: str) -> str:
     return f"maas:{{{name}}}:turns"
 
 
-def _held(name: str) -> str:
+def _blocks(name: str) -> str:
     return f"maas:{{{name}}}:held"

@@ -80,40 +80,40 @@ class RateLimited:
 
     def _waits(self, pacing: RateLimit) -> Generator[float, None, None]:
         """Seconds to wait, one after the other, until the request may be sent."""
-        for turns in shared_turns(pacing):
+        for store in shared_stores(pacing):
             with _saying_what_fails():
-                yield from self._waits_for(turns, pacing)
+                yield from self._waits_for(store, pacing)
                 return
 
-    def _waits_for(self, turns: RateLimitStore, pacing: RateLimit) -> Generator[float, None, None]:
+    def _waits_for(self, store: RateLimitStore, pacing: RateLimit) -> Generator[float, None, None]:
         deadline = time.monotonic() + pacing.max_wait
         while True:
             left = deadline - time.monotonic()
-            if (held := turns.held(self._model)) > 0:
-                if held > left:
-                    raise GatewayError(_wait_exceeded(pacing, held))
-                yield held
+            if (blocked := store.blocked_for(self._model)) > 0:
+                if blocked > left:
+                    raise GatewayError(_wait_exceeded(pacing, blocked))
+                yield blocked
                 continue
-            turn = turns.ask(self._account, pacing, left)
-            if not turn.acquired:
-                raise GatewayError(_wait_exceeded(pacing, turn.wait))
+            slot = store.try_acquire(self._account, pacing, left)
+            if not slot.acquired:
+                raise GatewayError(_wait_exceeded(pacing, slot.delay))
             try:
-                yield turn.wait
+                yield slot.delay
             except GeneratorExit:
-                turns.release(self._account, turn)
+                store.release(self._account, slot)
                 raise
-            if turn.wait <= _AT_ONCE or not (turns.held(self._account) or turns.held(self._model)):
+            if slot.delay <= _AT_ONCE or not (store.blocked_for(self._account) or store.blocked_for(self._model)):
                 return
-            turns.release(self._account, turn)
+            store.release(self._account, slot)
 
     def _apply_retry_after(self, pacing: RateLimit, failure: Failure) -> None:
         """Hold the turns for as long as the gateway asked to wait: those of the model, where it says that it is one."""
         if failure.kind != "rate_limit" or failure.status is None or failure.retry_after is None:
             return
-        name = self._model if "model" in failure.reason.lower() else self._account
-        for turns in shared_turns(pacing):
+        name = self._model if "model" in failure.message.lower() else self._account
+        for store in shared_stores(pacing):
             with _saying_what_fails():
-                turns.hold(name, failure.retry_after)
+                store.block_for(name, failure.retry_after)
                 return
 
 
@@ -135,7 +135,7 @@ class _Steps:
             self._steps.close()
 
 
-def shared_turns(pacing: RateLimit) -> Iterator[RateLimitStore]:
+def shared_stores(pacing: RateLimit) -> Iterator[RateLimitStore]:
     """Where turns are shared: in Redis, if that is set, and otherwise or when it is away in a file."""
     if pacing.redis is not None:
         with _saying_what_fails():

@@ -102,11 +102,11 @@ def check_chat(request: Mapping[str, Any], model: Model) -> None:
 
 
 def _check_quirks(request: Mapping[str, Any], model: Model) -> None:
-    if "reasoning_effort" in model.refuses and request.get("reasoning_effort") is not None:
+    if "reasoning_effort" in model.unsupported and request.get("reasoning_effort") is not None:
         raise HTTPError(400, openai_error("reasoning_effort is not supported", "invalid_request_error"))
     forced = request.get("tool_choice") == "required" or isinstance(request.get("tool_choice"), Mapping)
-    off = any(_says(request.get(name), value) for name, value in (model.no_thinking or {}).items())
-    if "forced_tool_choice" in model.refuses and forced and not off:
+    off = any(_says(request.get(name), value) for name, value in (model.disable_reasoning or {}).items())
+    if "forced_tool_choice" in model.unsupported and forced and not off:
         words = "tool_choice cannot be forced in thinking mode"
         raise HTTPError(400, openai_error(words, "invalid_request_error"))
 
