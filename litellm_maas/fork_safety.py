@@ -32,7 +32,7 @@ _still: list[Forkable] = []
 _no_fork = threading.RLock()
 
 
-def heed(forkable: Forkable) -> None:
+def register(forkable: Forkable) -> None:
     """Tell it of every fork from now on; waits for one that has begun."""
     with _no_fork:
         _all.add(forkable)

@@ -59,14 +59,14 @@ class Document:
         """The data, in which numbers that could mean other ones are `OddNumber`s."""
         return _marked(self.data, self._at, self._odd) if self._odd else self.data
 
-    def part(self, *location: str | int) -> Document:
+    def subtree(self, *location: str | int) -> Document:
         """A part as a document of its own, whose errors point into this file."""
         data = self.data
         for step in location:
             data = data[step]
         return Document(self.file, data, self._lines, (*self._at, *location), self._odd)
 
-    def without(self, *names: str) -> Document:
+    def without_keys(self, *names: str) -> Document:
         """This document without some of its keys."""
         kept = {name: value for name, value in self.data.items() if name not in names}
         return Document(self.file, kept, self._lines, self._at, self._odd)
@@ -92,18 +92,18 @@ class Document:
         try:
             return model.model_validate(self.marked)
         except ValidationError as error:
-            raise self.mistakes(error)[0] from None
+            raise self.errors(error)[0] from None
 
-    def mistakes(self, error: ValidationError) -> list[ConfigFileError]:
+    def errors(self, error: ValidationError) -> list[ConfigFileError]:
         """What is wrong with the data, in the order of the file, but what is missing last.
 
         A misspelt key is unknown and its right spelling is missing: the former says more.
         """
         details = error.errors(include_url=False, include_input=False)
         details.sort(key=lambda detail: (detail["type"] == "missing", self.line_of(self._known(detail["loc"])) or 0))
-        return [self._mistake(detail) for detail in details]
+        return [self._error(detail) for detail in details]
 
-    def _mistake(self, detail: ErrorDetails) -> ConfigFileError:
+    def _error(self, detail: ErrorDetails) -> ConfigFileError:
         problem = detail["msg"]
         if detail["type"] == "extra_forbidden":
             problem = "unknown key; remove it or check its spelling"
@@ -132,11 +132,11 @@ class Watched(Generic[_Content]):
         say: Called once with each mistake that leaves an earlier state in force.
 
     Attributes:
-        mistake: What is wrong with the file now; None where nothing is.
+        error: What is wrong with the file now; None where nothing is.
     """
 
     def __init__(self, read: Callable[[Path], _Content], say: Callable[[ConfigFileError], None]) -> None:
-        self.mistake: ConfigFileError | None = None
+        self.error: ConfigFileError | None = None
         self._read = read
         self._say = say
         self._seen: tuple[object, ...] | None = None
@@ -152,16 +152,16 @@ class Watched(Generic[_Content]):
             before, self._seen = self._seen, None
             self._seen = _seen(name)
             if self._seen != before:
-                self._good, self.mistake = (name, self._read(Path(name))), None
+                self._good, self.error = (name, self._read(Path(name))), None
         except ConfigFileError as error:
             self._note(name, error)
         if self._good is not None and self._good[0] == name:
             return self._good[1]
-        raise self.mistake or ConfigFileError(Path(name), None, "", "was never read")
+        raise self.error or ConfigFileError(Path(name), None, "", "was never read")
 
     def _note(self, name: str, error: ConfigFileError) -> None:
-        is_news = self.mistake is None or str(self.mistake) != str(error)
-        self.mistake = error
+        is_news = self.error is None or str(self.error) != str(error)
+        self.error = error
         if is_news and self._good is not None and self._good[0] == name:
             self._say(error)
 

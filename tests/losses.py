@@ -328,7 +328,7 @@ LOSSES = (
                 pass
         one_of_each()
         from litellm_maas.tracking.tracker import tracking
-        print(tracking.recorder().set_aside)
+        print(tracking.recorder().queued)
         os.remove("disk/ballast")
         call()
         tracking.close()
@@ -373,7 +373,7 @@ def tried(loss: Loss, folder: Path) -> Trial:
             ledger = copy
         at_once = total(ledger) if ledger.exists() else 0
         with contextlib.closing(Recorder(ledger)) as next_process:
-            replayed = next_process.replay()
+            replayed = next_process.flush()
         events = rows(ledger)
         return Trial(
             status,

@@ -804,7 +804,7 @@ def test_a_reservation_of_a_wrong_clock_counts_for_nothing(ledger: Path, sandbox
     with SqliteLedger(ledger) as opened:
         gate = BudgetStore(opened)
         gate.status([made])
-        with opened.exclusive(5) as connection:
+        with opened.write_transaction(5) as connection:
             ahead = int((dt.datetime.now(UTC) + by).timestamp() * 1e6)
             connection.execute("INSERT INTO reservations VALUES ('r', 'test', ?, ?)", (made.limit, ahead))
         assert gate.status([made])[0].reserved == 0

@@ -76,7 +76,7 @@ WRITE = """
         recorder.record(event(f"{sys.argv[2]}-{number}", 1))
     recorder.record(event(f"{sys.argv[2]}-last", 1))
     recorder.close()
-    print(number, recorder.set_aside, recorder.lost, flush=True)
+    print(number, recorder.queued, recorder.dropped, flush=True)
 """
 
 
@@ -256,7 +256,7 @@ def test_a_damaged_ledger_is_moved_away(ledger: SqliteLedger, path: Path, tmp_pa
         content = path.read_bytes()
         path.write_bytes(content[:2048] + os.urandom(len(content) - 2048))
         running.record(event("during", 1))
-        assert running.set_aside == 1
+        assert running.queued == 1
         restored = restore(tmp_path / "copy.db", path)
         assert restored.before is None
         assert restored.kept is not None

@@ -635,7 +635,7 @@ def test_a_running_program_warns(
 def test_the_look_at_credits_is_rare_and_in_another_thread(tmp_path: Path) -> None:
     """However much is recorded, credits are looked at once, and not by the thread that records."""
     looked: list[int] = []
-    recorder = Recorder(tmp_path / "ledger.db", watch=lambda: looked.append(threading.get_ident()))
+    recorder = Recorder(tmp_path / "ledger.db", on_tick=lambda: looked.append(threading.get_ident()))
     for number in range(50):
         recorder.record(event(f"{number}"))
     recorder.close()

@@ -58,7 +58,7 @@ def test_a_mistake_has_its_place(tmp_path: Path, text: Any, line: int | None, fi
     """A mistake in a file is reported with its file, line and field, and with what to do."""
     found = mistake(text, tmp_path)
     assert (found.line, found.field) == (line, field), found
-    assert problem in found.problem
+    assert problem in found.message
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

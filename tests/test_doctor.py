@@ -32,7 +32,7 @@ from litellm_maas import settings, supported
 from litellm_maas.cli import probe as probing
 from litellm_maas.cli.app import group
 from litellm_maas.doctor import connectivity, environment, ledger, probe, selftest, subprocesses, versions
-from litellm_maas.ledger.location import place
+from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.credits import shown
 from litellm_maas.resilience import rate_limiter
@@ -719,7 +719,7 @@ def test_a_ledger_in_the_temporary_folder(setup: SetUp, tmp_path: Path, monkeypa
         (check,) = [each for each in ledger.ledger() if each.name == "ledger"]
         assert (check.colour, check.mend) == ("yellow", "set MAAS_HOME to a folder that stays")
         assert str(tmp_path) in check.what
-        SqliteLedger(place()).close()  # type: ignore[arg-type]  # it is a path
+        SqliteLedger(resolve_location()).close()  # type: ignore[arg-type]  # it is a path
 
 
 def test_no_ledger_is_made(setup: SetUp) -> None:

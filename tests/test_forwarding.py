@@ -25,7 +25,7 @@ from litellm_maas.ledger import access, deadlines, forwarder, spools
 from litellm_maas.ledger.event import Event, sanitize_text
 from litellm_maas.ledger.forward import forward
 from litellm_maas.ledger.forwarder import Forwarder
-from litellm_maas.ledger.location import PostgresLocation, place
+from litellm_maas.ledger.location import PostgresLocation, resolve_location
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
@@ -48,7 +48,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
 
     def named(address: str) -> PostgresLocation:
         monkeypatch.setenv("MAAS_LEDGER", address)
-        where = place()
+        where = resolve_location()
         assert isinstance(where, PostgresLocation)
         return where
 
@@ -135,7 +135,7 @@ def test_unfit_rows_keep_nobody_back(ledger: PostgresLocation, caplog: pytest.Lo
     spooled(ledger, event("later"))
     assert forward(ledger) == 1
     assert len(warnings(caplog)) == len(UNFIT)
-    waiting = access.replay(ledger)
+    waiting = access.flush(ledger)
     assert (waiting.events, waiting.problem) == (0, None)
     assert waiting.remarks[0].text.startswith("6 events are not in maas@127.0.0.1:")
     assert "litellm-maas spend resend" in cli("spend").output
@@ -168,7 +168,7 @@ def test_an_unfit_row_is_sent_when_it_fits(ledger: PostgresLocation) -> None:
     done = cli("spend", "resend")
     assert (done.exit_code, done.output) == (0, f"25 events sent to {ledger}.\n")
     assert arrived(ledger) == sorted(each.event_id for each in some(25))
-    assert access.replay(ledger) == access.PendingEvents()
+    assert access.flush(ledger) == access.PendingEvents()
 
 
 def test_a_database_that_takes_nothing_is_no_fault_of_the_rows(ledger: PostgresLocation) -> None:
@@ -180,13 +180,13 @@ def test_a_database_that_takes_nothing_is_no_fault_of_the_rows(ledger: PostgresL
         forward(ledger)
     execute(ledger, "DROP TRIGGER refuse ON events")
     assert forward(ledger) == 40
-    assert access.replay(ledger).remarks == ()
+    assert access.flush(ledger).remarks == ()
 
 
 def test_rows_that_cannot_be_read_keep_nobody_back(ledger: PostgresLocation, caplog: pytest.LogCaptureFixture) -> None:
     """A row of the spool that is no event any more is noted like one that does not fit."""
     spooled(ledger, *some(5))
-    with unguarded(ledger.spool) as anybody:
+    with unguarded(ledger.outbox_path) as anybody:
         for number, change in enumerate(("tags = 'no JSON'", "started_at = 9000000000000000000", "ended_at = 'x'"), 1):
             anybody.execute(f"UPDATE events SET {change} WHERE event_id = 'e{number}'")  # noqa: S608 - the fault
     assert forward(ledger) == 2
@@ -216,7 +216,7 @@ def test_a_database_with_too_few_letters(
     spooled(where, *some(2))
     running = Forwarder(where)
     for _ in range(2):
-        running.notice()
+        running.wake()
         until(lambda: warnings(caplog))
     assert running._thread is not None  # noqa: SLF001 - there is no other sign of its life
     assert running._thread.is_alive()  # noqa: SLF001 - the same
@@ -264,12 +264,12 @@ def test_a_running_forwarder_notices_a_loss(
     monkeypatch.setattr(forwarder, "_SHORTEST_WAIT", 0.01)
     running = Forwarder(ledger)
     spooled(ledger, *some(5))
-    running.notice()
+    running.wake()
     until(lambda: len(arrived(ledger)) == 5)
     running._target.close()  # type: ignore[union-attr]  # noqa: SLF001 - the connection to the one that died
     execute(ledger, "DROP SCHEMA litellm_maas CASCADE")
     spooled(ledger, event("the next"))
-    running.notice()
+    running.wake()
     until(lambda: len(arrived(ledger)) == 6)
     running.close()
     assert "is sent again" in warnings(caplog)[-1]
@@ -294,17 +294,17 @@ def test_what_waited_under_a_wrong_address_arrives(
         litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
     tracking.close()
     right = at(database)
-    assert right.spool != wrong.spool
+    assert right.outbox_path != wrong.outbox_path
     assert json.loads(cli("budget", "list", "--json").output)[0]["name"] == "month"
     litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
     tracking.close()
     assert len(arrived(right)) == 4
     with PostgresLedger(right) as found:
         assert sum(each.micro_credits or 0 for each in found.events()) == sandbox.bill.micro_credits
-    assert any(f"3 events of {wrong.spool}" in said and f"go to {right} now" in said for said in warnings(caplog))
+    assert any(f"3 events of {wrong.outbox_path}" in said and f"go to {right} now" in said for said in warnings(caplog))
     (status,) = json.loads(cli("budget", "status", "--json").output)
     assert status["spent_micro_credits"] == sandbox.bill.micro_credits
-    assert access.replay(right) == access.PendingEvents()
+    assert access.flush(right) == access.PendingEvents()
     assert forward(right) == 0
 
 
@@ -326,14 +326,14 @@ def test_another_user_is_the_same_ledger(at: Address, database: str, change: str
     """A database that is named by another user, as where those rotate, has the same spool, and budgets stay."""
     before = at(database)
     spooled(before, *some(2))
-    with SqliteLedger(before.spool) as spool:
+    with SqliteLedger(before.outbox_path) as spool:
         BudgetStore(spool).set(Budget(name="day", credits=1, per="day"))
     if change == "another user":
         execute(before, "DROP ROLE IF EXISTS rotated", "CREATE ROLE rotated SUPERUSER LOGIN")
         after = at(other_address(database, user="rotated"))
     else:
         after = at(f"{database}?application_name=x")
-    assert after.spool == before.spool
+    assert after.outbox_path == before.outbox_path
     assert forward(after) == 2
     assert "day" in cli("budget", "list").output
 
@@ -345,7 +345,7 @@ def test_a_ledger_under_two_names_is_one(at: Address, database: str) -> None:
     assert forward(before) == 2
     spooled(before, event("late"))
     after = at(other_address(database, host="localhost"))
-    assert after.spool != before.spool
+    assert after.outbox_path != before.outbox_path
     spooled(after, event("new"))
     forward(after)
     assert arrived(after) == ["e0", "e1", "late", "new"]
@@ -359,17 +359,17 @@ def test_ledgers_are_not_mixed(at: Address, database: str, postgres_server: Post
     spooled(mine, event("mine"))
     assert forward(mine) == 1
     assert arrived(mine) == ["mine"]
-    (remark,) = access.replay(mine).remarks
-    assert remark.text.startswith(f"2 events for {other.at.key} still wait in {other.spool}. ")
-    assert remark.command == f"litellm-maas spend resend --from {other.spool}"
+    (remark,) = access.flush(mine).remarks
+    assert remark.text.startswith(f"2 events for {other.at.key} still wait in {other.outbox_path}. ")
+    assert remark.command == f"litellm-maas spend resend --from {other.outbox_path}"
     assert remark.command in cli("spend").output
     (named,) = [check for check in ledgers.ledger() if check.name == "waiting"]
     assert (named.colour, named.mend) == ("red", remark.command)
-    assert str(other.spool) in named.what
-    done = cli("spend", "resend", "--from", str(other.spool))
+    assert str(other.outbox_path) in named.what
+    done = cli("spend", "resend", "--from", str(other.outbox_path))
     assert done.exit_code == 0, done.output
     assert arrived(mine) == ["mine", "other0", "other1"]
-    assert access.replay(mine).remarks == ()
+    assert access.flush(mine).remarks == ()
 
 
 def test_a_ledger_of_the_same_name_elsewhere_is_another(at: Address, database: str) -> None:
@@ -383,7 +383,7 @@ def test_a_ledger_of_the_same_name_elsewhere_is_another(at: Address, database: s
     spooled(after, event("new"))
     assert forward(after) == 1
     assert arrived(after) == ["new"]
-    assert str(before.spool) in access.replay(after).remarks[0].text
+    assert str(before.outbox_path) in access.flush(after).remarks[0].text
 
 
 def test_budgets_of_another_database_are_named(at: Address) -> None:
@@ -394,8 +394,8 @@ def test_budgets_of_another_database_are_named(at: Address) -> None:
     at("postgresql://u@h/second")
     done = cli("budget", "list")
     assert done.stdout == "No budgets. Set one with: litellm-maas budget set 200000 --per day\n"
-    assert f"litellm-maas budget list --ledger {before.spool}" in done.stderr
-    assert "day" in cli("budget", "list", "--ledger", str(before.spool)).stdout
+    assert f"litellm-maas budget list --ledger {before.outbox_path}" in done.stderr
+    assert "day" in cli("budget", "list", "--ledger", str(before.outbox_path)).stdout
     at("postgresql://u@elsewhere/first")
     assert "day" in cli("budget", "list").stdout
 
@@ -438,14 +438,14 @@ def test_a_line_that_is_dead_is_left(
     running = Forwarder(where)
     spooled(where, *some(2))
     if when == "connected":
-        running.notice()
+        running.wake()
         until(lambda: len(arrived(at(database))) == 2)
     line.swallows.set()
     before = line.connections
     spooled(where, *some(2, "later"))
-    running.notice()
+    running.wake()
     until(lambda: warnings(caplog))
-    assert warnings(caplog)[0].startswith(f"spend waits in {where.spool}: ")
+    assert warnings(caplog)[0].startswith(f"spend waits in {where.outbox_path}: ")
     until(lambda: line.connections > before)
     line.swallows.clear()
     until(lambda: len(arrived(at(database))) == 4)
@@ -470,11 +470,11 @@ def test_a_fault_ends_no_thread(
     monkeypatch.setattr(forwarder, "forward", faulty)
     running = Forwarder(ledger)
     spooled(ledger, *some(1))
-    running.notice()
+    running.wake()
     until(lambda: arrived(ledger))
     running.close()
     assert warnings(caplog) == [
-        f"spend waits in {ledger.spool}: {ledger}: {fault.__name__}. It is sent when that works again."
+        f"spend waits in {ledger.outbox_path}: {ledger}: {fault.__name__}. It is sent when that works again."
     ]
 
 
@@ -490,13 +490,13 @@ def test_a_dead_thread_is_replaced(ledger: PostgresLocation, monkeypatch: pytest
     monkeypatch.setattr(forwarder, "forward", end)
     running = Forwarder(ledger)
     spooled(ledger, *some(1))
-    running.notice()
+    running.wake()
     assert dead.wait(30)
     thread = running._thread  # noqa: SLF001 - to wait for its end
     assert thread is not None
     thread.join()
     monkeypatch.setattr(forwarder, "forward", forward)
-    running.notice()
+    running.wake()
     until(lambda: arrived(ledger))
     running.close()
 

@@ -155,11 +155,11 @@ def test_hourly_sums_are_the_sums_of_the_events(ledger: SqliteLedger, table: str
             anomalies=bool(found.anomalies),
         )
     width = 1 + len(schema.HOURLY[table])
-    columns = f"hour, {schema.columns(schema.HOURLY[table])}, {', '.join(schema.SUMS)}"
+    columns = f"hour, {schema.columns(schema.HOURLY[table])}, {', '.join(schema.MEASURES)}"
     found_sums = ledger.query(f"SELECT {columns} FROM {table} WHERE calls <> 0")  # noqa: S608 - our own columns
     hourly = {row[:width]: row[width:] for row in found_sums}
-    assert hourly == {key: tuple(sums[name] for name in schema.SUMS) for key, sums in expected.items()}
-    left_behind = f"SELECT {', '.join(schema.SUMS)} FROM {table} WHERE calls = 0"  # noqa: S608 - our own columns
+    assert hourly == {key: tuple(sums[name] for name in schema.MEASURES) for key, sums in expected.items()}
+    left_behind = f"SELECT {', '.join(schema.MEASURES)} FROM {table} WHERE calls = 0"  # noqa: S608 - our own columns
     assert not any(any(row) for row in ledger.query(left_behind))
 
 

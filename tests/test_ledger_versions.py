@@ -13,7 +13,7 @@ import pytest
 from litellm_maas.ledger import access, schema
 from litellm_maas.ledger.base import Correction, Ledger
 from litellm_maas.ledger.event import FIELDS
-from litellm_maas.ledger.location import PostgresLocation, place
+from litellm_maas.ledger.location import PostgresLocation, resolve_location
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
@@ -93,7 +93,7 @@ def test_a_file_becomes_a_newer_one(old: Path) -> None:
 
 def test_a_report_updates_a_file_that_it_reads(old: Path) -> None:
     """After an update of the package a report comes at once, and not after the next call."""
-    with access.opened(old) as ledger:
+    with access.open_ledger(old) as ledger:
         assert ledger is not None
         assert [found.event_id for found in ledger.events()] == ["old"]
 
@@ -145,7 +145,7 @@ def old_database(database: str) -> PostgresLocation:
         connection.execute(b"DROP ROLE IF EXISTS reader")
         connection.execute(b"CREATE ROLE reader")
         connection.execute(b"GRANT SELECT ON current_events, hourly TO reader")
-    where = place(database)
+    where = resolve_location(database)
     assert isinstance(where, PostgresLocation)
     return where
 
@@ -167,7 +167,7 @@ def test_a_database_becomes_a_newer_one(old_database: PostgresLocation) -> None:
 
 def test_an_updated_database_has_the_tables_of_a_new_one(old_database: PostgresLocation, postgres_server: Any) -> None:
     """Both have the same columns, with the same types and defaults, and the same keys."""
-    new = place(postgres_server.new_database())
+    new = resolve_location(postgres_server.new_database())
     assert isinstance(new, PostgresLocation)
     shapes = []
     for where in (old_database, new):

@@ -19,7 +19,7 @@ from litellm_maas import folders, settings
 from litellm_maas.cli import options
 from litellm_maas.cli.app import group
 from litellm_maas.errors import LedgerError, SettingsError
-from litellm_maas.ledger.location import PostgresLocation, as_typed, place
+from litellm_maas.ledger.location import PostgresLocation, as_typed, resolve_location
 from litellm_maas.ledger.periods import DEFAULT_ZONE
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.sandbox import Sandbox
@@ -56,7 +56,7 @@ ADDRESSES = [
 @pytest.mark.parametrize(("address", "shown"), ADDRESSES)
 def test_an_address_is_shown_without_its_secrets(address: str, shown: str) -> None:
     """Of an address user, host and database are shown; libpq reads it as this package does, whatever the password."""
-    where = place(address)
+    where = resolve_location(address)
     assert isinstance(where, PostgresLocation)
     assert (where.name, str(where)) == (shown, shown)
     assert not re.search("s3.?cret", repr(where))
@@ -97,7 +97,7 @@ def test_what_is_no_address_is_no_file_either(address: str, tmp_path: Path, monk
     """What libpq would not connect to, or would read otherwise, is refused in a sentence that repeats no secret."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match="; ") as refused:
-        place(address)
+        resolve_location(address)
     assert "cret" not in str(refused.value)
     monkeypatch.setenv("MAAS_LEDGER", address)
     for arguments in (["spend"], ["spend", "--json"], ["budget", "list"]):
@@ -111,7 +111,7 @@ def test_what_is_no_address_is_no_file_either(address: str, tmp_path: Path, monk
 )
 def test_paths_are_paths(name: str) -> None:
     """A file may be called almost anything."""
-    assert place(name) == Path(name)
+    assert resolve_location(name) == Path(name)
 
 
 def test_a_command_to_type_next_holds_no_password() -> None:
@@ -125,7 +125,7 @@ def test_a_command_to_type_next_holds_no_password() -> None:
 
 def test_an_error_holds_no_password() -> None:
     """Neither libpq's errors nor what is built of them repeat the password."""
-    where = place("postgresql://maas:s3cret@127.0.0.1:1/x?connect_timeout=2")
+    where = resolve_location("postgresql://maas:s3cret@127.0.0.1:1/x?connect_timeout=2")
     assert isinstance(where, PostgresLocation)
     with PostgresLedger(where) as ledger, pytest.raises(LedgerError, match="check that the database runs") as failed:
         ledger.last_seq()
@@ -144,14 +144,14 @@ def test_an_error_holds_no_password() -> None:
 )
 def test_a_database_has_one_spool(other: str) -> None:
     """Another user, password, parameter or spelling does not make another file."""
-    first, second = place("postgresql://u@h/d"), place(other)
+    first, second = resolve_location("postgresql://u@h/d"), resolve_location(other)
     assert isinstance(first, PostgresLocation)
     assert isinstance(second, PostgresLocation)
-    assert first.spool == second.spool
+    assert first.outbox_path == second.outbox_path
     for unlike in ("postgresql://u@h:5433/d", "postgresql://u@h2/d", "postgresql://u@h/d2"):
-        third = place(unlike)
+        third = resolve_location(unlike)
         assert isinstance(third, PostgresLocation)
-        assert third.spool != first.spool
+        assert third.outbox_path != first.outbox_path
 
 
 @pytest.fixture
@@ -167,10 +167,10 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_data_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MAAS_HOME holds the ledger and the spool; it may be below a home, and is an absolute path in any case."""
     monkeypatch.setenv("MAAS_HOME", str(tmp_path / "mine"))
-    assert place() == tmp_path / "mine" / "ledger.db"
-    spooled = place("postgresql://u@h/d")
+    assert resolve_location() == tmp_path / "mine" / "ledger.db"
+    spooled = resolve_location("postgresql://u@h/d")
     assert isinstance(spooled, PostgresLocation)
-    assert spooled.spool.parent == tmp_path / "mine"
+    assert spooled.outbox_path.parent == tmp_path / "mine"
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MAAS_HOME", "~/below")
     assert settings.data_folder() == tmp_path / "below"
@@ -212,7 +212,7 @@ def test_a_missing_home_is_the_temporary_folder(
     """Where there is no home, what belongs to the user is kept in the temporary folder, which one warning says."""
     missing(monkeypatch)
     for _ in range(3):
-        assert place() == temporary / f"litellm-maas-{os.getuid()}" / "ledger.db"
+        assert resolve_location() == temporary / f"litellm-maas-{os.getuid()}" / "ledger.db"
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert "Set MAAS_HOME to a folder that stays" in warning
     assert str(temporary) in warning
@@ -224,7 +224,7 @@ def test_no_home_and_no_temporary_folder(temporary: Path, monkeypatch: pytest.Mo
     _no_user(monkeypatch)
     temporary.rmdir()
     temporary.touch()
-    assert place() == Path("/litellm-maas/ledger.db")
+    assert resolve_location() == Path("/litellm-maas/ledger.db")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can make what is another's")
@@ -241,7 +241,7 @@ def test_a_path_below_a_home_that_is_missing(monkeypatch: pytest.MonkeyPatch) ->
     """A path that begins with ~ is an error that says what to write."""
     _no_user(monkeypatch)
     with pytest.raises(SettingsError, match=r"begins with ~.*write the whole path"):
-        place("~/ledger.db")
+        resolve_location("~/ledger.db")
 
 
 HOMELESS: dict[str, dict[str, str]] = {

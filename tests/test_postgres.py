@@ -22,7 +22,7 @@ from litellm_maas.errors import LedgerBusyError, LedgerError, SettingsError
 from litellm_maas.ledger.base import Correction, Ledger
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.forward import forward
-from litellm_maas.ledger.location import PostgresLocation, place
+from litellm_maas.ledger.location import PostgresLocation, resolve_location
 from litellm_maas.ledger.periods import Period
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.reports import report
@@ -47,7 +47,7 @@ def ledger(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Po
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("MAAS_LEDGER", database)
     monkeypatch.setenv("MAAS_TRACK_SPEND", "1")
-    where = place()
+    where = resolve_location()
     assert isinstance(where, PostgresLocation)
     return where
 
@@ -179,7 +179,7 @@ def environment(ledger: PostgresLocation) -> dict[str, str]:
     return {
         "MAAS_LEDGER": ledger.address.get_secret_value(),
         "MAAS_TRACK_SPEND": "1",
-        "XDG_DATA_HOME": str(ledger.spool.parent.parent),
+        "XDG_DATA_HOME": str(ledger.outbox_path.parent.parent),
     }
 
 
@@ -203,8 +203,8 @@ def test_the_database_may_be_down(
             assert warned.wait(30)
         (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
         assert "a-password" not in warning.getMessage()
-        assert str(ledger.spool) in warning.getMessage()
-        with SqliteLedger(ledger.spool) as spool:
+        assert str(ledger.outbox_path) in warning.getMessage()
+        with SqliteLedger(ledger.outbox_path) as spool:
             assert len(list(spool.events())) == 3
     finally:
         logging.getLogger("litellm_maas").removeHandler(watch)
@@ -223,7 +223,7 @@ def test_what_a_killed_process_left_is_sent_later(ledger: PostgresLocation, sand
         import litellm, litellm_maas, os, signal
         from tests.test_postgres import CALL
         from litellm_maas.ledger.forwarder import Forwarder
-        Forwarder.notice = lambda self: None  # the kill comes before the thread gets to run
+        Forwarder.wake = lambda self: None  # the kill comes before the thread gets to run
         litellm.completion(**CALL)
         os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -269,18 +269,18 @@ def test_one_process_at_a_time_forwards_a_spool(ledger: PostgresLocation) -> Non
     """Whoever finds a spool being forwarded is told so instead of doing it twice."""
     from filelock import FileLock
 
-    with SqliteLedger(ledger.spool) as spool:
+    with SqliteLedger(ledger.outbox_path) as spool:
         spool.insert(events(1)[0])
-    with FileLock(f"{ledger.spool}.forwarding"), pytest.raises(LedgerBusyError, match="another process"):
+    with FileLock(f"{ledger.outbox_path}.forwarding"), pytest.raises(LedgerBusyError, match="another process"):
         forward(ledger)
     assert forward(ledger) == 1
 
 
 def test_a_forwarder_survives_a_fault_of_the_file_system(ledger: PostgresLocation) -> None:
     """Where not even the lock of a spool can be opened, the thread tries again, and says why until then."""
-    with SqliteLedger(ledger.spool) as spool:
+    with SqliteLedger(ledger.outbox_path) as spool:
         spool.insert(events(1)[0])
-    lock = Path(f"{ledger.spool}.forwarding")
+    lock = Path(f"{ledger.outbox_path}.forwarding")
     lock.mkdir()
     with pytest.raises(LedgerError, match="check its folder"):
         forward(ledger)
@@ -320,7 +320,7 @@ def test_other_addresses_are_refused(
 def test_psycopg_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without psycopg the error names the command that installs it."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    where = place("postgresql://maas@127.0.0.1/x")
+    where = resolve_location("postgresql://maas@127.0.0.1/x")
     assert isinstance(where, PostgresLocation)
     with pytest.raises(LedgerError, match=r"pip install 'psycopg\[binary\]'"):
         PostgresLedger(where)

@@ -67,8 +67,8 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 def replayed(path: Path) -> Recorder:
     """A recorder of another process, which has written what waits."""
     with contextlib.closing(Recorder(path)) as other:
-        other.replay()
-    assert not list(other.waiting())
+        other.flush()
+    assert not list(other.pending())
     return other
 
 
@@ -76,7 +76,7 @@ def test_recording(recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixt
     """An event is in the ledger when `record` returns; nothing is said about it, and nothing left behind."""
     recorder.record(event())
     assert total(path) == 1_000_000
-    assert (recorder.set_aside, recorder.lost, list(recorder.waiting()), warnings(caplog)) == (0, 0, [], [])
+    assert (recorder.queued, recorder.dropped, list(recorder.pending()), warnings(caplog)) == (0, 0, [], [])
     assert list(temporary_folder.iterdir()) == []
 
 
@@ -140,14 +140,14 @@ def test_a_ledger_that_cannot_be_used(
     mend = fault(path)
     for number in range(10):
         recorder.record(event(f"e{number}", 1))
-    assert recorder.set_aside == 10
-    assert len(list(recorder.waiting())) == 10
+    assert recorder.queued == 10
+    assert len(list(recorder.pending())) == 10
     (said,) = warnings(caplog)
     assert said.startswith(f"spend is not being recorded ({path}")
     assert said.endswith("Events wait in " + f"{path}.waiting and are recorded later.")
     mend()
-    assert recorder.replay() == 10
-    assert (total(path), recorder.lost) == (10, 0)
+    assert recorder.flush() == 10
+    assert (total(path), recorder.dropped) == (10, 0)
     assert warnings(caplog)[1:] == [f"10 events that had been set aside are in the ledger {path} now"]
 
 
@@ -184,12 +184,12 @@ def test_a_locked_ledger_is_waited_for_once(
         for number in range(20):
             recorder.record(event(f"later-{number}", 1))
         assert time.monotonic() - started < 5  # and these 10 s
-    assert recorder.set_aside == 28
+    assert recorder.queued == 28
     (said,) = warnings(caplog)
     assert "is locked by another program" in said or "is being written to" in said
     recorder.record(event("after", 1))
     recorder.close()  # waits for the replay that this set off
-    assert (total(path), recorder.lost, list(recorder.waiting())) == (30, 0, [])
+    assert (total(path), recorder.dropped, list(recorder.pending())) == (30, 0, [])
 
 
 def test_a_ledger_that_is_locked_for_a_moment(recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -201,7 +201,7 @@ def test_a_ledger_that_is_locked_for_a_moment(recorder: Recorder, path: Path, ca
         thread.join(0.3)
         assert thread.is_alive()
     thread.join()
-    assert (total(path), recorder.set_aside, warnings(caplog)) == (2, 0, [])
+    assert (total(path), recorder.queued, warnings(caplog)) == (2, 0, [])
 
 
 async def lag(work: Any) -> float:
@@ -286,10 +286,10 @@ async def test_a_cancelled_task_does_not_wait(recorder: Recorder, path: Path, ca
         started = time.monotonic()
         recorder.record_nowait(event("cancelled", 1))
         assert time.monotonic() - started < MOST_LAG
-        assert recorder.set_aside == 1
+        assert recorder.queued == 1
     await recorder.arecord(event("after", 1))
     await asyncio.to_thread(recorder.close)
-    assert (total(path), list(recorder.waiting())) == (3, [])
+    assert (total(path), list(recorder.pending())) == (3, [])
     assert [said for said in warnings(caplog) if "not being recorded" in said] == []
 
 
@@ -310,7 +310,7 @@ def test_what_is_to_follow_a_recording_follows_it(recorder: Recorder, path: Path
         assert not done.is_set()
     assert done.wait(60)
     assert in_ledger == [1, 2]
-    assert list(recorder.waiting()) == []
+    assert list(recorder.pending()) == []
 
 
 @pytest.mark.parametrize("other_replays", [False, True])
@@ -323,7 +323,7 @@ def test_what_is_to_follow_waits_for_a_broken_ledger(recorder: Recorder, path: P
     assert followed == []
     if other_replays:
         with contextlib.closing(Recorder(path)) as other:
-            assert other.replay() == 1
+            assert other.flush() == 1
     recorder.close()
     assert (followed, total(path)) == (["waits"], 1)
 
@@ -359,7 +359,7 @@ def test_a_deleted_ledger_goes_on_in_a_new_one(
     path.parent.mkdir()
     for number in range(5):
         record(event(f"much later-{number}", 1))
-    assert (total(path), recorder.set_aside, warnings(caplog)) == (5, 0, [])
+    assert (total(path), recorder.queued, warnings(caplog)) == (5, 0, [])
 
 
 AS_NOBODY = """
@@ -375,10 +375,10 @@ AS_NOBODY = """
     for number in range(5):
         recorder.record(event(f"e{number}", 1))
     print("ready", flush=True)
-    print(recorder.set_aside, recorder.lost, *recorder.waiting(), flush=True)
+    print(recorder.queued, recorder.dropped, *recorder.pending(), flush=True)
     recorder.close()
     sys.stdin.readline()
-    print(recorder.replay())
+    print(recorder.flush())
     recorder.close()
 """
 
@@ -451,11 +451,11 @@ FULL_DISK = """
             pass
     for number in range(40):
         recorder.record(event(f"e{number}", 1))
-    aside, files = recorder.set_aside, len(list(recorder.waiting()))
+    aside, files = recorder.queued, len(list(recorder.pending()))
     ballast.unlink()
     recorder.record(event("after", 1))
     recorder.close()
-    print(aside, files, recorder.lost, len(list(recorder.waiting())), total(path))
+    print(aside, files, recorder.dropped, len(list(recorder.pending())), total(path))
 """
 
 
@@ -497,11 +497,11 @@ FILE_TOO_LARGE = """
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
     for number in range(200):
         recorder.record(event(f"e{number}", 1))
-    aside = recorder.set_aside
+    aside = recorder.queued
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     recorder.record(event("after", 1))
     recorder.close()
-    print(aside, recorder.lost, len(list(recorder.waiting())), total(path))
+    print(aside, recorder.dropped, len(list(recorder.pending())), total(path))
 """
 
 
@@ -533,11 +533,11 @@ def test_memory_is_the_last_resort_and_has_an_end(
     recorder = Recorder(blocked / "ledger.db")
     for number in range(5):
         recorder.record(event(f"e{number}", 1))
-    assert (recorder.set_aside, recorder.lost) == (5, 2)
+    assert (recorder.queued, recorder.dropped) == (5, 2)
     assert "Events wait in memory" in warnings(caplog)[0]
     assert [said for said in warnings(caplog) if "spend is lost" in said] == warnings(caplog)[1:2]
     with pytest.raises(LedgerError):
-        recorder.replay()
+        recorder.flush()
     blocked.unlink()
     recorder.close()
     assert total(blocked / "ledger.db") == 3
@@ -548,7 +548,7 @@ def test_an_event_that_no_ledger_can_hold(recorder: Recorder, path: Path, caplog
     recorder.record(event("e1", 10**30))
     recorder.record(event("e2", 1))
     recorder.close()
-    assert (total(path), recorder.set_aside, len(list(recorder.waiting()))) == (1, 1, 1)
+    assert (total(path), recorder.queued, len(list(recorder.pending()))) == (1, 1, 1)
     assert "cannot hold this" in warnings(caplog)[0]
 
 
@@ -563,7 +563,7 @@ def test_events_are_replayed_by_the_next_process(recorder: Recorder, path: Path)
     with contextlib.closing(Recorder(path)) as other:
         other.record(event("e3", 1))
     assert total(path) == 3
-    assert list(other.waiting()) == []
+    assert list(other.pending()) == []
 
 
 def test_a_replay_that_fails_is_tried_again(recorder: Recorder, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -576,10 +576,10 @@ def test_a_replay_that_fails_is_tried_again(recorder: Recorder, path: Path, monk
     with contextlib.closing(SqliteLedger(path)) as ledger:
         ledger.insert(event("there", 1))
     with locked(path), pytest.raises(Exception, match="locked"):
-        recorder.replay()
+        recorder.flush()
     recorder.record(event("later", 1))
     recorder.close()
-    assert (total(path), list(recorder.waiting())) == (5, [])
+    assert (total(path), list(recorder.pending())) == (5, [])
 
 
 def test_what_holds_no_event_is_left_where_it_is(
@@ -606,7 +606,7 @@ def test_what_holds_no_event_is_left_where_it_is(
     recorder.record(event("a"))
     recorder.close()
     assert {found.event_id for found in rows(path)} == {"a", "z"}
-    assert sorted(file.stem for file in recorder.waiting()) == sorted(contents)[:-1]
+    assert sorted(file.stem for file in recorder.pending()) == sorted(contents)[:-1]
     assert sum("holds no event" in said for said in warnings(caplog)) == len(contents) - 1
 
 
@@ -631,7 +631,7 @@ async def test_a_long_replay_delays_nobody(recorder: Recorder, path: Path) -> No
         await recorder.arecord(event(f"n{number}", 1))
         times.append(time.perf_counter() - started)
         await asyncio.sleep(0)
-    assert sum(1 for _ in recorder.waiting()) > 0
+    assert sum(1 for _ in recorder.pending()) > 0
     assert max(times) < MOST_LAG
     await asyncio.to_thread(recorder.close)
     assert total(path) == 1302
@@ -646,7 +646,7 @@ def test_side_files_are_for_their_owner_alone(recorder: Recorder, path: Path) ->
         recorder.record(event())
     finally:
         os.umask(before)
-    (file,) = recorder.waiting()
+    (file,) = recorder.pending()
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
@@ -772,7 +772,7 @@ def test_a_child_that_outlives_its_parent(path: Path, moment: str) -> None:
         inside, forking = threading.Event(), threading.Event()
 
         def write():
-            with ledger.exclusive(5):
+            with ledger.write_transaction(5):
                 inside.set()
                 forking.wait(0.2)
 
@@ -787,7 +787,7 @@ def test_a_child_that_outlives_its_parent(path: Path, moment: str) -> None:
             os.read(to_child, 1)  # nothing comes: the parent has ended
             for number in range(1, 4):
                 recorder.record(event(f"child {number}", 1))
-            print(recorder.set_aside, flush=True)
+            print(recorder.queued, flush=True)
             os._exit(0)
         recorder.record(event("parent 2", 1))
         recorder.close()
@@ -834,12 +834,12 @@ def test_forks_amid_everything(path: Path) -> None:
         for number in range(30):
             if (child := os.fork()) == 0:
                 recorder.record(event(f"child {number}", 1))
-                os._exit(recorder.set_aside)
+                os._exit(recorder.queued)
             assert os.waitpid(child, 0)[1] == 0
         ended.set()
         for thread in threads:
             thread.join()
-        assert recorder.set_aside == 0
+        assert recorder.queued == 0
         recorder.close()
         print(1 + 30 + len(written))
     """
@@ -878,7 +878,7 @@ def test_a_collected_stream_amid_handing_over_work(recorder: Recorder, path: Pat
         assert not worker.is_alive()
     recorder.close()
     with contextlib.closing(Recorder(path)) as later:
-        later.replay()
+        later.flush()
     assert total(path) == 3
 
 
@@ -890,7 +890,7 @@ def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
         from tests.ledgers import event
         recorder = tracking.recorder()
         before = set(sys.modules)
-        recorder.prepare()
+        recorder.open_in_background()
         recorder.record(event("e", 1))
         tracking.close()
         print(sorted(set(sys.modules) - before))
@@ -992,18 +992,18 @@ def test_what_is_lost_at_the_end_is_said(
         recorder.close()
     errors = [found.getMessage() for found in caplog.records if found.levelno == logging.ERROR]
     if later != "still blocked":
-        assert (errors, recorder.lost, len(list(recorder.waiting()))) == ([], 0, 5)
+        assert (errors, recorder.dropped, len(list(recorder.pending()))) == ([], 0, 5)
         return
     (error,) = errors
     assert error.startswith("5 events of this process are lost, 6 VND of spend: ")
     assert "File exists; check the folder" in error
-    assert recorder.lost == 5
+    assert recorder.dropped == 5
 
 
 def test_what_failed_is_said_and_not_the_rollback(path: Path) -> None:
     """Where SQLite has ended a transaction by itself, on a full disk, the error says that the disk is full."""
     with contextlib.closing(SqliteLedger(path)) as ledger:
-        with pytest.raises(LedgerError, match="disk is full: make room"), ledger.exclusive(1) as connection:
+        with pytest.raises(LedgerError, match="disk is full: make room"), ledger.write_transaction(1) as connection:
             connection.execute("PRAGMA max_page_count = 1")
             connection.execute("INSERT INTO budgets VALUES ('a', ?)", ("x" * 1_000_000,))
         ledger.close()
@@ -1021,10 +1021,10 @@ OUT_OF_REACH = """
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     os.setgid(65534); os.setuid(65534)
     path = Path(sys.argv[1])
-    print(access.replay(path).problem, flush=True)
+    print(access.flush(path).problem, flush=True)
     recorder = Recorder(path)
     recorder.record(event("mine", 1))
-    recorder.replay()
+    recorder.flush()
     recorder.close()
 """
 

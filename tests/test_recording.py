@@ -261,7 +261,7 @@ def test_nothing_secret_is_recorded(sandbox: Sandbox, ledger_path: Path) -> None
     ledger_path.mkdir()
     for way in WAYS.values():
         way(**call)
-    assert len(list(recorder.waiting())) == 4
+    assert len(list(recorder.pending())) == 4
     files = [file for file in ledger_path.parent.rglob("*") if file.is_file()]
     assert {file.suffix for file in files} >= {".db", ".json"}
     for file in files:

@@ -21,7 +21,7 @@ from litellm_maas.errors import MaasError
 from litellm_maas.ledger import periods, reports
 from litellm_maas.ledger.event import Event, sanitize_text
 from litellm_maas.ledger.filters import Filters
-from litellm_maas.ledger.location import PostgresLocation, place
+from litellm_maas.ledger.location import PostgresLocation, resolve_location
 from litellm_maas.ledger.periods import Period
 from litellm_maas.ledger.postgres import PostgresLedger
 from tests.spend_events import NOW, event, random_events, recorded, total
@@ -110,7 +110,7 @@ def test_filters_in_postgres(
     """Every filter and every grouping of a ledger in PostgreSQL gives what plain Python adds up."""
     _, events = history
     monkeypatch.setenv("MAAS_HOME", str(tmp_path))
-    where = place(database)
+    where = resolve_location(database)
     assert isinstance(where, PostgresLocation)
     with PostgresLedger(where) as ledger:
         ledger.insert(events)

@@ -108,7 +108,7 @@ class Ledger(RuleBasedStateMachine):
     def replay(self, which: int) -> None:
         """Somebody asks for what waits to be recorded."""
         with contextlib.suppress(LedgerBusyError):  # the other program, or the recorder's own replay
-            self.recorders[which].replay()
+            self.recorders[which].flush()
 
     @precondition(lambda self: self.lock is None)
     @rule()
@@ -154,15 +154,15 @@ class Ledger(RuleBasedStateMachine):
             for recorder in self.recorders:
                 recorder.close()
             with contextlib.closing(Recorder(self.path)) as last:
-                last.replay()
-                assert list(last.waiting()) == []
+                last.flush()
+                assert list(last.pending()) == []
             found = rows(self.path)
             assert {made.event_id: made for made in found} == self.expected
             assert len(found) == len(self.expected)
             assert total(self.path) == sum(made.micro_credits or 0 for made in self.expected.values())
             with contextlib.closing(SqliteLedger(self.path)) as ledger:
                 assert [problem for problem in verify(ledger) if "hourly" in problem] == []
-            assert all(recorder.lost == 0 for recorder in self.recorders)
+            assert all(recorder.dropped == 0 for recorder in self.recorders)
         finally:
             for recorder in self.crashed:
                 recorder.close()

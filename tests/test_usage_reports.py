@@ -372,5 +372,5 @@ def test_a_request_that_cannot_be_built_costs_nothing(ledger_path: Path, call: d
     """What was never sent is no event."""
     with pytest.raises(litellm.BadRequestError):
         litellm.completion(model=GPT, messages=MESSAGES, **call)
-    tracking.recorder().prepare()
+    tracking.recorder().open_in_background()
     assert rows(ledger_path) == []

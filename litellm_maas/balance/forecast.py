@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from litellm_maas.balance.readings import BalanceEntry
 from litellm_maas.ledger import reports
-from litellm_maas.ledger.base import Ledger, moment
+from litellm_maas.ledger.base import Ledger, from_micros
 from litellm_maas.ledger.filters import Filters
 from litellm_maas.ledger.periods import Period
 
@@ -201,7 +201,7 @@ class _Account:
         conditions, parameters = self._filters.conditions()
         sql = f"SELECT min(started_at) FROM events WHERE {' AND '.join(['1 = 1', *conditions])}"
         ((found,),) = self._ledger.query(sql, parameters)
-        return None if found is None else moment(found)
+        return None if found is None else from_micros(found)
 
     def _report(self, since: dt.datetime, until: dt.datetime, *by: str) -> reports.Report:
         return reports.report(self._ledger, Period(since, until), dt.timezone.utc, by, self._filters)

@@ -15,7 +15,7 @@ from litellm_maas.balance.forecast import Balance, balance
 from litellm_maas.balance.readings import BalanceEntry
 from litellm_maas.errors import MaasError
 from litellm_maas.ledger import access, periods, spools
-from litellm_maas.ledger.base import Ledger, microseconds
+from litellm_maas.ledger.base import Ledger, to_micros
 from litellm_maas.ledger.location import PostgresLocation
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.credits import shown
@@ -40,14 +40,14 @@ def standing(where: Path | PostgresLocation, now: dt.datetime, host: str | None 
     Raises:
         LedgerError: A ledger cannot be read.
     """
-    with access.opened(notes_file(where)) as file:
+    with access.open_ledger(notes_file(where)) as file:
         notes = [] if file is None else readings.notes(file)
         hosts = sorted({each.host for each in notes if each.kind == "reading" and host in (None, each.host)})
         if file is None or not hosts:
             return []
         if isinstance(where, Path):
             return _balances(notes, file, now, hosts)
-    with access.opened(where) as ledger:
+    with access.open_ledger(where) as ledger:
         return [] if ledger is None else _balances(notes, ledger, now, hosts)
 
 
@@ -140,7 +140,7 @@ def alert_once_per_day(where: Path | PostgresLocation, warning: dict[str, Any], 
     """
     day = f"{now.astimezone(periods.zone(periods.DEFAULT_ZONE)):%Y-%m-%d}"
     about = " ".join(filter(None, ("credits", warning["host"], warning["mark"])))
-    row = (about, day, microseconds(now))
+    row = (about, day, to_micros(now))
     with contextlib.closing(SqliteLedger(notes_file(where))) as ledger:
         _, new = readings.write(ledger, "INSERT INTO notices VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
     if new:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from litellm_maas.errors import SettingsError
-from litellm_maas.ledger.base import Ledger, microseconds, moment
+from litellm_maas.ledger.base import Ledger, from_micros, to_micros
 from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger
 
 EntryKind = Literal["reading", "topup"]
@@ -43,7 +43,7 @@ def notes(ledger: Ledger) -> list[BalanceEntry]:
         LedgerError: The ledger cannot be read.
     """
     rows = ledger.query("SELECT seq, kind, at, micro_credits, host FROM console ORDER BY at, seq")
-    return [BalanceEntry(number, kind, moment(at), amount, host) for number, kind, at, amount, host in rows]
+    return [BalanceEntry(number, kind, from_micros(at), amount, host) for number, kind, at, amount, host in rows]
 
 
 def note(ledger: SqliteLedger, kind: EntryKind, at: dt.datetime, micro_credits: int, host: str = "") -> int:
@@ -52,8 +52,8 @@ def note(ledger: SqliteLedger, kind: EntryKind, at: dt.datetime, micro_credits: 
     Raises:
         LedgerError: The ledger cannot be written.
     """
-    now = microseconds(dt.datetime.now(dt.timezone.utc))
-    row = (kind, microseconds(at), micro_credits, now, host)
+    now = to_micros(dt.datetime.now(dt.timezone.utc))
+    row = (kind, to_micros(at), micro_credits, now, host)
     return write(ledger, "INSERT INTO console (kind, at, micro_credits, noted_at, host) VALUES (?, ?, ?, ?, ?)", row)[0]
 
 
@@ -75,6 +75,6 @@ def write(ledger: SqliteLedger, sql: str, row: tuple[object, ...]) -> tuple[int,
         LedgerBusyError: Another writer took longer than five seconds.
         LedgerError: The ledger cannot be written.
     """
-    with ledger.exclusive(PATIENCE) as connection:
+    with ledger.write_transaction(PATIENCE) as connection:
         done = connection.execute(sql, row)
         return done.lastrowid or 0, done.rowcount

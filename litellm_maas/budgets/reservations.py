@@ -18,7 +18,7 @@ from typing import Literal
 
 from litellm_maas.budgets.budget import Budget, from_mapping
 from litellm_maas.budgets.spent_cache import SpentCache
-from litellm_maas.ledger.base import microseconds
+from litellm_maas.ledger.base import to_micros
 from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger
 
 RESERVATION_TTL = dt.timedelta(minutes=15)
@@ -96,7 +96,7 @@ class BudgetStore:
 
     def set(self, made: Budget) -> None:
         """Keep a budget in the ledger, in the place of one of the same name."""
-        with self._ledger.exclusive(PATIENCE) as connection:
+        with self._ledger.write_transaction(PATIENCE) as connection:
             connection.execute(
                 "INSERT INTO budgets VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET definition = excluded.definition",
                 (made.name, made.model_dump_json()),
@@ -105,7 +105,7 @@ class BudgetStore:
 
     def remove(self, name: str) -> bool:
         """Remove a budget from the ledger; whether it was there."""
-        with self._ledger.exclusive(PATIENCE) as connection:
+        with self._ledger.write_transaction(PATIENCE) as connection:
             removed = connection.execute("DELETE FROM budgets WHERE name = ?", (name,)).rowcount
         self._looked_at = None
         return bool(removed)
@@ -127,7 +127,7 @@ class BudgetStore:
         """
         now = dt.datetime.now(dt.timezone.utc)
         reservation = uuid.uuid4().hex
-        with self._ledger.exclusive() as connection:
+        with self._ledger.write_transaction() as connection:
             self._tally.refresh(connection)
             # Those in a far future are from a clock that was wrong.
             connection.execute("DELETE FROM reservations WHERE NOT (expires_at > ? AND expires_at <= ?)", _lasting(now))
@@ -139,7 +139,7 @@ class BudgetStore:
             # A budget that is full says more than one that may have room in a moment.
             if (refusal := min(refusals, key=lambda found: found.why == "busy", default=None)) is not None:
                 return refusal
-            expires_at = microseconds(now + RESERVATION_TTL)
+            expires_at = to_micros(now + RESERVATION_TTL)
             connection.executemany(
                 "INSERT INTO reservations VALUES (?, ?, ?, ?)",
                 [(reservation, budget.name, needed or 0, expires_at) for budget in budgets],
@@ -156,7 +156,7 @@ class BudgetStore:
         """
         now = dt.datetime.now(dt.timezone.utc)
         notices = []
-        with self._ledger.exclusive(wait) as connection:
+        with self._ledger.write_transaction(wait) as connection:
             connection.execute("DELETE FROM reservations WHERE id = ?", (reservation,))
             self._tally.refresh(connection)
             for budget in budgets:
@@ -170,7 +170,7 @@ class BudgetStore:
     def status(self, budgets: Sequence[Budget]) -> list[State]:
         """How budgets stand."""
         now = dt.datetime.now(dt.timezone.utc)
-        with self._ledger.exclusive(PATIENCE) as connection:
+        with self._ledger.write_transaction(PATIENCE) as connection:
             self._tally.refresh(connection)
             return [self._state(connection, budget, now) for budget in budgets]
 
@@ -185,7 +185,7 @@ class BudgetStore:
 
 def _lasting(now: dt.datetime) -> tuple[int, int]:
     """After and until when a reservation ends that counts now."""
-    return microseconds(now), microseconds(now + RESERVATION_TTL + _LATER)
+    return to_micros(now), to_micros(now + RESERVATION_TTL + _LATER)
 
 
 def _no_room(state: State, needed: int | None) -> Literal["full", "busy", "unpriced"] | None:
@@ -208,6 +208,6 @@ def _is_new(connection: sqlite3.Connection, budget: Budget, percent: int, now: d
     said = connection.execute(
         "INSERT INTO notices VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         # Who raises a limit is warned again.
-        (f"{percent} % of {budget.limit} of {budget.name}", str(period), microseconds(now)),
+        (f"{percent} % of {budget.limit} of {budget.name}", str(period), to_micros(now)),
     )
     return said.rowcount > 0

@@ -13,7 +13,7 @@ from typing import Any
 from litellm_maas.budgets.budget import Budget
 from litellm_maas.ledger import reports
 from litellm_maas.ledger.backup import RESTORED
-from litellm_maas.ledger.base import microseconds
+from litellm_maas.ledger.base import to_micros
 from litellm_maas.ledger.filters import Filters
 from litellm_maas.ledger.periods import Period
 from litellm_maas.ledger.schema import columns
@@ -62,7 +62,7 @@ class _Spent:
 
     def forget_before(self, since: dt.datetime) -> None:
         """Take out of a window what it has slid past."""
-        while self.in_window and self.in_window[0][0] < microseconds(since):
+        while self.in_window and self.in_window[0][0] < to_micros(since):
             self.micro_credits -= heapq.heappop(self.in_window)[1]
 
 
@@ -96,7 +96,7 @@ class SpentCache:
     def knows(self, budget: Budget, now: dt.datetime) -> bool:
         """Whether `spent` has nothing to add up anew, as far as that can be told without the ledger."""
         found = self._spent.get(budget)
-        return found is not None and (found.in_window is not None or found.covers(microseconds(now)))
+        return found is not None and (found.in_window is not None or found.covers(to_micros(now)))
 
     def spent(self, connection: sqlite3.Connection, budget: Budget, now: dt.datetime) -> int:
         """Micro-credits spent of a budget in the period of `now`."""
@@ -110,7 +110,7 @@ class SpentCache:
     def _add_up(self, connection: sqlite3.Connection, budget: Budget, period: Period) -> _Spent:
         if budget.window is not None and period.since is not None:
             found = _Spent(period, in_window=[])
-            for _, started_at, *row in connection.execute(_WINDOW, (microseconds(period.since),)):
+            for _, started_at, *row in connection.execute(_WINDOW, (to_micros(period.since),)):
                 if (amount := _amount(budget, row)) is not None:
                     found.add(started_at, amount)
             return found
@@ -144,4 +144,4 @@ def _amount(budget: Budget, row: Sequence[Any]) -> int | None:
 
 
 def _at(moment: dt.datetime | None, otherwise: int) -> int:
-    return otherwise if moment is None else microseconds(moment)
+    return otherwise if moment is None else to_micros(moment)

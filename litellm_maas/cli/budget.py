@@ -24,7 +24,7 @@ from litellm_maas.cli import budget_names, completion, options, tables
 from litellm_maas.did_you_mean import nearest
 from litellm_maas.errors import MaasError
 from litellm_maas.ledger import access, periods, spools
-from litellm_maas.ledger.location import PostgresLocation, place
+from litellm_maas.ledger.location import PostgresLocation, resolve_location
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.tracking import current_prices
 
@@ -156,7 +156,7 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
 @options.where
 def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> None:
     """Show what is spent of the budgets, or of one. Exit status 1 if one that blocks is used up."""
-    access.replay(place(ledger))
+    access.flush(resolve_location(ledger))
     own = BudgetEnforcer().own()
     with _gate(ledger, writable=True) as gate:
         found = [each for each in (own if gate is None else gate.budgets(own)) if name in (None, each.name)]
@@ -234,18 +234,18 @@ def _budgets(named: str | None) -> list[Budget]:
 @contextmanager
 def _gate(named: str | None, *, writable: bool = False) -> Iterator[BudgetStore | None]:
     """The gate of a ledger; None where there is no ledger. Makes no file."""
-    with access.opened(_file(named), writable=writable) as ledger:
+    with access.open_ledger(_file(named), writable=writable) as ledger:
         yield BudgetStore(ledger) if isinstance(ledger, SqliteLedger) else None
 
 
 def _other_files(named: str | None) -> list[Path]:
     """The files of budgets that are in force for other databases."""
-    where = place(named)
+    where = resolve_location(named)
     return (
         [other.path for other in spools.others(where) if other.budgets] if isinstance(where, PostgresLocation) else []
     )
 
 
 def _file(named: str | None) -> Path:
-    where = place(named)
+    where = resolve_location(named)
     return spools.ready(where, make=False) if isinstance(where, PostgresLocation) else where

@@ -20,7 +20,7 @@ from litellm_maas.cli import options, tables
 from litellm_maas.cli.spend_hints import waiting_note
 from litellm_maas.errors import SettingsError
 from litellm_maas.ledger import access, periods
-from litellm_maas.ledger.location import place
+from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.credits import parsed
 
@@ -54,9 +54,9 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
         if as_json or host is not None or ledger is not None:
             raise click.UsageError(f"write the options after {context.invoked_subcommand}, where they belong")
         return
-    where = place(ledger)
+    where = resolve_location(ledger)
     now = periods.now(periods.zone(periods.DEFAULT_ZONE))
-    waiting = access.replay(where)
+    waiting = access.flush(where)
     found = low_balance.standing(where, now, host)
     if as_json and len(found) > 1:
         raise SettingsError(
@@ -106,7 +106,7 @@ def topup_command(*, amount: str, at: str | None, host: str | None, ledger: str 
 @options.where
 def list_command(*, as_json: bool, ledger: str | None) -> None:
     """List what was noted, with the numbers that `remove` takes."""
-    with access.opened(low_balance.notes_file(place(ledger))) as file:
+    with access.open_ledger(low_balance.notes_file(resolve_location(ledger))) as file:
         notes = [] if file is None else readings.notes(file)
     if as_json:
         tables.print_json([_note_as_json(each) for each in notes])
@@ -128,7 +128,7 @@ def list_command(*, as_json: bool, ledger: str | None) -> None:
 @options.where
 def remove_command(*, number: int, ledger: str | None) -> None:
     """Remove a note that was a mistake."""
-    with access.opened(low_balance.notes_file(place(ledger)), writable=True) as file:
+    with access.open_ledger(low_balance.notes_file(resolve_location(ledger)), writable=True) as file:
         if not isinstance(file, SqliteLedger):
             raise SettingsError(f"there is no note {number}, as nothing is noted; begin with: {_begin()[0]}")
         readings.remove(file, number)
@@ -151,7 +151,7 @@ def _note(kind: EntryKind, amount: str, at: str | None, host: str | None, ledger
         raise SettingsError(f"--at {at} is in the future; note what was, with the time at which it was")
     if kind == "topup" and not micro_credits:
         raise SettingsError("a top-up must be more than 0 credits; write what was added")
-    with contextlib.closing(SqliteLedger(low_balance.notes_file(place(ledger)))) as file:
+    with contextlib.closing(SqliteLedger(low_balance.notes_file(resolve_location(ledger)))) as file:
         number = readings.note(file, kind, moment.astimezone(dt.timezone.utc), micro_credits, host or "")
     of = f"{_KINDS[kind]} of {tables.money(micro_credits, exact=True)}{f' at {host}' if host else ''}"
     click.echo(f"Noted as {number}: {of}, {_local(moment)}.")

@@ -19,7 +19,7 @@ from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
 from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.ledger import access
-from litellm_maas.ledger.location import place
+from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.model_status import callable_models
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.tracking import current_prices
@@ -109,7 +109,7 @@ def _table(rows: list[dict[str, Any]], columns: Sequence[str]) -> Table:
 
 def _attempts(ledger: str | None) -> dict[str, str]:
     try:
-        with access.opened(place(ledger)) as found:
+        with access.open_ledger(resolve_location(ledger)) as found:
             return {} if found is None else callable_models(found, dt.datetime.now(dt.timezone.utc))
     except LedgerError as error:
         click.echo(f"Which models can be called is not known: {error}", err=True)

@@ -19,7 +19,7 @@ from litellm_maas.ledger import filters as spend_filters
 from litellm_maas.ledger import periods
 from litellm_maas.ledger.event import Status, host_of, sanitize_text
 from litellm_maas.ledger.filters import Filters
-from litellm_maas.ledger.location import PostgresLocation, as_typed, place
+from litellm_maas.ledger.location import PostgresLocation, as_typed, resolve_location
 from litellm_maas.ledger.periods import DEFAULT_ZONE, Period
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -72,7 +72,7 @@ def refuse_missing(ledger: str | None) -> None:
     Raises:
         MaasError: It is not there.
     """
-    found = place(ledger)
+    found = resolve_location(ledger)
     if ledger is not None and isinstance(found, Path) and not found.exists():
         raise MaasError(f"there is no ledger {found}; check the name after --ledger")
 
@@ -180,7 +180,7 @@ def asked(
     typed |= {name.replace("_", "-"): value for name, value in filters_.given()}
     typed |= {"ledger": as_typed(ledger)}
     return Asked(
-        place(ledger),
+        resolve_location(ledger),
         now,
         _period(since, until, month, now),
         timezone,

@@ -14,7 +14,7 @@ from litellm_maas.cli import tables
 from litellm_maas.doctor.probe import Probe, Prober
 from litellm_maas.errors import MaasError
 from litellm_maas.gateway.endpoint import Endpoint
-from litellm_maas.ledger.location import place
+from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing.credits import shown
 from litellm_maas.resilience import rate_limiter
@@ -45,7 +45,7 @@ def probe(
     """
     if endpoint is None or key is None:
         raise MaasError("nothing can be probed without a key and a base URL: set MAAS_API_KEY; litellm-maas doctor")
-    recorder = Recorder(notes_file(place()))
+    recorder = Recorder(notes_file(resolve_location()))
     try:
         prober = Prober(endpoint, key, current_prices.in_force(), recorder)
         with _paced() as limit:

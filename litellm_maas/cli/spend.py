@@ -74,9 +74,9 @@ def command(
     asked = options.asked(**asked_for)
     dialect = tables.excel_dialect() if csv_for is not None else None
     show = SpendReport(asked, by or (("day",) if chart else ()), limit)
-    waiting = access.replay(asked.ledger)
+    waiting = access.flush(asked.ledger)
     beside = tables.console(stderr=as_json or as_csv)
-    with access.opened(asked.ledger) as ledger:
+    with access.open_ledger(asked.ledger) as ledger:
         if asked.is_missing:
             _say_missing(show if as_csv else None, asked, dialect)
         is_empty = ledger is None or not ledger.last_seq()

@@ -13,7 +13,7 @@ from litellm_maas.ledger import access, backup
 from litellm_maas.ledger.access import PendingEvents
 from litellm_maas.ledger.backup import Copied
 from litellm_maas.ledger.forward import forward
-from litellm_maas.ledger.location import PostgresLocation, place
+from litellm_maas.ledger.location import PostgresLocation, resolve_location
 
 _WAIT = 60.0
 """Seconds to wait for another sender of the same events."""
@@ -28,7 +28,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
 def backup_command(*, file: Path, force: bool, ledger: str | None) -> None:
     """Copy the ledger into FILE, as it is at this moment. Programs may go on recording."""
     path = _ledger_file(ledger, "pg_dump --schema=litellm_maas")
-    waiting = access.replay(path)
+    waiting = access.flush(path)
     if not path.exists():
         raise MaasError(f"there is no ledger at {path}; name one with --ledger or MAAS_LEDGER")
     copied = backup.back_up(path, file, overwrite=force)
@@ -59,14 +59,14 @@ def restore_command(*, file: Path, ledger: str | None) -> None:
 @options.where
 def resend_command(*, other: Path | None, ledger: str | None) -> None:
     """Send all that this machine has recorded to the PostgreSQL ledger again. What is there already stays once."""
-    where = place(ledger)
+    where = resolve_location(ledger)
     if not isinstance(where, PostgresLocation):
         raise MaasError(f"{where} is a file, from which nothing is sent; name a database with --ledger or MAAS_LEDGER")
     if other is not None and not other.exists():
         raise MaasError(f"there is no spool {other}; litellm-maas doctor names those that are")
     sent = forward(where, wait=_WAIT, again=True, taking=other)
     click.echo(f"{tables.counted(sent, 'event')} sent to {where}.")
-    _say(access.replay(where))
+    _say(access.flush(where))
 
 
 def _say(waiting: PendingEvents) -> None:
@@ -75,10 +75,11 @@ def _say(waiting: PendingEvents) -> None:
 
 
 def _ledger_file(named: str | None, instead: str) -> Path:
-    where = place(named)
+    where = resolve_location(named)
     if isinstance(where, PostgresLocation):
         raise MaasError(
-            f"{where} is a database, which {instead} is for; the file in front of it is named by --ledger {where.spool}"
+            f"{where} is a database, which {instead} is for; "
+            f"the file in front of it is named by --ledger {where.outbox_path}"
         )
     return where
 

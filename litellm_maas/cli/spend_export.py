@@ -62,9 +62,9 @@ def command(
     if output is not None and not force and output.is_file() and output.stat().st_size:
         raise MaasError(f"{output} is there already; name another --output, or overwrite it with --force")
     asked = options.asked(**asked_for)
-    waiting = access.replay(asked.ledger)
+    waiting = access.flush(asked.ledger)
     write = _writer(form, asked, for_people=csv_for is not None)
-    with access.opened(asked.ledger) as ledger:
+    with access.open_ledger(asked.ledger) as ledger:
         is_missing = asked.is_missing
         events: Iterator[Event] = iter(()) if ledger is None else ledger.events(asked.period.since, asked.period.until)
         chosen = filter(_ONLY[only], events) if only is not None else events

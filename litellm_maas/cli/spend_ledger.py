@@ -12,7 +12,7 @@ from litellm_maas.cli import options, spend_copies, tables
 from litellm_maas.cli.spend_hints import missing_note, nothing_recorded, say_beside, waiting_note
 from litellm_maas.errors import MaasError
 from litellm_maas.ledger import access, verify
-from litellm_maas.ledger.location import place
+from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.reprice import Change, Repricing, reprice
 from litellm_maas.tracking import current_prices
 
@@ -30,10 +30,10 @@ def reprice_command(*, apply: bool, reason: str, as_json: bool, **asked_for: Any
     Shows the difference; --apply writes it, as corrections beside the rows, which stay as they are.
     """
     asked = options.asked(**asked_for)
-    waiting = access.replay(asked.ledger)
+    waiting = access.flush(asked.ledger)
     book = current_prices.in_force()
     found = Repricing((), ())
-    with access.opened(asked.ledger, writable=apply) as ledger, tables.busy("repricing"):
+    with access.open_ledger(asked.ledger, writable=apply) as ledger, tables.busy("repricing"):
         if ledger is not None:
             found = reprice(ledger, book, asked.period, reason, asked.filters)
             if apply:
@@ -91,10 +91,10 @@ def verify_command(*, ledger: str | None, as_json: bool) -> None:
 
     Rows that your own lists have priced are priced again by MAAS_PRICES, where the list is still there.
     """
-    where = place(ledger)
-    say_beside(waiting_note(access.replay(where)))
+    where = resolve_location(ledger)
+    say_beside(waiting_note(access.flush(where)))
     prices = current_prices.in_force()
-    with access.opened(where) as found:
+    with access.open_ledger(where) as found:
         if found is None:
             raise MaasError(f"there is no ledger at {where}; name one with --ledger or MAAS_LEDGER")
         with tables.busy("checking every row"):

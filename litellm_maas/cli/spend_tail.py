@@ -20,7 +20,7 @@ from litellm_maas.ledger import access, periods, plain_text
 from litellm_maas.ledger.base import Ledger
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.filters import EVERYTHING, Filters
-from litellm_maas.ledger.location import PostgresLocation, place
+from litellm_maas.ledger.location import PostgresLocation, resolve_location
 from litellm_maas.ledger.periods import DEFAULT_ZONE
 
 _INTERVAL = 0.25
@@ -37,9 +37,9 @@ _BATCH = 1000
 def command(*, lines: int, timezone: str, as_json: bool, ledger: str | None, **named: str | None) -> None:
     """Follow the ledger live, until Ctrl-C."""
     zone = periods.zone(timezone)
-    where = place(ledger)
+    where = resolve_location(ledger)
     filters = Filters(**named)
-    access.replay(where)
+    access.flush(where)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             for event in _follow(where, lines, filters):
@@ -70,7 +70,7 @@ def _follow(where: Path | PostgresLocation, lines: int, filters: Filters) -> Ite
     while True:
         try:
             # Opened anew each time: the ledger may not be there yet, or may be another one.
-            with access.opened(where) as ledger:
+            with access.open_ledger(where) as ledger:
                 last = ledger.last_seq() if ledger is not None else 0
                 if number is None:
                     number = 0 if ledger is None else _beginning(ledger, lines, filters)

@@ -14,7 +14,7 @@ from litellm_maas.doctor.check import Check, from_error, green, red, yellow
 from litellm_maas.errors import LedgerBusyError, LedgerError, RateLimitStoreError, SettingsError
 from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.ledger import access
-from litellm_maas.ledger.location import PostgresLocation, default_ledger, place
+from litellm_maas.ledger.location import PostgresLocation, default_ledger, resolve_location
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.sqlite import SqliteLedger, opened_to_read
 from litellm_maas.resilience.rate_limiter import shared_stores
@@ -27,12 +27,12 @@ _LARGE = 256 * 1024 * 1024
 def ledger() -> Iterator[Check]:
     """Whether spend can be recorded, and what waits to be."""
     try:
-        where = place()
+        where = resolve_location()
     except SettingsError as error:
         yield from_error("ledger", error)
         return
     checks = (
-        [_database(where), _file(where.spool, "spool")]
+        [_database(where), _file(where.outbox_path, "spool")]
         if isinstance(where, PostgresLocation)
         else [_file(where, "ledger")]
     )
@@ -58,7 +58,7 @@ def _file(path: Path, name: str) -> Check:
         with SqliteLedger(path) as found:
             _try_to_write(found)
             size, number = path.stat().st_size, found.last_seq()
-            damage = found.damage() if size < _LARGE else []
+            damage = found.integrity_check() if size < _LARGE else []
         mode = path.stat().st_mode & 0o777
     except LedgerError as error:
         return from_error(name, error)
@@ -114,8 +114,8 @@ def _try_to_write(found: SqliteLedger) -> None:
 
 
 def _waiting(where: Path | PostgresLocation) -> Iterator[Check]:
-    waiting = access.replay(where)
-    beside = where.spool if isinstance(where, PostgresLocation) else where
+    waiting = access.flush(where)
+    beside = where.outbox_path if isinstance(where, PostgresLocation) else where
     if waiting.problem is not None:
         what = f"{waiting.events} events wait beside the ledger: {waiting.problem}"
         yield red("waiting", what, "litellm-maas spend")

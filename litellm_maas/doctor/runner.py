@@ -16,7 +16,7 @@ from litellm_maas.doctor.probe import TAG
 from litellm_maas.errors import MaasError
 from litellm_maas.gateway.endpoint import Endpoint, resolve_key
 from litellm_maas.ledger import access
-from litellm_maas.ledger.location import place
+from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.model_status import callable_models
 from litellm_maas.pricing.price_book import PriceBook
 
@@ -96,7 +96,7 @@ def _failed(name: str, error: Exception) -> Check:
 
 def _attempts() -> Mapping[str, str]:
     try:
-        with access.opened(place()) as ledger:
+        with access.open_ledger(resolve_location()) as ledger:
             now = dt.datetime.now(dt.timezone.utc)
             return {} if ledger is None else callable_models(ledger, now, not_only=TAG)
     except MaasError:

@@ -46,7 +46,7 @@ class PendingEvents:
 
 
 @contextlib.contextmanager
-def opened(where: Path | PostgresLocation, *, writable: bool = False) -> Iterator[Ledger | None]:
+def open_ledger(where: Path | PostgresLocation, *, writable: bool = False) -> Iterator[Ledger | None]:
     """A ledger, closed again afterwards; None where nothing was ever recorded. Makes no file.
 
     Raises:
@@ -60,12 +60,12 @@ def opened(where: Path | PostgresLocation, *, writable: bool = False) -> Iterato
             ledger.close()
 
 
-def replay(where: Path | PostgresLocation) -> PendingEvents:
+def flush(where: Path | PostgresLocation) -> PendingEvents:
     """Record what waits beside a ledger, so that totals are complete. Never raises: what cannot be recorded stays."""
-    recorder = Recorder(where.spool if isinstance(where, PostgresLocation) else where)
+    recorder = Recorder(where.outbox_path if isinstance(where, PostgresLocation) else where)
     problem = None
     try:
-        recorder.replay(_WAIT)
+        recorder.flush(_WAIT)
         if isinstance(where, PostgresLocation):
             forward(where, wait=_WAIT)
     except (LedgerError, OSError) as error:
@@ -73,7 +73,7 @@ def replay(where: Path | PostgresLocation) -> PendingEvents:
     finally:
         recorder.close()
     problem = problem or recorder.out_of_reach()
-    waiting = sum(1 for _ in recorder.waiting())
+    waiting = sum(1 for _ in recorder.pending())
     if not isinstance(where, PostgresLocation):
         return PendingEvents(waiting, problem)
     not_sent, left_out = _not_sent(where)
@@ -102,7 +102,7 @@ def _of_other(database: PostgresLocation, other: OtherSpool) -> Remark:
 
 def pending_files(where: Path | PostgresLocation) -> list[Path]:
     """The files that wait beside a ledger."""
-    return list(Recorder(where.spool if isinstance(where, PostgresLocation) else where).waiting())
+    return list(Recorder(where.outbox_path if isinstance(where, PostgresLocation) else where).pending())
 
 
 def left_out(where: Path | PostgresLocation) -> list[str]:
@@ -113,11 +113,11 @@ def left_out(where: Path | PostgresLocation) -> list[str]:
 
 def _not_sent(database: PostgresLocation) -> tuple[int, list[Unfit]]:
     """How many events of a spool are still to be sent, and those that the database did not take."""
-    if not database.spool.exists():
+    if not database.outbox_path.exists():
         return 0, []
     try:
-        with opened_to_read(database.spool) as spool:
-            number = spools.progress(spool, database).number
+        with opened_to_read(database.outbox_path) as spool:
+            number = spools.forward_cursor(spool, database).number
             ((waiting,),) = spool.query("SELECT count(*) FROM events WHERE seq > ?", (number,))
             return waiting, spools.unfit(spool, database)
     except LedgerError:

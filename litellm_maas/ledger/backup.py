@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litellm_maas.errors import DamagedLedgerError, LedgerError
-from litellm_maas.ledger.base import microseconds
+from litellm_maas.ledger.base import to_micros
 from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger, opened_to_read
 
 RESTORED = "ledger restored"
@@ -76,7 +76,7 @@ def restore(source: Path, ledger: Path) -> Restored:
         SqliteLedger(part).close()  # which brings an older version up to date
         before, kept = _set_aside(ledger)
         with SqliteLedger(ledger) as current:
-            with current.exclusive(PATIENCE):
+            with current.write_transaction(PATIENCE):
                 pass  # who writes and does not end is an error here, and would be waited for below for ever
 
             def keep_what_came_since() -> None:
@@ -86,8 +86,8 @@ def restore(source: Path, ledger: Path) -> Restored:
 
             current.copy_from(part, keep_what_came_since)
             now = dt.datetime.now(dt.timezone.utc)
-            with current.exclusive(PATIENCE) as connection:
-                row = (RESTORED, now.isoformat(), microseconds(now))
+            with current.write_transaction(PATIENCE) as connection:
+                row = (RESTORED, now.isoformat(), to_micros(now))
                 connection.execute("INSERT OR REPLACE INTO notices VALUES (?, ?, ?)", row)
             return Restored(_held(current), before, kept)
 
@@ -110,7 +110,7 @@ def _set_aside(ledger: Path) -> tuple[Copied | None, Path | None]:
 def _checked(part: Path, original: Path) -> Copied:
     try:
         with SqliteLedger(part, read_only=True, any_version=True) as copy:
-            damage, held = copy.damage(), _held(copy)
+            damage, held = copy.integrity_check(), _held(copy)
     except DamagedLedgerError as error:
         damage = [str(error).removeprefix(f"{part}: ").partition(";")[0]]
     if damage:

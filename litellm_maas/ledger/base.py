@@ -82,7 +82,7 @@ class Ledger(ABC):
         """
 
     @abstractmethod
-    def damage(self) -> list[str]:
+    def integrity_check(self) -> list[str]:
         """What the database itself finds wrong with its files."""
 
     def events(self, since: dt.datetime | None = None, until: dt.datetime | None = None) -> Iterator[Event]:
@@ -91,7 +91,7 @@ class Ledger(ABC):
         Raises:
             LedgerError: It cannot be read.
         """
-        period, parameters = within(since, until)
+        period, parameters = time_filter(since, until)
         sql = f"SELECT {schema.columns()} FROM current_events WHERE {period} ORDER BY started_at, seq"
         return (from_row(row) for row in self.query(sql, parameters))
 
@@ -122,32 +122,32 @@ class Ledger(ABC):
         return int(number or 0)
 
 
-def microseconds(moment: dt.datetime) -> int:
+def to_micros(moment: dt.datetime) -> int:
     """Microseconds since 1970 (UTC), exactly."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def moment(microseconds_since_1970: int) -> dt.datetime:
+def from_micros(microseconds_since_1970: int) -> dt.datetime:
     """The moment (UTC) of a number of microseconds since 1970."""
     return _EPOCH + dt.timedelta(microseconds=microseconds_since_1970)
 
 
-def within(since: dt.datetime | None, until: dt.datetime | None) -> tuple[str, list[int]]:
+def time_filter(since: dt.datetime | None, until: dt.datetime | None) -> tuple[str, list[int]]:
     """The SQL condition for a period, and its parameters."""
     conditions, parameters = ["1 = 1"], []
     if since is not None:
         conditions.append("started_at >= ?")
-        parameters.append(microseconds(since))
+        parameters.append(to_micros(since))
     if until is not None:
         conditions.append("started_at < ?")
-        parameters.append(microseconds(until))
+        parameters.append(to_micros(until))
     return " AND ".join(conditions), parameters
 
 
 def from_row(row: Sequence[Any]) -> Event:
     """The event in a row of the columns `FIELDS`."""
     fields = dict(zip(FIELDS, row, strict=True))
-    fields |= {name: moment(fields[name]) for name in _TIMES}
+    fields |= {name: from_micros(fields[name]) for name in _TIMES}
     fields |= {name: tuple(json.loads(fields[name])) if fields[name] else () for name in _LISTS}
     return Event(**fields)
 
@@ -156,7 +156,7 @@ def to_row(event: Event) -> list[Any]:
     """The event as the columns `FIELDS`."""
     row = list(_IN_ORDER(event))
     for position in _TIMES_AT:
-        row[position] = microseconds(row[position])
+        row[position] = to_micros(row[position])
     for position in _LISTS_AT:
         row[position] = _as_json(row[position]) if row[position] else None
     return row
@@ -166,7 +166,7 @@ def row_of_correction(correction: Correction) -> tuple[Any, ...]:
     """The correction as the columns that `INSERT_CORRECTION` names."""
     return (
         correction.event_id,
-        microseconds(dt.datetime.now(dt.timezone.utc)),
+        to_micros(dt.datetime.now(dt.timezone.utc)),
         correction.micro_credits,
         correction.saved_micro_credits,
         correction.basis,

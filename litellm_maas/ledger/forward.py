@@ -54,13 +54,13 @@ def forward(
         LedgerBusyError: Another process is forwarding the same file, and did not end in that time.
         LedgerError: The database or the file cannot be used. Nothing is lost: the next round begins where it stopped.
     """
-    if not database.spool.exists() and not _waits_elsewhere(database) and taking is None:
+    if not database.outbox_path.exists() and not _waits_elsewhere(database) and taking is None:
         return 0
     with contextlib.ExitStack() as opened:
-        opened.enter_context(_single_forwarder(database.spool, wait))
+        opened.enter_context(_single_forwarder(database.outbox_path, wait))
         spool = opened.enter_context(SqliteLedger(spools.ready(database)))
         if again:
-            spools.note(spool, database, Progress(0, spools.progress(spool, database).ledger_id))
+            spools.set_forward_cursor(spool, database, Progress(0, spools.forward_cursor(spool, database).ledger_id))
         target = target or opened.enter_context(PostgresLedger(database))
         return _Round(database, spool, target).send(taking)
 
@@ -86,13 +86,13 @@ class _Round:
             self._take_over(ledger_id, taking)
             self._look_back(ledger_id)
             connection.is_new = False
-        done = spools.progress(self._spool, self._database).number
+        done = spools.forward_cursor(self._spool, self._database).number
         while rows := self._spool.rows_since(done, _BATCH):
             self._left_out.clear()
             read = [(number, event) for number, *row in rows if (event := self._event(number, row)) is not None]
             sent += self._insert(read)
             done = rows[-1][0]
-            spools.note(self._spool, self._database, Progress(done, ledger_id), self._left_out)
+            spools.set_forward_cursor(self._spool, self._database, Progress(done, ledger_id), self._left_out)
             self._say_what_is_left_out()
         return sent
 
@@ -110,7 +110,7 @@ class _Round:
 
     def _look_back(self, ledger_id: str) -> None:
         """Begin again where the database has lost what it had: it may be a copy of an earlier day."""
-        reached = number = spools.progress(self._spool, self._database).number
+        reached = number = spools.forward_cursor(self._spool, self._database).number
         while sent := spools.sent_before(self._spool, self._database, number):
             if not self._target.missing([event_id for _, event_id in sent]):
                 break
@@ -122,7 +122,7 @@ class _Round:
                 self._database,
                 self._spool.path,
             )
-            spools.note(self._spool, self._database, Progress(max(number, 0), ledger_id))
+            spools.set_forward_cursor(self._spool, self._database, Progress(max(number, 0), ledger_id))
 
     def _event(self, number: int, row: Sequence[Any]) -> Event | None:
         try:

@@ -39,7 +39,7 @@ class Forwarder:
         self._reported = False
         self._retry_in = _SHORTEST_WAIT
 
-    def notice(self) -> None:
+    def wake(self) -> None:
         """There is a new event in the spool."""
         thread = self._thread
         if thread is None or not thread.is_alive():
@@ -103,4 +103,6 @@ class Forwarder:
     def _report(self, problem: str) -> None:
         if not self._reported:
             self._reported = True
-            logger.warning("spend waits in %s: %s. It is sent when that works again.", self._database.spool, problem)
+            logger.warning(
+                "spend waits in %s: %s. It is sent when that works again.", self._database.outbox_path, problem
+            )

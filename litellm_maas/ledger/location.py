@@ -39,7 +39,7 @@ class PostgresLocation:
         return self.at.shown
 
     @property
-    def spool(self) -> Path:
+    def outbox_path(self) -> Path:
         """The ledger file on this machine in which events are committed before they are sent to the database.
 
         It is the same whoever connects to the database, and with which parameters.
@@ -53,7 +53,7 @@ def default_ledger() -> Path:
     return settings.data_folder() / "ledger.db"
 
 
-def place(ledger: str | os.PathLike[str] | None = None) -> Path | PostgresLocation:
+def resolve_location(ledger: str | os.PathLike[str] | None = None) -> Path | PostgresLocation:
     """Where a ledger is; that of `MAAS_LEDGER`, or `ledger.db` in the user's data folder, if none is named.
 
     Raises:
@@ -78,5 +78,5 @@ def as_typed(ledger: str | None) -> str | None:
     Raises:
         SettingsError: It is an address of something else, or one that cannot be read.
     """
-    where = None if ledger is None else place(ledger)
+    where = None if ledger is None else resolve_location(ledger)
     return f"postgresql://{where}" if isinstance(where, PostgresLocation) else ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 
-from litellm_maas.ledger.base import Ledger, microseconds
+from litellm_maas.ledger.base import Ledger, to_micros
 
 LOOK_BACK = dt.timedelta(days=30)
 """What is older says little: keys, plans and catalogues change."""
@@ -30,7 +30,7 @@ def callable_models(ledger: Ledger, now: dt.datetime, *, not_only: str | None = 
         FROM events
         WHERE started_at >= ? AND status IN ('ok', 'aborted', 'failed')
         GROUP BY model_served, status, http_status ORDER BY last""",
-        (json.dumps([not_only]), microseconds(now - LOOK_BACK)),
+        (json.dumps([not_only]), to_micros(now - LOOK_BACK)),
     )
     found, meant = {}, set()
     for model, status, http_status, is_meant, _ in rows:

@@ -90,8 +90,8 @@ class PostgresLedger(Ledger):
             rows.execute(_sql(sql), tuple(parameters))
             yield from rows
 
-    def damage(self) -> list[str]:
-        """See `Ledger.damage`. PostgreSQL watches its pages itself."""
+    def integrity_check(self) -> list[str]:
+        """See `Ledger.integrity_check`. PostgreSQL watches its pages itself."""
         return []
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ _RETRY_AFTER = 1.0
 """Seconds after which a ledger that could not be opened is tried again."""
 _PAUSE = 0.000_5
 """Seconds between two events that are replayed, in which new ones get their turn."""
-_WATCH_EVERY = 300.0
+_TICK_EVERY = 300.0
 """Seconds between two looks at whether credits run out."""
 _LARGEST_BACKLOG = 100_000
 """Events kept in memory when not even a file can be written."""
@@ -45,12 +45,12 @@ class Recorder:
         path: The ledger's file.
         synchronous: See `SqliteLedger`.
         recorded: Called after each event that is in the ledger.
-        watch: Called in the recorder's own thread after the first event, and after that every five minutes while
+        on_tick: Called in the recorder's own thread after the first event, and after that every five minutes while
             there are new ones.
 
     Attributes:
-        set_aside: Events that could not be written to the ledger at once and were set aside.
-        lost: Events that could not even be kept, because disk and memory were full.
+        queued: Events that could not be written to the ledger at once and were set aside.
+        dropped: Events that could not even be kept, because disk and memory were full.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class Recorder:
         path: Path,
         synchronous: Synchronous = "normal",
         recorded: Callable[[], None] | None = None,
-        watch: Callable[[], None] | None = None,
+        on_tick: Callable[[], None] | None = None,
     ) -> None:
         self.path = path.absolute()
         self._outbox = Outbox(self.path)
         self._recorded = recorded
-        self._watch = watch
-        self.set_aside = 0
-        self.lost = 0
-        self._lost_before = 0  # those that have been said
-        self._lost_credits = 0
+        self._on_tick = on_tick
+        self.queued = 0
+        self.dropped = 0
+        self._dropped_before = 0  # those that have been said
+        self._dropped_credits = 0
         self._why = ""
         self._synchronous: Synchronous = synchronous
         self._reset()
@@ -78,19 +78,19 @@ class Recorder:
         self._reported = False  # that nothing can be written
         self._to_report = False  # that all is written after all
         self._backlog: deque[Event] = deque()
-        self._afterwards: list[OnCommitted] = []  # what is to follow once all is in the ledger that was set aside
+        self._on_committed: list[OnCommitted] = []  # what is to follow once all is in the ledger that was set aside
         self._may_wait = True  # an earlier process may have left events beside the ledger
-        self._is_replaying = False
+        self._is_flushing = False
         self._said: set[str] = set()
         self._checkpoints: Checkpoints | None = None
-        self._watched_at: float | None = None
+        self._ticked_at: float | None = None
         # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of anything.
         self._opening = threading.RLock()
         self._lock = threading.RLock()
         self._worker: ThreadPoolExecutor | None = None
         self._is_submitting = False
 
-    def prepare(self) -> None:
+    def open_in_background(self) -> None:
         """Open the ledger in the background, while the gateway works on the first call."""
         if self._ledger is None:
             self._in_background(self._try_to, self._opened)
@@ -106,7 +106,7 @@ class Recorder:
             # Whoever locks the ledger for long is waited for once, not by every call.
             self._write(event, _BRIEFLY if self._reported else _WAIT, then)
         except LedgerError as error:
-            self._keep(event, then, error)
+            self._enqueue(event, then, error)
 
     async def arecord(self, event: Event, then: OnCommitted | None = None) -> None:
         """Like `record`, but the event loop only ever waits for a healthy insert: contention is waited for off it."""
@@ -117,7 +117,7 @@ class Recorder:
         except LedgerBusyError:
             pass
         except LedgerError as error:
-            self._keep(event, then, error)
+            self._enqueue(event, then, error)
             return
         # If the task is cancelled meanwhile, the event is recorded all the same.
         if (recorded := self._in_background(self.record, event, then)) is not None:
@@ -132,9 +132,9 @@ class Recorder:
         try:
             self._write(event, 0, then)
         except LedgerError as error:
-            self._keep(event, then, error, quietly=isinstance(error, LedgerBusyError))
+            self._enqueue(event, then, error, quietly=isinstance(error, LedgerBusyError))
 
-    def replay(self, wait: float | None = None) -> int:
+    def flush(self, wait: float | None = None) -> int:
         """Write the events that were set aside, by this process or another; how many there were.
 
         Args:
@@ -146,16 +146,16 @@ class Recorder:
         self._may_wait = False
         if (problem := self.out_of_reach()) is not None:
             self._say_once(problem)
-        afterwards, self._afterwards = self._afterwards, []
+        afterwards, self._on_committed = self._on_committed, []
         replayed, wait = 0, _WAIT if wait is None else wait
         try:
             while self._backlog:
-                replayed += self._replay_from_memory(wait)
-            for file in self.waiting():
-                replayed += self._replay_from(file, wait)
+                replayed += self._flush_memory(wait)
+            for file in self.pending():
+                replayed += self._flush_file(file, wait)
                 time.sleep(_PAUSE)
         except LedgerError:
-            self._afterwards += afterwards
+            self._on_committed += afterwards
             self._may_wait = True
             raise
         finally:
@@ -168,26 +168,26 @@ class Recorder:
             then()
         return replayed
 
-    def _replay_soon(self) -> None:
+    def _flush_soon(self) -> None:
         with self._lock:
-            if not self._is_replaying:
-                self._is_replaying = self._in_background(self._replay_all) is not None
+            if not self._is_flushing:
+                self._is_flushing = self._in_background(self._flush_all) is not None
 
-    def _replay_all(self) -> None:
+    def _flush_all(self) -> None:
         try:
             while self._may_still_wait():
-                self.replay()
+                self.flush()
         except LedgerError as error:
             logger.debug("later: %s", error)
-            self._is_replaying = False
+            self._is_flushing = False
 
     def _may_still_wait(self) -> bool:
         with self._lock:
             # Under the lock, so that what is set aside from now on finds nobody at it and asks for another replay.
-            self._is_replaying = self._may_wait
+            self._is_flushing = self._may_wait
             return self._may_wait
 
-    def _replay_from_memory(self, wait: float) -> int:
+    def _flush_memory(self, wait: float) -> int:
         try:
             event = self._backlog.popleft()
         except IndexError:
@@ -196,14 +196,14 @@ class Recorder:
             self._opened(again=True).insert(event, wait=wait)
         except InvalidEventError:
             if self._outbox.add(event) is None:
-                self._lose(event)
+                self._drop(event)
             return 0
         except LedgerError:
             self._backlog.appendleft(event)
             raise
         return 1
 
-    def _replay_from(self, file: Path, wait: float) -> int:
+    def _flush_file(self, file: Path, wait: float) -> int:
         try:
             event = Event.from_dict(json.loads(file.read_text(encoding="utf-8")))
             self._opened(again=True).insert(event, wait=wait)
@@ -229,7 +229,7 @@ class Recorder:
         """See `Outbox.out_of_reach`."""
         return self._outbox.out_of_reach()
 
-    def waiting(self) -> Iterator[Path]:
+    def pending(self) -> Iterator[Path]:
         """The files of events that were set aside for this ledger."""
         return self._outbox.files()
 
@@ -238,9 +238,9 @@ class Recorder:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.shutdown()
-        if self._backlog or self._afterwards:
+        if self._backlog or self._on_committed:
             # Nothing else will ever do this.
-            self._try_to(self.replay)
+            self._try_to(self.flush)
         self._report_dropped()
         if self._checkpoints is not None:
             self._checkpoints.close()
@@ -252,22 +252,22 @@ class Recorder:
         while self._backlog and self._outbox.add(self._backlog[0]) is not None:
             self._backlog.popleft()
         for event in self._backlog:
-            self._lose(event)
+            self._drop(event)
         self._backlog.clear()
-        if self.lost > self._lost_before:
+        if self.dropped > self._dropped_before:
             logger.error(
                 "%d events of this process are lost, %s of spend: neither %s nor a file beside it nor one in the "
                 "temporary folder could be written (%s)",
-                self.lost - self._lost_before,
-                shown(self._lost_credits),
+                self.dropped - self._dropped_before,
+                shown(self._dropped_credits),
                 self.path,
                 self._why,
             )
-        self._lost_before, self._lost_credits = self.lost, 0
+        self._dropped_before, self._dropped_credits = self.dropped, 0
 
-    def _lose(self, event: Event) -> None:
-        self.lost += 1
-        self._lost_credits += event.micro_credits or 0
+    def _drop(self, event: Event) -> None:
+        self.dropped += 1
+        self._dropped_credits += event.micro_credits or 0
 
     def after_fork(self) -> None:
         """In the child of a fork: the parent's thread and backlog are not the child's."""
@@ -284,12 +284,12 @@ class Recorder:
         if self._checkpoints is not None:
             self._checkpoints.notice()
         if self._may_wait:
-            self._replay_soon()
-        if self._watch is not None:
+            self._flush_soon()
+        if self._on_tick is not None:
             now = time.monotonic()
-            if self._watched_at is None or now - self._watched_at > _WATCH_EVERY:
-                self._watched_at = now
-                self._in_background(self._watch)
+            if self._ticked_at is None or now - self._ticked_at > _TICK_EVERY:
+                self._ticked_at = now
+                self._in_background(self._on_tick)
 
     def _opened(self, *, again: bool = False) -> SqliteLedger:
         """The ledger; `again` tries to open it also where that has failed a moment ago."""
@@ -334,10 +334,10 @@ class Recorder:
         except LedgerError as error:
             logger.debug("later: %s", error)
 
-    def _keep(self, event: Event, then: OnCommitted | None, error: LedgerError, *, quietly: bool = False) -> None:
+    def _enqueue(self, event: Event, then: OnCommitted | None, error: LedgerError, *, quietly: bool = False) -> None:
         """Set an event aside: as a file beside the ledger, in the temporary folder, or in memory."""
         with self._lock:
-            self.set_aside += 1
+            self.queued += 1
         self._why = str(error)
         if (folder := self._outbox.add(event)) is not None:
             where = f"in {folder}"
@@ -345,20 +345,20 @@ class Recorder:
             self._backlog.append(event)
             where = "in memory"
         else:
-            if self.lost == self._lost_before:
+            if self.dropped == self._dropped_before:
                 logger.error("spend is lost from here on: disk and memory are full, and %s cannot be used", self.path)
-            self._lose(event)
+            self._drop(event)
             where, then = "nowhere", None
         with self._lock:
             # Last of all: whoever replays from now on finds the event.
             if then is not None:
-                self._afterwards.append(then)
+                self._on_committed.append(then)
             self._may_wait = True
             is_news = not self._reported and not quietly
             self._reported = self._reported or is_news
             self._to_report = self._to_report or is_news
         if quietly:
             # Nothing is wrong: the other writer is done in a moment.
-            self._replay_soon()
+            self._flush_soon()
         if is_news:
             logger.warning("spend is not being recorded (%s). Events wait %s and are recorded later.", error, where)

@@ -14,10 +14,10 @@ from decimal import Decimal
 from typing import Any
 
 from litellm_maas.errors import SettingsError
-from litellm_maas.ledger.base import Ledger, microseconds, moment, within
+from litellm_maas.ledger.base import Ledger, from_micros, time_filter, to_micros
 from litellm_maas.ledger.filters import EVERYTHING, Filters, tags_of
 from litellm_maas.ledger.periods import Period
-from litellm_maas.ledger.schema import HOURLY, MICROSECONDS_PER_HOUR, SUM_OF_EVENT, SUMS
+from litellm_maas.ledger.schema import HOURLY, MEASURES, MICROSECONDS_PER_HOUR, SUM_OF_EVENT
 from litellm_maas.pricing.credits import to_credits
 
 _HOUR = dt.timedelta(hours=1)
@@ -111,11 +111,11 @@ class Total:
         return to_credits(self.micro_credits)
 
     def add(self, basis: str, sums: Sequence[int]) -> None:
-        """Add sums of one basis, in the order of `schema.SUMS`."""
-        for name, value in zip(SUMS, sums, strict=True):
+        """Add sums of one basis, in the order of `schema.MEASURES`."""
+        for name, value in zip(MEASURES, sums, strict=True):
             setattr(self, name, getattr(self, name) + value)
-        if sums[0] or sums[SUMS.index("micro_credits")]:
-            self.by_basis[basis] = self.by_basis.get(basis, 0) + sums[SUMS.index("micro_credits")]
+        if sums[0] or sums[MEASURES.index("micro_credits")]:
+            self.by_basis[basis] = self.by_basis.get(basis, 0) + sums[MEASURES.index("micro_credits")]
 
     def as_dict(self) -> dict[str, Any]:
         """The total as plain JSON values."""
@@ -250,16 +250,16 @@ def _of_hours(ledger: Ledger, table: str, period: Period, by: Sequence[str], fil
     for moment_, sign in ((period.since, ">="), (period.until, "<")):
         if moment_ is not None:
             conditions.append(f"hour {sign} ?")
-            parameters.append(microseconds(moment_) // MICROSECONDS_PER_HOUR)
-    sums = [f"sum({name})" for name in SUMS]
+            parameters.append(to_micros(moment_) // MICROSECONDS_PER_HOUR)
+    sums = [f"sum({name})" for name in MEASURES]
     yield from _rows(ledger, table, columns, sums, conditions, parameters, filters)
 
 
 def _of_events(ledger: Ledger, period: Period, by: Sequence[str], filters: Filters) -> Iterator[_Sums]:
     # Lists of tags are few, events are many: what is in a list is looked at once, not for each event.
     columns = [*(_IN_EVENTS[name] for name in by), *(["tags"] if filters.tag is not None else [])]
-    condition, parameters = within(period.since, period.until)
-    sums = [f"sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS]
+    condition, parameters = time_filter(period.since, period.until)
+    sums = [f"sum({SUM_OF_EVENT[name].format(row='')})" for name in MEASURES]
     for values, basis, added in _rows(ledger, "current_events", columns, sums, [condition], parameters, filters):
         if filters.tag is None or filters.has_tag(values[-1]):
             yield values[: len(by)], basis, added
@@ -287,7 +287,7 @@ def _keys(by: Sequence[str], values: Sequence[Any], zone: dt.tzinfo) -> Iterator
     choices = []
     for name, value in zip(by, values, strict=True):
         if name in _TIMES:
-            choices.append([_group(name, moment(value).astimezone(zone))])
+            choices.append([_group(name, from_micros(value).astimezone(zone))])
         elif name == "tag":
             choices.append(tags_of(value))
         else:
@@ -299,12 +299,12 @@ def _has_whole_hours(ledger: Ledger, zone: dt.tzinfo) -> bool:
     """Whether hours begin in this zone when they begin in UTC, on every day that the ledger knows."""
     ((first, last),) = ledger.query("SELECT min(hour), max(hour) FROM hourly")
     hours = () if first is None else range(first, last + 24, 24)
-    days = (moment(hour * MICROSECONDS_PER_HOUR).astimezone(zone) for hour in hours)
+    days = (from_micros(hour * MICROSECONDS_PER_HOUR).astimezone(zone) for hour in hours)
     return all((day.utcoffset() or dt.timedelta(0)) % _HOUR == dt.timedelta(0) for day in days)
 
 
 def _floor(moment_: dt.datetime) -> dt.datetime:
-    return moment(microseconds(moment_) // MICROSECONDS_PER_HOUR * MICROSECONDS_PER_HOUR)
+    return from_micros(to_micros(moment_) // MICROSECONDS_PER_HOUR * MICROSECONDS_PER_HOUR)
 
 
 def _ceil(moment_: dt.datetime) -> dt.datetime:

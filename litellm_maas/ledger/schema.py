@@ -31,7 +31,7 @@ SUM_OF_EVENT = {
 }
 """What one event adds to each sum, in SQL over its columns; `{row}` is what they are prefixed with."""
 
-SUMS = tuple(SUM_OF_EVENT)
+MEASURES = tuple(SUM_OF_EVENT)
 """What is added up, for an hour in one of `HOURLY` and for a period in a report."""
 
 HOURLY = {
@@ -155,7 +155,7 @@ def _hourly(table: str, dialect: Dialect) -> str:
     return f"""CREATE TABLE {table} (
         hour BIGINT NOT NULL,  -- hours since 1970, UTC
         {", ".join(f'"{name}" TEXT NOT NULL' for name in HOURLY[table])},
-        {", ".join(f"{name} BIGINT NOT NULL" for name in SUMS)},
+        {", ".join(f"{name} BIGINT NOT NULL" for name in MEASURES)},
         PRIMARY KEY (hour, {columns(HOURLY[table])})
     ) {dialect.hourly_options}"""
 
@@ -171,8 +171,8 @@ _CURRENT_EVENTS = _current_events()
 
 
 def _into(table: str, values: str) -> str:
-    updates = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in SUMS)
-    return f"""INSERT INTO {table} (hour, {columns((*HOURLY[table], *SUMS))}) {values}
+    updates = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in MEASURES)
+    return f"""INSERT INTO {table} (hour, {columns((*HOURLY[table], *MEASURES))}) {values}
     ON CONFLICT (hour, {columns(HOURLY[table])}) DO UPDATE SET {updates}"""
 
 
@@ -183,7 +183,7 @@ def hourly_key(table: str, row: str = "") -> list[str]:
 
 
 def _add_up() -> str:
-    sums = [SUM_OF_EVENT[name].format(row="NEW.") for name in SUMS]
+    sums = [SUM_OF_EVENT[name].format(row="NEW.") for name in MEASURES]
     added = (_into(table, f"VALUES ({', '.join((*hourly_key(table, 'NEW.'), *sums))})") for table in HOURLY)
     return f"CREATE TRIGGER events_add_up AFTER INSERT ON events BEGIN {'; '.join(added)}; END"
 
@@ -195,7 +195,7 @@ def add_to_hourly(source: str, *, sign: str = "+") -> tuple[str, ...]:
         source: The rest of a SELECT over the events, from its FROM on.
         sign: ``+`` or ``-``.
     """
-    sums = [f"{sign}sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS]
+    sums = [f"{sign}sum({SUM_OF_EVENT[name].format(row='')})" for name in MEASURES]
     keys = {table: hourly_key(table) for table in HOURLY}
     return tuple(
         _into(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from litellm_maas.errors import LedgerError, SettingsError
 from litellm_maas.ledger import database_url
-from litellm_maas.ledger.base import from_row, microseconds, moment
+from litellm_maas.ledger.base import from_micros, from_row, to_micros
 from litellm_maas.ledger.event import sanitize_text
 from litellm_maas.ledger.location import PostgresLocation
 from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger, opened_to_read
@@ -54,7 +54,7 @@ class Unfit:
     reason: str
 
 
-def progress(spool: SqliteLedger, database: PostgresLocation) -> Progress:
+def forward_cursor(spool: SqliteLedger, database: PostgresLocation) -> Progress:
     """How far the events are on their way to a database.
 
     Raises:
@@ -64,7 +64,9 @@ def progress(spool: SqliteLedger, database: PostgresLocation) -> Progress:
     return next((Progress(*row) for row in spool.query(sql, (database.at.key,))), Progress())
 
 
-def note(spool: SqliteLedger, database: PostgresLocation, reached: Progress, left_out: Iterable[Unfit] = ()) -> None:
+def set_forward_cursor(
+    spool: SqliteLedger, database: PostgresLocation, reached: Progress, left_out: Iterable[Unfit] = ()
+) -> None:
     """Note how far the events are, and which of them the database did not take.
 
     What comes after that is to be sent, whatever was noted of it before.
@@ -76,8 +78,8 @@ def note(spool: SqliteLedger, database: PostgresLocation, reached: Progress, lef
 
 
 def _note(spool: SqliteLedger, destination: str, reached: Progress, left_out: Iterable[Unfit] = ()) -> None:
-    now = microseconds(dt.datetime.now(dt.timezone.utc))
-    with spool.exclusive(PATIENCE) as connection:
+    now = to_micros(dt.datetime.now(dt.timezone.utc))
+    with spool.write_transaction(PATIENCE) as connection:
         connection.execute(
             "INSERT INTO forwarded VALUES (?, ?, ?) ON CONFLICT (destination)"
             " DO UPDATE SET seq = excluded.seq, database_id = excluded.database_id",
@@ -160,7 +162,7 @@ class OtherSpool:
 
 def others(database: PostgresLocation) -> list[OtherSpool]:
     """The spools of other addresses in the data folder that can be read, those used last first."""
-    mine = database.spool
+    mine = database.outbox_path
     files = sorted((path for path in mine.parent.glob("spool-*.db") if path != mine), key=_used_at, reverse=True)
     return [found for path in files if (found := _look_into(path, database)) is not None]
 
@@ -190,7 +192,7 @@ def _look_into(path: Path, database: PostgresLocation) -> OtherSpool | None:
         is_sent=own[1] > 0,
         is_taken=taken >= last,
         waiting=waiting,
-        waiting_since=None if since is None else moment(since),
+        waiting_since=None if since is None else from_micros(since),
         budgets=budgets,
     )
 
@@ -239,7 +241,7 @@ def ready(database: PostgresLocation, *, make: bool = True) -> Path:
     Raises:
         LedgerError: It cannot be made.
     """
-    path = database.spool
+    path = database.outbox_path
     if path.exists():
         return path
     before = next((other for other in others(database) if other.is_named_like(database)), None)
@@ -247,13 +249,15 @@ def ready(database: PostgresLocation, *, make: bool = True) -> Path:
         with SqliteLedger(path) as spool:
             if before is not None:
                 _adopt(spool, before.path)
-            if progress(spool, database) == Progress():
-                note(spool, database, Progress())  # so that it says what it is for before anything is sent
+            if forward_cursor(spool, database) == Progress():
+                set_forward_cursor(
+                    spool, database, Progress()
+                )  # so that it says what it is for before anything is sent
     return path
 
 
 def _adopt(spool: SqliteLedger, before: Path) -> None:
-    with opened_to_read(before) as source, spool.exclusive(PATIENCE) as connection:
+    with opened_to_read(before) as source, spool.write_transaction(PATIENCE) as connection:
         for table in _SET_BY_PEOPLE:
             for row in source.query(f"SELECT * FROM {table}"):
                 values = ", ".join("?" * len(row))

@@ -75,7 +75,7 @@ class SqliteLedger(Ledger):
         self._connection: sqlite3.Connection | None = None
         self.identity: tuple[int, int] | None = None
         self._make_locks()
-        fork_safety.heed(self)
+        fork_safety.register(self)
         with self._lock, self._errors():
             self._connection = self._open()
 
@@ -116,7 +116,7 @@ class SqliteLedger(Ledger):
             self._lock.release()
 
     @contextlib.contextmanager
-    def exclusive(self, wait: float = 0.0) -> Iterator[sqlite3.Connection]:
+    def write_transaction(self, wait: float = 0.0) -> Iterator[sqlite3.Connection]:
         """A transaction in which nobody else writes.
 
         Args:
@@ -183,8 +183,8 @@ class SqliteLedger(Ledger):
             with self._other:
                 rest.close()
 
-    def damage(self) -> list[str]:
-        """See `Ledger.damage`."""
+    def integrity_check(self) -> list[str]:
+        """See `Ledger.integrity_check`."""
         return [row[0] for row in self.query("PRAGMA integrity_check") if row[0] != "ok"]
 
     def checkpoint(self) -> None:

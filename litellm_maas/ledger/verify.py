@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from litellm_maas.ledger.base import Ledger, moment
+from litellm_maas.ledger.base import Ledger, from_micros
 from litellm_maas.ledger.event import Event, iso
-from litellm_maas.ledger.schema import HOURLY, MICROSECONDS_PER_HOUR, SUM_OF_EVENT, SUMS, columns, hourly_key
+from litellm_maas.ledger.schema import HOURLY, MEASURES, MICROSECONDS_PER_HOUR, SUM_OF_EVENT, columns, hourly_key
 from litellm_maas.pricing import price_book
 from litellm_maas.pricing.price_book import PriceBook
 
@@ -51,7 +51,7 @@ def check(ledger: Ledger, prices: PriceBook | None = None) -> Verified:
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    if damage := ledger.damage():
+    if damage := ledger.integrity_check():
         return Verified(damage)  # what is read from such a file says nothing
     found = Verified()
     found.problems += [
@@ -75,12 +75,12 @@ def _first(problems: Iterable[str], what: str) -> Iterator[str]:
 def _sums(ledger: Ledger) -> Iterator[str]:
     """Each row of hourly sums that is not what its events add up to."""
     for table, kept_apart in HOURLY.items():
-        yield from _sums_of(ledger, table, columns((*kept_apart, *SUMS)))
+        yield from _sums_of(ledger, table, columns((*kept_apart, *MEASURES)))
 
 
 def _sums_of(ledger: Ledger, table: str, stored: str) -> Iterator[str]:
     keys = hourly_key(table)
-    sums = (f"sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS)
+    sums = (f"sum({SUM_OF_EVENT[name].format(row='')})" for name in MEASURES)
     grouped = ", ".join(map(str, range(1, len(keys) + 2)))
     # One query, so that nothing is recorded between the two halves.
     sql = f"""SELECT 0, {", ".join((*keys, *sums))} FROM current_events GROUP BY {grouped}
@@ -89,12 +89,12 @@ def _sums_of(ledger: Ledger, table: str, stored: str) -> Iterator[str]:
     hours: dict[tuple[Any, ...], tuple[int, ...]] = {}
     for is_hour, *row in ledger.query(sql):
         (hours if is_hour else events)[tuple(row[: len(keys)])] = tuple(map(int, row[len(keys) :]))
-    nothing = (0,) * len(SUMS)
+    nothing = (0,) * len(MEASURES)
     for key in sorted({**events, **hours}):
         of_events, of_hours = events.get(key, nothing), hours.get(key, nothing)
-        for name, right, wrong in zip(SUMS, of_events, of_hours, strict=True):
+        for name, right, wrong in zip(MEASURES, of_events, of_hours, strict=True):
             if right != wrong:
-                hour = iso(moment(key[0] * MICROSECONDS_PER_HOUR))
+                hour = iso(from_micros(key[0] * MICROSECONDS_PER_HOUR))
                 about = " ".join(filter(None, key[1:]))
                 yield f"{table}: {name} of {about} in the hour of {hour}: the sums say {wrong}, the events {right}"
 

@@ -166,7 +166,7 @@ def read(file: Path, kind: type[_File]) -> _File:
             raise document.error(
                 (*at, "to"), f"{price_list.end_day} is not after `from`; a list holds for a day at least"
             )
-        written = {_gateways_id(name): name for name in document.part(*at, "models").data}
+        written = {_gateways_id(name): name for name in document.subtree(*at, "models").data}
         for model_id, entry in price_list.models.items():
             where = (*at, "models", written[model_id])
             if entry.input is None and entry.images is None:

@@ -73,7 +73,7 @@ class RecordedCall:
         self._process = os.getpid()
         _open[id(self)] = self
         if is_recorded():
-            tracking.recorder().prepare()
+            tracking.recorder().open_in_background()
         return self
 
     def __exit__(

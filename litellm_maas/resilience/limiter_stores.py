@@ -74,7 +74,7 @@ class SqliteRateLimitStore:
         self._path = path
         self._clock = clock
         self.after_fork_in_child()
-        fork_safety.heed(self)
+        fork_safety.register(self)
 
     def before_fork(self) -> bool:
         """See `fork_safety.Forkable`."""

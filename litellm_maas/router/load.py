@@ -24,7 +24,7 @@ from litellm_maas.router import templates
 from litellm_maas.router.lint.deployments import check_deployments, check_fallbacks, check_groups, deployments
 from litellm_maas.router.lint.diagnostics import Diagnostic, error
 from litellm_maas.router.lint.includes import mapping_of
-from litellm_maas.router.lint.router_file import RouterFile, settings, shape
+from litellm_maas.router.lint.router_file import RouterFile, schema_errors, settings
 from litellm_maas.settings import RateLimit
 from litellm_maas.tracking.tracker import track_spend
 from litellm_maas.yaml_file import Document
@@ -49,18 +49,18 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
     document = mapping_of(_file(path))
     for finding in check(document):
         if finding.level == "error":
-            raise finding.mistake
-        logger.warning("%s", finding.mistake)
+            raise finding.error
+        logger.warning("%s", finding.error)
     given = Document(Path("load_router"), overrides, {})
     groups = [each.group for each in deployments(document)]
     for finding in settings(given) if overrides else ():
-        raise SettingsError(str(finding.mistake))
+        raise SettingsError(str(finding.error))
     for finding in check_fallbacks(given, groups):
-        raise SettingsError(str(finding.mistake))
+        raise SettingsError(str(finding.error))
     register()
     _apply_process_settings(document.validate(RouterFile))
     content = copy.deepcopy(document.data)
-    chosen = _closed({**(content.get("router_settings") or {}), **overrides}, groups)
+    chosen = _with_empty_fallback_lists({**(content.get("router_settings") or {}), **overrides}, groups)
     mark_all(content["model_list"])
     if not chosen.get("disable_cooldowns"):
         _spare_last(content["model_list"])
@@ -87,9 +87,9 @@ def check(document: Document, book: PriceBook | None = None) -> Iterator[Diagnos
         document: The file.
         book: The prices in force; without them nothing is said of prices.
     """
-    mistakes = list(shape(document, RouterFile))
+    mistakes = list(schema_errors(document, RouterFile))
     given = document.data.get("router_settings")
-    part = document.part("router_settings") if isinstance(given, Mapping) else None
+    part = document.subtree("router_settings") if isinstance(given, Mapping) else None
     if part is not None:
         mistakes += settings(part)
     if mistakes:
@@ -113,7 +113,7 @@ def _file(path: str | os.PathLike[str] | None) -> Path:
     return templates.config_file(file.name) if not file.exists() and str(path) in templates.NAMES else file
 
 
-def _closed(given: dict[str, Any], groups: list[str]) -> dict[str, Any]:
+def _with_empty_fallback_lists(given: dict[str, Any], groups: list[str]) -> dict[str, Any]:
     """Settings in which each group has a list of what takes over when its context overflows or a filter refuses.
 
     Where LiteLLM finds no such lists at all, it takes a group's ordinary fallbacks; an empty one keeps it from that.

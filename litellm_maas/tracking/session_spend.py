@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from litellm_maas.ledger.reports import Total
-from litellm_maas.ledger.schema import SUM_OF_EVENT, SUMS
+from litellm_maas.ledger.schema import MEASURES, SUM_OF_EVENT
 from litellm_maas.ledger.sqlite import opened_to_read
 from litellm_maas.tracking.tracker import tracking
 
@@ -22,7 +22,7 @@ def session_spend(session_id: str) -> Total:
     path = tracking.recorder().path
     if not path.exists() or not path.stat().st_size:  # the file is made before the ledger in it
         return total
-    sums = ", ".join(f"sum({SUM_OF_EVENT[name].format(row='')})" for name in SUMS)
+    sums = ", ".join(f"sum({SUM_OF_EVENT[name].format(row='')})" for name in MEASURES)
     with opened_to_read(path) as ledger:
         sql = f"SELECT basis, {sums} FROM current_events WHERE session_id = ? GROUP BY basis"
         for basis, *added in ledger.query(sql, (session_id,)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from litellm_maas import settings
 from litellm_maas.errors import ConfigFileError, LedgerError, SettingsError
-from litellm_maas.ledger.location import PostgresLocation, default_ledger, place
+from litellm_maas.ledger.location import PostgresLocation, default_ledger, resolve_location
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing import price_book
 from litellm_maas.pricing.cost import Cost
@@ -76,7 +76,7 @@ class SpendTracker:
 
     def _make_recorder(self, named: str | None) -> Recorder:
         try:
-            where = place(named)
+            where = resolve_location(named)
         except SettingsError as error:
             where = default_ledger()
             logger.warning("%s. Spend is recorded in %s until then.", error, where)
@@ -86,13 +86,13 @@ class SpendTracker:
 
         watch = functools.partial(low_balance.warn, where)
         if isinstance(where, Path):
-            return Recorder(where, _synchronous(), watch=watch)
+            return Recorder(where, _synchronous(), on_tick=watch)
         from litellm_maas.ledger.forwarder import Forwarder  # noqa: PLC0415 - the same
 
         _prepare(where)
         forwarder = Forwarder(where)
         self._forwarders.append(forwarder)
-        return Recorder(where.spool, _synchronous(), forwarder.notice, watch)
+        return Recorder(where.outbox_path, _synchronous(), forwarder.wake, watch)
 
     def book(self) -> PriceBook | None:
         """The prices in force: while the user's own file has a mistake, those that it held before.
@@ -113,7 +113,7 @@ class SpendTracker:
     @property
     def price_error(self) -> ConfigFileError | None:
         """What is wrong with the user's own price file; None where nothing is, or where there is none."""
-        return None if settings.prices() is None else self._own_prices.mistake
+        return None if settings.prices() is None else self._own_prices.error
 
     def remember(self, response_id: str, cost: Cost) -> None:
         """Keep what a reply cost, for `cost_of`."""
@@ -181,5 +181,5 @@ def track_spend(ledger: str | os.PathLike[str] | None = None) -> None:
     Raises:
         SettingsError: The ledger is an address of something else.
     """
-    place(ledger)
+    resolve_location(ledger)
     tracking.enable(None if ledger is None else os.fspath(ledger))

@@ -16,7 +16,7 @@ from litellm_maas.gateway.endpoint import parse_base_url, resolve_endpoint
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.provider.exceptions import PROVIDER
 from litellm_maas.router.lint.diagnostics import Diagnostic, error, warning
-from litellm_maas.router.lint.router_file import FALLBACK_LISTS, VARIABLE, unknown_params
+from litellm_maas.router.lint.router_file import ENV_PREFIX, FALLBACK_LISTS, unknown_params
 from litellm_maas.yaml_file import Document, Location
 
 
@@ -109,10 +109,14 @@ def _is_ours(each: Deployment) -> bool:
 def _check_variables(each: Deployment) -> Iterator[Diagnostic]:
     for name, value in each.params.items():
         at = (*each.at, "litellm_params", name)
-        if isinstance(value, str) and value.startswith(VARIABLE) and not os.environ.get(value.removeprefix(VARIABLE)):
-            variable = value.removeprefix(VARIABLE)
+        if (
+            isinstance(value, str)
+            and value.startswith(ENV_PREFIX)
+            and not os.environ.get(value.removeprefix(ENV_PREFIX))
+        ):
+            variable = value.removeprefix(ENV_PREFIX)
             yield error(each.document, at, f"the environment variable {variable} is not set; set it where this runs")
-        elif name == "api_key" and isinstance(value, str) and not value.startswith(VARIABLE):
+        elif name == "api_key" and isinstance(value, str) and not value.startswith(ENV_PREFIX):
             yield warning(each.document, at, "a key stands in the file; write os.environ/NAME and set that variable")
 
 
@@ -120,7 +124,7 @@ def _check_model(each: Deployment, model: str, said: set[str], book: PriceBook |
     at = (*each.at, "litellm_params", "model")
     base = each.params.get("api_base")
     try:
-        written = isinstance(base, str) and not base.startswith(VARIABLE)
+        written = isinstance(base, str) and not base.startswith(ENV_PREFIX)
         on_plan = (parse_base_url(str(base)) if written else resolve_endpoint(None)).billing_mode == "plan"
     except SettingsError as mistake:
         where = (*each.at, "litellm_params", "api_base") if base else at

@@ -8,7 +8,7 @@ from typing import Literal
 from litellm_maas.errors import ConfigFileError
 from litellm_maas.yaml_file import Document, Location
 
-Level = Literal["error", "warning"]
+Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,21 +17,21 @@ class Diagnostic:
 
     Attributes:
         level: An error keeps the config from working as it says; a warning does not.
-        mistake: Where and what; its text is what a person reads.
+        error: Where and what; its text is what a person reads.
     """
 
-    level: Level
-    mistake: ConfigFileError
+    level: Severity
+    error: ConfigFileError
 
     def as_dict(self) -> dict[str, object]:
         """The finding as plain JSON values."""
-        mistake = self.mistake
+        mistake = self.error
         return {
             "level": self.level,
             "file": str(mistake.file),
             "line": mistake.line,
             "field": mistake.field,
-            "problem": mistake.problem,
+            "problem": mistake.message,
         }
 
 

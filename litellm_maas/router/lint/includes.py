@@ -43,7 +43,7 @@ class Config:
     def section(self, name: str) -> Document | None:
         """A section as a document of the file that it comes from in the end; None where there is none."""
         holders = [each for each in self.documents if isinstance(each.data.get(name), Mapping)]
-        return holders[-1].part(name) if holders else None
+        return holders[-1].subtree(name) if holders else None
 
     def value(self, section: str, name: str) -> Any:
         """A setting; None where it is not set."""

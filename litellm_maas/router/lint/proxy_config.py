@@ -88,14 +88,14 @@ def _check_sections(config: Config) -> Iterator[Diagnostic]:
 
 def _check_models(config: Config, book: PriceBook | None) -> Iterator[Diagnostic]:
     for document in config.documents:
-        yield from router_file.shape(document, router_file.ModelList)
+        yield from router_file.schema_errors(document, router_file.ModelList)
     found = [each for document in config.documents for each in _readable(document)]
     yield from check_deployments(found, book)
     yield from check_groups(found)
 
 
 def _readable(document: Document) -> list[Deployment]:
-    return [] if any(router_file.shape(document, router_file.ModelList)) else deployments(document)
+    return [] if any(router_file.schema_errors(document, router_file.ModelList)) else deployments(document)
 
 
 def _check_router(config: Config) -> Iterator[Diagnostic]:
@@ -104,7 +104,7 @@ def _check_router(config: Config) -> Iterator[Diagnostic]:
     if section is not None:
         found = list(router_file.settings(section))
         for finding in found:
-            name = finding.mistake.field.rpartition(".")[2]
+            name = finding.error.field.rpartition(".")[2]
             if name in _ELSEWHERE:
                 yield error(section, (name,), f"belongs into {_ELSEWHERE[name]}; LiteLLM does not start with it here")
             else:
@@ -113,8 +113,8 @@ def _check_router(config: Config) -> Iterator[Diagnostic]:
             yield from check_fallbacks(section, groups)
     # LiteLLM takes the lists there too.
     if (others := config.section("litellm_settings")) is not None:
-        lists = others.without(*(name for name in others.data if name not in router_file.FALLBACK_LISTS))
-        mistakes = list(router_file.shape(lists, router_file.settings_model()))
+        lists = others.without_keys(*(name for name in others.data if name not in router_file.FALLBACK_LISTS))
+        mistakes = list(router_file.schema_errors(lists, router_file.settings_model()))
         yield from mistakes or check_fallbacks(lists, groups)
 
 
@@ -229,9 +229,9 @@ def _check_master_key(config: Config) -> Iterator[Diagnostic]:
         )
         return
     key = str(written or os.environ.get("LITELLM_MASTER_KEY"))
-    refers = key.startswith(router_file.VARIABLE)
+    refers = key.startswith(router_file.ENV_PREFIX)
     if refers:
-        key = os.environ.get(key.removeprefix(router_file.VARIABLE), "")
+        key = os.environ.get(key.removeprefix(router_file.ENV_PREFIX), "")
     if key == _DOCUMENTED_KEY or hashlib.sha256(key.encode()).hexdigest() in _litellm_compat.well_known_master_keys():
         yield error(holder, at, "the master key is one that everybody knows; make one: openssl rand -hex 32")
     elif written is not None and not refers:
@@ -242,7 +242,7 @@ def _check_variables(config: Config) -> Iterator[Diagnostic]:
     for name in _SECTIONS:
         section = config.section(name)
         for at, value in _texts(section.data) if section is not None else ():
-            variable = value.removeprefix(router_file.VARIABLE)
+            variable = value.removeprefix(router_file.ENV_PREFIX)
             if section is not None and variable != value and not os.environ.get(variable):
                 yield error(section, at, f"the environment variable {variable} is not set; set it where the proxy runs")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from litellm_maas.router.lint.router_file import VARIABLE
+from litellm_maas.router.lint.router_file import ENV_PREFIX
 
 _MASK = "***"
 _SECRETS = re.compile(
@@ -23,7 +23,7 @@ def masked(value: Any, name: str = "") -> Any:
         return {key: masked(inner, name if _SECRETS.search(name) else str(key)) for key, inner in value.items()}
     if isinstance(value, list):
         return [masked(inner, name) for inner in value]
-    if not isinstance(value, str) or value.startswith(VARIABLE):
+    if not isinstance(value, str) or value.startswith(ENV_PREFIX):
         return value
     if _SECRETS.search(name):
         return _MASK

@@ -46,7 +46,7 @@ _STRICTER_TYPES: dict[str, Any] = {
     "stream_timeout": _Seconds,
     "timeout": _Seconds,
 }
-VARIABLE = "os.environ/"
+ENV_PREFIX = "os.environ/"
 """How a config refers to an environment variable."""
 
 FALLBACK_LISTS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
@@ -118,24 +118,24 @@ def settings_model() -> type[BaseModel]:
     return create_model("RouterSettings", __config__=config, **fields)
 
 
-def shape(document: Document, model: type[BaseModel]) -> Iterator[Diagnostic]:
+def schema_errors(document: Document, model: type[BaseModel]) -> Iterator[Diagnostic]:
     """The mistakes that a model finds in a document; an unknown key with what it may have been meant to be."""
     try:
         model.model_validate(document.marked)
     except ValidationError as invalid:
         known = {*model.model_fields, *_Deployment.model_fields}
-        for found in document.mistakes(invalid):
+        for found in document.errors(invalid):
             mistake = found
-            if mistake.problem.startswith("unknown key"):
+            if mistake.message.startswith("unknown key"):
                 hint = did_you_mean(mistake.field.rpartition(".")[2], known)
-                mistake = ConfigFileError(mistake.file, mistake.line, mistake.field, mistake.problem + hint)
+                mistake = ConfigFileError(mistake.file, mistake.line, mistake.field, mistake.message + hint)
             yield Diagnostic("error", mistake)
 
 
 def settings(document: Document) -> Iterator[Diagnostic]:
     """What is wrong with router settings: names, types, and what stands in the policies."""
-    later = [name for name, value in document.data.items() if isinstance(value, str) and value.startswith(VARIABLE)]
-    yield from shape(document.without(*later), settings_model())
+    later = [name for name, value in document.data.items() if isinstance(value, str) and value.startswith(ENV_PREFIX)]
+    yield from schema_errors(document.without_keys(*later), settings_model())
     for name, policy in _POLICIES.items():
         found = document.data.get(name)
         for key in found if isinstance(found, Mapping) else ():
