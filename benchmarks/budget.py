@@ -23,7 +23,7 @@ from recording import event, fill
 import _litellm_maas_cli  # noqa: F401 - the package registers with LiteLLM on import, but not under its command
 from litellm_maas.budgets.budget import Budget
 from litellm_maas.budgets.enforcement import Reservation, Step, enforcer
-from litellm_maas.budgets.reservations import Refusal
+from litellm_maas.budgets.reservations import Denial
 from litellm_maas.ledger.event import new_id
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.tracking.attribution import Attribution
@@ -61,10 +61,10 @@ def _measure(path: Path, count: int, calls: int) -> None:
         made = dataclasses.replace(event(now, chance), event_id=new_id(), user="user-3")
         if number % 3 == 0:
             other.record(event(now, chance))
-        rooms: list[Reservation] = []
-        check = _timed(functools.partial(_ask, rooms, path, identity))
+        reservations: list[Reservation] = []
+        check = _timed(functools.partial(_ask, reservations, path, identity))
         recording = _timed(functools.partial(recorder.record, made))
-        settlement = _timed(rooms[0].settle)
+        settlement = _timed(reservations[0].release)
         if number:  # the first adds everything up
             checks.append(check)
             recordings.append(recording)
@@ -78,16 +78,16 @@ def _measure(path: Path, count: int, calls: int) -> None:
     other.close()
 
 
-def _ask(rooms: list[Reservation], path: Path, identity: Attribution) -> None:
+def _ask(reservations: list[Reservation], path: Path, identity: Attribution) -> None:
     def ask() -> Generator[Step, None, None]:
-        found.append((yield from enforcer.room(path, "openai/gpt-4o", identity, lambda: 1_000_000)))
+        found.append((yield from enforcer.reserve(path, "openai/gpt-4o", identity, lambda: 1_000_000)))
 
-    found: list[Reservation | Refusal | None] = []
+    found: list[Reservation | Denial | None] = []
     for step in ask():
         time.sleep(step) if isinstance(step, float) else step()
-    (room,) = found
-    assert isinstance(room, Reservation)
-    rooms.append(room)
+    (reservation,) = found
+    assert isinstance(reservation, Reservation)
+    reservations.append(reservation)
 
 
 def _timed(work: Callable[[], object]) -> float:

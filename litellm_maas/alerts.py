@@ -32,7 +32,7 @@ def on_alert(hook: Warn) -> Warn:
     return hook
 
 
-def say(warning: dict[str, Any]) -> None:
+def send_alert(warning: dict[str, Any]) -> None:
     """Give a warning in every way that is set up. Never raises, and waits for nobody but the hooks."""
     logger.warning("%s", warning["text"])
     for hook in _hooks:

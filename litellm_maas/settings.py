@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from litellm_maas import folders, odd_numbers
 from litellm_maas.errors import SettingsError
-from litellm_maas.pricing.credits import parsed
+from litellm_maas.pricing.credits import parse_credits
 
 PAYG_BASE_URL = "https://maas-llm-aiplatform-hcm.api.vngcloud.vn/v1"
 """The pay-as-you-go host, OpenAI protocol (vendor documentation, read 2026-10)."""
@@ -128,7 +128,7 @@ def credits_warn_below() -> int | None:
     """
     value = _value("MAAS_CREDITS_WARN_BELOW")
     try:
-        return None if value is None else parsed(value)
+        return None if value is None else parse_credits(value)
     except SettingsError as error:
         raise SettingsError(f"MAAS_CREDITS_WARN_BELOW: {error}") from None
 

@@ -78,7 +78,7 @@ def clean_litellm() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def clean_tracking() -> Iterator[None]:
     """Recording that a test switches on is off after it, and its ledgers are closed."""
-    before = {name: getattr(tracking, name) for name in ("_is_on", "_ledger", "_unreadable")}
+    before = {name: getattr(tracking, name) for name in ("_enabled", "_ledger", "_unreadable")}
     yield
     tracking.close()
     enforcer.configured = ()

@@ -421,17 +421,17 @@ def test_periods_are_the_calendars(ledger: Path) -> None:
     filters: tuple[dict[str, str], ...] = ({}, {"user": "an"}, {"tag": "a"}, {"model": "openai/gpt-5", "user": "bình"})
     budgets = [Budget(name=f"{per} {given}", credits=1, per=per, **given) for per in periods for given in filters]
     with SqliteLedger(ledger) as opened:
-        gate = BudgetStore(opened)
+        store = BudgetStore(opened)
         for upto in (100, 101, 250, ROWS):
             for event in made[len(list(opened.events())) : upto]:
                 opened.insert(event)
-            _compare(gate, budgets, list(opened.events()))
+            _compare(store, budgets, list(opened.events()))
         opened.correct([Correction(event.event_id, 5, 0, "custom", None, "a test") for event in made[::7]])
-        _compare(gate, budgets, list(opened.events()))
+        _compare(store, budgets, list(opened.events()))
 
 
-def _compare(gate: BudgetStore, budgets: list[Budget], found: list[Event]) -> None:
-    for state in gate.status(budgets):
+def _compare(store: BudgetStore, budgets: list[Budget], found: list[Event]) -> None:
+    for state in store.status(budgets):
         period = state.budget.period(dt.datetime.now(UTC))
         expected = sum(
             event.micro_credits or 0
@@ -546,7 +546,7 @@ def test_a_webhook_that_is_away_is_said(
 ) -> None:
     """A webhook that does not answer is tried three times and then logged, without its address."""
     monkeypatch.setenv("MAAS_ALERT_WEBHOOK", f"{sandbox.url}/s3cret")
-    alerts.say({"about": "budget", "text": "a test"})
+    alerts.send_alert({"about": "budget", "text": "a test"})
     for thread in threading.enumerate():
         if thread.name == "maas-webhook":
             thread.join()
@@ -571,13 +571,13 @@ def test_an_unusable_ledger_stops_no_call(
 async def test_an_event_loop_adds_nothing_up(ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was spent before is added up in a thread, because it may be all events of a month."""
     threads = []
-    add_up = SpentCache._add_up  # noqa: SLF001 - nothing public tells where it was done
+    add_up = SpentCache._compute  # noqa: SLF001 - nothing public tells where it was done
 
     def watched(*given: Any) -> Any:
         threads.append(threading.current_thread())
         return add_up(*given)
 
-    monkeypatch.setattr(SpentCache, "_add_up", watched)
+    monkeypatch.setattr(SpentCache, "_compute", watched)
     allow(COST * 10, name="tag", tag="a")
     allow(COST * 10, name="window", per="rolling 24h")
     for _ in range(3):
@@ -591,24 +591,24 @@ def test_a_ledger_in_the_place_of_another_is_read_anew(ledger: Path, sandbox: Sa
     made = allow(COST * 10)
     litellm.completion(**CALL)
     with SqliteLedger(ledger) as old:
-        gate = BudgetStore(old)
-        assert gate.status([made])[0].spent == sandbox.bill.micro_credits
+        store = BudgetStore(old)
+        assert store.status([made])[0].spent == sandbox.bill.micro_credits
         for name in (ledger, Path(f"{ledger}-wal"), Path(f"{ledger}-shm")):
             name.unlink(missing_ok=True)
         with SqliteLedger(ledger) as new:
             for number in range(3):
                 new.insert(event(f"e{number}", 5))
-        assert gate.status([made])[0].spent == 15
+        assert store.status([made])[0].spent == 15
 
 
 def test_whoever_raises_a_limit_is_warned_again(ledger: Path) -> None:
     """The marks of a budget with another limit have not been said yet."""
     with SqliteLedger(ledger) as opened:
         opened.insert(event("e", 100_000_000, started_at=dt.datetime.now(UTC)))
-        gate = BudgetStore(opened)
+        store = BudgetStore(opened)
         for limit, said in ((100, [100]), (100, []), (150, [50]), (150, [])):
             made = Budget(name="team", credits=limit, per="total", warn_at=[50, 100])
-            assert [notice.percent for notice in gate.settle("none", [made])] == said
+            assert [notice.percent for notice in store.release("none", [made])] == said
 
 
 def test_a_deleted_ledger_is_a_new_one(ledger: Path, sandbox: Sandbox) -> None:
@@ -643,7 +643,7 @@ def test_the_worst_case_is_never_less_than_the_truth() -> None:
                 for _ in range(1 + pick.randrange(4))
             ]
             body = {"messages": messages, "max_tokens": 1 + pick.randrange(300)}
-            most = estimate_max_cost(model, "chat", body, "payg", price_book.official())
+            most = estimate_max_cost(model, "chat", body, "payg", price_book.official_prices())
             litellm.completion(model=f"maas/{model}", api_base=sandbox.url, api_key=sandbox.key, **body)
             assert most is not None
             assert most >= (sandbox.bill.charges[-1].micro_credits or 0)
@@ -658,7 +658,9 @@ def test_text_is_counted_as_text(content: Any) -> None:
     """The worst case of text is at least its characters, whatever it begins with."""
     body = {"messages": [{"role": "user", "content": content}], "max_tokens": 1}
     length = len(content if isinstance(content, str) else content[0]["text"])
-    assert (estimate_max_cost("openai/gpt-4o", "chat", body, "payg", price_book.official()) or 0) >= length * 70_888
+    assert (
+        estimate_max_cost("openai/gpt-4o", "chat", body, "payg", price_book.official_prices()) or 0
+    ) >= length * 70_888
 
 
 def test_a_picture_costs_the_same_by_its_address() -> None:
@@ -673,18 +675,18 @@ def test_a_picture_costs_the_same_by_its_address() -> None:
     for url in ("https://example.vn/a.png", "data:image/png;base64," + "A" * 100_000):
         picture = {"type": "image_url", "image_url": {"url": url}}
         body = {"messages": [{"role": "user", "content": [picture]}], "tools": [{"function": Schema()}]}
-        costs.append(estimate_max_cost("openai/gpt-4o", "chat", body, "payg", price_book.official()))
+        costs.append(estimate_max_cost("openai/gpt-4o", "chat", body, "payg", price_book.official_prices()))
     assert costs[0] == costs[1]
 
 
 def _official() -> dict[str, Any]:
-    _, newest = next(price_book.official().lists())
+    _, newest = next(price_book.official_prices().lists())
     return dict(newest.models)
 
 
 def test_a_worst_case_counts_what_is_not_text() -> None:
     """Pictures, tools and images to be made are counted; what has no price has no worst case."""
-    prices = price_book.official()
+    prices = price_book.official_prices()
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
     seen = estimate_max_cost(
         "openai/gpt-4o", "chat", {"messages": [{"role": "user", "content": [picture]}]}, "payg", prices
@@ -802,12 +804,12 @@ def test_a_reservation_of_a_wrong_clock_counts_for_nothing(ledger: Path, sandbox
     sandbox.script(ANSWER)
     made = allow(COST * Decimal("1.5"))
     with SqliteLedger(ledger) as opened:
-        gate = BudgetStore(opened)
-        gate.status([made])
+        store = BudgetStore(opened)
+        store.status([made])
         with opened.write_transaction(5) as connection:
             ahead = int((dt.datetime.now(UTC) + by).timestamp() * 1e6)
             connection.execute("INSERT INTO reservations VALUES ('r', 'test', ?, ?)", (made.limit, ahead))
-        assert gate.status([made])[0].reserved == 0
+        assert store.status([made])[0].reserved == 0
         litellm.completion(**CALL)
         assert reserved(ledger) == 0
 

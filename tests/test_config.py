@@ -172,7 +172,7 @@ def test_current_models_are_priced(name: str) -> None:
     now = dt.datetime.now(dt.timezone.utc)
     for each in yaml.safe_load(templates.config_file(name).read_text())["model_list"]:
         model = each["litellm_params"]["model"].removeprefix("maas/")
-        found = price_book.official().price(model, now)
+        found = price_book.official_prices().price(model, now)
         assert found is not None, model
         assert "unpriced" not in each.get("model_info", {})
 
@@ -345,14 +345,14 @@ def test_init_writes_starters_and_never_over_a_file(tmp_path: Path) -> None:
     assert ".current." in written[0]
     assert price_file.read(folder / "prices.example.yaml", price_file.PriceFile).lists
     for name in ("proxy.current.yaml", "proxy.yaml"):
-        assert list(check_file(folder / name, price_book.official())) == []
+        assert list(check_file(folder / name, price_book.official_prices())) == []
     (folder / "router.yaml").write_text("mine")
     (folder / "proxy.yaml").unlink()
     again = config("init", folder)
     assert (again.exit_code, again.stdout.split()[:1]) == (0, [str(folder / "proxy.yaml")])
     assert f"{folder / 'router.yaml'} is there already, and stays as it is." in again.stderr
     assert (folder / "router.yaml").read_text() == "mine"
-    assert list(check_file(folder / "proxy.yaml", price_book.official())) == []
+    assert list(check_file(folder / "proxy.yaml", price_book.official_prices())) == []
     found = json.loads(config("init", folder, "--json").stdout)
     assert (found["written"], len(found["kept"])) == ([], len(templates.TEMPLATES))
     assert len(json.loads(config("init", tmp_path / "json", "--json").output)["written"]) == len(templates.TEMPLATES)

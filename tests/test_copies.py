@@ -209,15 +209,15 @@ def test_budgets_know_what_was_put_back(path: Path, tmp_path: Path) -> None:
     """A program that runs on counts by what the ledger holds now, though it has as many rows as before."""
     budget = Budget(name="all", credits=1000, per="total")
     with SqliteLedger(path) as running:
-        gate = BudgetStore(running)
+        store = BudgetStore(running)
         running.insert(event("before", 7_000_000))
-        assert gate.status([budget])[0].spent == 7_000_000
+        assert store.status([budget])[0].spent == 7_000_000
         with SqliteLedger(tmp_path / "copy.db") as made:
             made.insert(event("other", 2_000_000))
         restore(tmp_path / "copy.db", path)
-        assert gate.status([budget])[0].spent == 2_000_000
+        assert store.status([budget])[0].spent == 2_000_000
         running.insert(event("after", 1_000_000))
-        assert gate.status([budget])[0].spent == 3_000_000
+        assert store.status([budget])[0].spent == 3_000_000
 
 
 @pytest.mark.parametrize("left", ["nothing", "a log of a killed process", "an empty file", "a ledger without its log"])

@@ -22,7 +22,7 @@ from litellm_maas.ledger import periods
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing import price_book
-from litellm_maas.pricing.credits import parsed
+from litellm_maas.pricing.credits import parse_credits
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.sandbox import Answer, Charge, Choice, Sandbox
@@ -60,7 +60,7 @@ class Month:
         self._ledger = SqliteLedger(path)
         self._chance = random.Random(7)
         self._http = httpx.Client(base_url=sandbox.url, headers={"authorization": f"Bearer {KEY}"}, trust_env=False)
-        self.books: PriceBook = price_book.official()
+        self.books: PriceBook = price_book.official_prices()
         sandbox.account.clock = lambda: self.now.timestamp()  # noqa: PLW0108 - of the moment of asking
         sandbox.account.balance = 300_000 * MILLION
         monkeypatch.setattr(periods, "now", lambda zone: self.now.astimezone(zone))  # noqa: PLW0108 - ditto
@@ -82,7 +82,7 @@ class Month:
         assert reply.status_code == 200, reply.text
         if metered:
             attempt.response_id = reply.json()["id"]
-            cost = attempt.cost(Usage.reported(reply.json()["usage"]), self.books)
+            cost = attempt.cost(Usage.from_response(reply.json()["usage"]), self.books)
             self._ledger.insert(attempt.event("ok", cost, 200))
 
     def live(self, until: dt.datetime, *, unmetered: float = 0.0) -> None:
@@ -171,7 +171,7 @@ def test_a_month_of_credits(month: Month, tmp_path: Path) -> None:
     month.books = price_book.with_overrides(tmp_path / "stale.yaml")
     month.live(START + 28 * DAY)
     month.look()
-    month.books = price_book.official()
+    month.books = price_book.official_prices()
     month.live(START + 30 * DAY)
 
     found = month.shown()
@@ -505,7 +505,7 @@ def test_options_before_a_subcommand(tmp_path: Path) -> None:
 def test_amounts(text: str, credits_: str) -> None:
     """Amounts are read as people write them, English or Vietnamese."""
     whole, _, part = credits_.partition(".")
-    assert parsed(text) == int(whole) * MILLION + int((part or "0").ljust(6, "0"))
+    assert parse_credits(text) == int(whole) * MILLION + int((part or "0").ljust(6, "0"))
 
 
 @pytest.mark.parametrize(
@@ -515,7 +515,7 @@ def test_amounts(text: str, credits_: str) -> None:
 def test_amounts_that_are_none(text: str) -> None:
     """What could be two amounts, or is none, is refused."""
     with pytest.raises(SettingsError, match="write"):
-        parsed(text)
+        parse_credits(text)
 
 
 @pytest.fixture

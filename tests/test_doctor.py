@@ -34,7 +34,7 @@ from litellm_maas.cli.app import group
 from litellm_maas.doctor import connectivity, environment, ledger, probe, selftest, subprocesses, versions
 from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.credits import format_credits
 from litellm_maas.resilience import rate_limiter
 from litellm_maas.router import templates
 from litellm_maas.sandbox import Fault, Limit, Sandbox
@@ -766,7 +766,7 @@ def test_a_probe_shows_what_a_model_does(setup: SetUp) -> None:
     with SqliteLedger(setup.ledger, read_only=True) as ledger:
         events = [each for each in ledger.events() if each.tags == ("doctor",)]
     assert sum(each.micro_credits or 0 for each in events) == billed
-    assert f"The probes cost {shown(billed)}" in done.stderr
+    assert f"The probes cost {format_credits(billed)}" in done.stderr
     most = re.search(r"Probing 2 models costs at most ([\d.]+) VND\.", done.stderr)
     assert most is not None
     assert float(most.group(1)) * 1_000_000 >= billed

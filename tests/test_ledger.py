@@ -204,18 +204,18 @@ def test_repricing_leaves_a_ledger_that_verifies(ledger: SqliteLedger) -> None:
     ledger.insert(event("right", due, **{**usage, "basis": "official", "price_source": _source("openai/gpt-4o")}))
     ledger.insert(event("plan", 0, **{**usage, "basis": "plan"}))
     ledger.insert(event("hit", 0, **{**usage, "basis": "official", "status": "cache_hit"}))
-    found = reprice(ledger, price_book.official(), Period(None, None), "a test")
+    found = reprice(ledger, price_book.official_prices(), Period(None, None), "a test")
     assert list(ledger.query("SELECT count(*) FROM corrections")) == [(0,)]
     ledger.correct(found.corrections)
     (change,) = found.changes
     assert (change.events, change.before, change.after) == (2, 1, 2 * due)
     assert [made.micro_credits for made in ledger.events()] == [due, due, due, 0, 0]
     assert verify(ledger) == []
-    assert reprice(ledger, price_book.official(), Period(None, None), "again").corrections == ()
+    assert reprice(ledger, price_book.official_prices(), Period(None, None), "again").corrections == ()
 
 
 def _source(model: str) -> str | None:
-    price = price_book.official().price(model, NOON)
+    price = price_book.official_prices().price(model, NOON)
     return price.source if price else None
 
 

@@ -60,7 +60,7 @@ def events(count: int, seed: int = 1) -> list[Event]:
         started = START + dt.timedelta(seconds=chance.randrange(172_800))
         model = chance.choice(["openai/gpt-4o", "qwen/qwen3.6-plus", "gemini/gemini-2.5-flash"])
         usage = Usage(chance.randrange(5000), 0, chance.randrange(2000), source="reported")
-        priced = cost(model, usage, started, "payg", price_book.official())
+        priced = cost(model, usage, started, "payg", price_book.official_prices())
         made.append(
             Event(
                 event_id=f"{seed}-{number}",

@@ -17,7 +17,7 @@ import pytest
 from litellm_maas import _litellm_compat
 from litellm_maas.pricing import price_book
 from litellm_maas.pricing.cost import Cost, cost
-from litellm_maas.pricing.credits import shown, to_credits
+from litellm_maas.pricing.credits import format_credits, to_credits
 from litellm_maas.pricing.usage import LARGEST_COUNT, Usage, to_litellm_usage
 
 # The vendor's table as it is printed, with the ids that are known: input, output, cache now; the same before.
@@ -76,13 +76,13 @@ def due(
 
 def priced(model: str, usage: Usage, at: dt.datetime = NOW, prices: price_book.PriceBook | None = None) -> Cost:
     """What a pay-as-you-go call costs."""
-    return cost(model, usage, at, "payg", prices or price_book.official())
+    return cost(model, usage, at, "payg", prices or price_book.official_prices())
 
 
 def reported(read: Any, written: Any, cached: Any = 0) -> Usage:
     """A usage as the gateway reports it."""
     raw = {"prompt_tokens": read, "completion_tokens": written, "prompt_tokens_details": {"cached_tokens": cached}}
-    return Usage.reported(raw)
+    return Usage.from_response(raw)
 
 
 def own(text: str, tmp_path: Path, dollar_price: price_book.DollarPrice | None = None) -> price_book.PriceBook:
@@ -114,7 +114,7 @@ def test_ten_thousand_random_usages() -> None:
 def test_the_price_file_holds_the_printed_table_and_nothing_else() -> None:
     """Every printed price with a known id is in the shipped lists, and no other id is."""
     shipped = {}
-    for _, price_list in price_book.official().lists():
+    for _, price_list in price_book.official_prices().lists():
         moment = NOW if price_list.first_day else BEFORE
         for model, entry in price_list.models.items():
             shipped[model, moment] = (entry.input, entry.output, entry.cached)
@@ -123,7 +123,7 @@ def test_the_price_file_holds_the_printed_table_and_nothing_else() -> None:
 
 def test_names_without_an_id_are_listed_and_price_nothing() -> None:
     """The vendor's names for which no id is known stand in the file, and no model is priced by them."""
-    newest, before = (price_list for _, price_list in price_book.official().lists())
+    newest, before = (price_list for _, price_list in price_book.official_prices().lists())
     assert [entry.name for entry in newest.unidentified] == [
         "GPT-5.4", "GPT-5.4 Mini", "GPT-5.4 Nano", "Opus 4.8", "Sonnet 4.6", "Haiku 4.5", "Kimi K2.7 Code",
         "Cohere Embed v4", "Cohere Rerank v4.0 pro", "gpt-image-2",
@@ -185,7 +185,7 @@ def test_nonsense_usage_is_an_anomaly_and_never_a_wrong_charge(
     raw: Any, counts: tuple[int, int, int], anomaly: str | None, known: bool
 ) -> None:
     """A count that cannot be one, and a part larger than its whole, makes the cost unknown, unless the total tells."""
-    usage = Usage.reported(raw)
+    usage = Usage.from_response(raw)
     assert (usage.input_tokens, usage.cached_tokens, usage.output_tokens) == counts
     found = priced("openai/gpt-4o", usage)
     if anomaly is None:
@@ -201,7 +201,7 @@ def test_nonsense_usage_is_an_anomaly_and_never_a_wrong_charge(
 
 def test_what_the_gateway_wrote_does_not_get_into_an_anomaly() -> None:
     """A text in the place of a count could be anybody's words, so that it is not repeated."""
-    usage = Usage.reported({"prompt_tokens": "my secret prompt", "completion_tokens": ["it", "too"]})
+    usage = Usage.from_response({"prompt_tokens": "my secret prompt", "completion_tokens": ["it", "too"]})
     assert usage.anomalies == (
         "prompt_tokens is a str, not a whole number",
         "completion_tokens is a list, not a whole number",
@@ -228,7 +228,7 @@ def test_random_nonsense_is_never_negative_and_never_raises(seed: int) -> None:
         raw["prompt_tokens_details"] = pick.choice(
             [None, {"cached_tokens": pick.choice(values)()}, pick.choice(values)()]
         )
-        usage = Usage.reported(raw)
+        usage = Usage.from_response(raw)
         assert 0 <= usage.cached_tokens <= usage.input_tokens <= LARGEST_COUNT
         assert 0 <= usage.reasoning_tokens <= usage.output_tokens <= LARGEST_COUNT
         to_litellm_usage(raw)
@@ -348,7 +348,7 @@ def test_the_callers_own_decimal_context_changes_no_charge(tmp_path: Path) -> No
         found = [priced(model, usage, september, prices) for model in ("openai/gpt-4o", "acme/private")]
         assert found == expected
         assert found[0].credits == Decimal(found[0].micro_credits or 0).scaleb(-6, decimal.Context(prec=40))
-        assert shown(1_234_567_190_123) == "1,234,567 VND"
+        assert format_credits(1_234_567_190_123) == "1,234,567 VND"
     whole = Fraction(expected[0].micro_credits or 0, 1_000_000)
     assert whole == due((50_000, 200_000, 10_000), 123_456_789, 100_000_001, 987_654_321)[0]
 
@@ -373,7 +373,7 @@ def dollars(model: str) -> tuple[Decimal, Decimal | None, Decimal] | None:
 def test_an_estimate_is_made_only_when_asked_for_and_is_called_one(tmp_path: Path) -> None:
     """LiteLLM's dollar price stands in for a missing one only at a rate that the user states, as an estimate."""
     usage = reported(1_000_000, 1_000_000, 500_000)
-    for prices in (price_book.official(), own(OWN, tmp_path, dollars)):
+    for prices in (price_book.official_prices(), own(OWN, tmp_path, dollars)):
         assert priced("gemini/gemini-2.5-flash", usage, prices=prices).basis == "unpriced"
     prices = own("estimate: {vnd_per_usd: 26000.5}", tmp_path, dollars)
     found = priced("gemini/gemini-2.5-flash", usage, prices=prices)
@@ -398,7 +398,7 @@ def test_the_estimate_knows_litellms_prices(tmp_path: Path) -> None:
 def test_a_plan_call_costs_no_credits() -> None:
     """On the Token Plan host a call costs nothing by any price, and its tokens are kept."""
     usage = reported(100, 10)
-    found = cost("glm-5.2", usage, NOW, "plan", price_book.official())
+    found = cost("glm-5.2", usage, NOW, "plan", price_book.official_prices())
     assert (found.micro_credits, found.basis, found.usage) == (0, "plan", usage)
 
 
@@ -425,8 +425,8 @@ def test_a_plan_call_costs_no_credits() -> None:
 )
 def test_amounts_as_people_write_them(micro_credits: int | None, plain: str, vietnamese: str) -> None:
     """Amounts have thousands separators in the reader's way, and a small one is not shown as nothing."""
-    assert shown(micro_credits) == plain
-    assert shown(micro_credits, vietnamese=True) == vietnamese
+    assert format_credits(micro_credits) == plain
+    assert format_credits(micro_credits, vietnamese=True) == vietnamese
 
 
 @pytest.mark.parametrize(
@@ -444,5 +444,5 @@ def test_amounts_as_people_write_them(micro_credits: int | None, plain: str, vie
 )
 def test_half_is_rounded_up_and_a_limit_not_at_all(micro_credits: int, plain: str, exact: str) -> None:
     """Half a credit is rounded up as people do it, and where an amount has to be exact every decimal is shown."""
-    assert shown(micro_credits) == plain
-    assert shown(micro_credits, exact=True) == exact
+    assert format_credits(micro_credits) == plain
+    assert format_credits(micro_credits, exact=True) == exact

@@ -255,7 +255,7 @@ def test_track_spend_survives_a_replaced_callback_list(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Callable[..., Any]
 ) -> None:
     """`track_spend()` goes on recording when somebody assigns `litellm.callbacks`, into the file that it was given."""
-    monkeypatch.setattr(tracking, "_is_on", False)
+    monkeypatch.setattr(tracking, "_enabled", False)
     monkeypatch.setattr(tracking, "_ledger", None)
     path = tmp_path / "my.db"
     litellm_maas.track_spend(path)

@@ -67,8 +67,8 @@ def test_costs_are_remembered_up_to_a_limit(sandbox: Sandbox) -> None:
     cost = litellm_maas.cost_of(first)
     assert cost is not None
     for number in range(10_000):
-        tracking.remember(f"r{number}", cost)
-    assert tracking.remembered(first.id) is None
+        tracking.cache_cost(f"r{number}", cost)
+    assert tracking.cached_cost(first.id) is None
     assert litellm_maas.cost_of(first) is not None  # it stands on the response too
 
 

@@ -147,7 +147,7 @@ def test_the_bill_is_the_official_price(sandbox: Sandbox) -> None:
     priced, unpriced = sandbox.bill.charges
     assert priced.micro_credits == 600 * 70_888 + 400 * 35_444 + 3 * 283_550 == sandbox.bill.micro_credits
     assert unpriced.micro_credits is None
-    assert price_book.official().price("gemini/gemini-2.5-flash", unpriced.at) is None
+    assert price_book.official_prices().price("gemini/gemini-2.5-flash", unpriced.at) is None
 
 
 def test_a_conversation_is_cached(sandbox: Sandbox) -> None:

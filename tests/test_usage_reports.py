@@ -75,7 +75,7 @@ def stream(*events: bytes, model: str = GPT) -> list[Any]:
 )
 def test_a_report_is_read(raw: dict[str, Any], counts: tuple[int, int, int, int]) -> None:
     """Every spelling of a count is read, and a total decides what belongs to what."""
-    found = Usage.reported(raw)
+    found = Usage.from_response(raw)
     assert (found.input_tokens, found.cached_tokens, found.output_tokens, found.reasoning_tokens) == counts
     assert found.anomalies == ()
     assert found.is_priceable
@@ -94,7 +94,7 @@ def test_a_report_is_read(raw: dict[str, Any], counts: tuple[int, int, int, int]
 )
 def test_a_report_that_contradicts_itself_has_no_price(raw: dict[str, Any]) -> None:
     """Counts that cannot all be true are an anomaly, and nothing is priced by them."""
-    found = Usage.reported(raw)
+    found = Usage.from_response(raw)
     assert len(found.anomalies) == 1
     assert not found.is_priceable
 
@@ -107,7 +107,7 @@ def test_a_report_without_a_count_is_none(raw: object) -> None:
 
 def test_a_total_alone_is_what_embeddings_read() -> None:
     """Of embeddings there is nothing but input; a total beside it stays what it is."""
-    assert Usage.reported(of_embeddings({"total_tokens": 700})).input_tokens == 700
+    assert Usage.from_response(of_embeddings({"total_tokens": 700})).input_tokens == 700
     assert of_embeddings(usage(700, 0)) == usage(700, 0)
 
 

@@ -34,16 +34,16 @@ class Burn:
         last_hour: Spent in the last hour.
         per_hour: Spent per hour in the last 24 hours, or since the first call if that is less long ago.
         per_day: The mean of the last seven times 24 hours, or of as many as there are since the first call.
-        dearest_day: The most of one of them.
-        cheapest_day: The least of one of them.
+        max_day: The most of one of them.
+        min_day: The least of one of them.
         days: How many they are.
     """
 
     last_hour: int
     per_hour: int
     per_day: int
-    dearest_day: int
-    cheapest_day: int
+    max_day: int
+    min_day: int
     days: int
 
 
@@ -71,7 +71,7 @@ class Drift:
         until: The next one.
         topups: Top-ups between them.
         recorded: What the ledger has for this time.
-        taken: What the console took.
+        debited: What the console took.
         at_least: The drift, if cycles explain as much of it as they can.
         at_most: The drift, if they explain as little.
         unpriced_calls: Calls of this time whose cost the ledger does not know.
@@ -81,7 +81,7 @@ class Drift:
     until: dt.datetime
     topups: int
     recorded: int
-    taken: int
+    debited: int
     at_least: int
     at_most: int
     unpriced_calls: int
@@ -89,7 +89,7 @@ class Drift:
     @property
     def micro_credits(self) -> int:
         """The drift: above 0 the console took more than the ledger knows."""
-        return self.taken - self.recorded
+        return self.debited - self.recorded
 
     @property
     def is_real(self) -> bool:
@@ -105,9 +105,9 @@ class Balance:
         reading: The last reading.
         topups: Top-ups since.
         spent: What the ledger has for the time since.
-        uncollected: The part of it that the console may not have taken yet, because the cycle is under way.
-        unsure: What was spent in the five minutes before the reading: if the console had not taken it yet, the balance
-            is that much lower.
+        pending: The part of it that the console may not have taken yet, because the cycle is under way.
+        uncertainty: What was spent in the five minutes before the reading: if the console had not taken it yet, the
+            balance is that much lower.
         unpriced_calls: Calls since whose cost the ledger does not know.
         burn: How fast they go.
         forecast: When they run out.
@@ -122,8 +122,8 @@ class Balance:
     reading: BalanceEntry
     topups: int
     spent: int
-    uncollected: int
-    unsure: int
+    pending: int
+    uncertainty: int
     unpriced_calls: int
     burn: Burn
     forecast: Forecast
@@ -166,8 +166,8 @@ def balance(notes: Sequence[BalanceEntry], ledger: Ledger, now: dt.datetime, hos
         reading=reading,
         topups=topups,
         spent=since.micro_credits,
-        uncollected=account.spent(max(now - CYCLE, reading.at), now).micro_credits,
-        unsure=account.before(reading),
+        pending=account.spent(max(now - CYCLE, reading.at), now).micro_credits,
+        uncertainty=account.before(reading),
         unpriced_calls=since.unpriced_calls,
         burn=burned,
         forecast=forecast(left, burned, now, expires_at),
@@ -225,8 +225,8 @@ def burn(account: _Account, now: dt.datetime) -> Burn:
         last_hour=account.spent(now - _HOUR, now).micro_credits,
         per_hour=spent[0] // 24,
         per_day=sum(spent) // days,
-        dearest_day=max(spent),
-        cheapest_day=min(spent),
+        max_day=max(spent),
+        min_day=min(spent),
         days=days,
     )
 
@@ -242,7 +242,7 @@ def forecast(micro_credits: int, burn: Burn, now: dt.datetime, expires_at: dt.da
         spent = None if wait is None or wait > 36_525 * (_DAY // _MICROSECOND) else now + wait * _MICROSECOND
         return min((at for at in (spent, expires_at) if at is not None), default=None)
 
-    return Forecast(end(burn.per_day), end(max(burn.dearest_day, 24 * burn.last_hour)), end(burn.cheapest_day))
+    return Forecast(end(burn.per_day), end(max(burn.max_day, 24 * burn.last_hour)), end(burn.min_day))
 
 
 def _expiry(
@@ -284,7 +284,7 @@ def _drift(notes: Sequence[BalanceEntry], account: _Account) -> Drift:
         until=last.at,
         topups=topups,
         recorded=recorded.micro_credits,
-        taken=taken,
+        debited=taken,
         # What the first reading did not have yet was taken after it, what the last one did not have yet was not.
         at_least=drift - account.before(first),
         at_most=drift + account.before(last),

@@ -18,7 +18,7 @@ from litellm_maas.ledger import access, periods, spools
 from litellm_maas.ledger.base import Ledger, to_micros
 from litellm_maas.ledger.location import PostgresLocation
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.credits import format_credits
 
 logger = logging.getLogger("litellm_maas")
 
@@ -29,7 +29,7 @@ _RECOVERY = dt.timedelta(days=7)
 """For how long expired credits can be recovered (vendor documentation, read 2026-10)."""
 
 
-def standing(where: Path | PostgresLocation, now: dt.datetime, host: str | None = None) -> list[Balance]:
+def current_balance(where: Path | PostgresLocation, now: dt.datetime, host: str | None = None) -> list[Balance]:
     """Return how the credits of each account stand by what is noted and recorded.
 
     Args:
@@ -41,7 +41,7 @@ def standing(where: Path | PostgresLocation, now: dt.datetime, host: str | None 
         LedgerError: A ledger cannot be read.
     """
     with access.open_ledger(notes_file(where)) as file:
-        notes = [] if file is None else readings.notes(file)
+        notes = [] if file is None else readings.entries(file)
         hosts = sorted({each.host for each in notes if each.kind == "reading" and host in (None, each.host)})
         if file is None or not hosts:
             return []
@@ -88,16 +88,17 @@ def warnings(found: Balance, now: dt.datetime) -> Iterator[dict[str, Any]]:
         yield {
             **figures,
             "mark": f"{hours:g} h",
-            "text": f"{credits_} {how}: {shown(left)} left by the ledger, {shown(found.burn.last_hour)} spent in the "
-            "last hour. At zero every model is switched off: top up in the console, then `litellm-maas credits topup`",
+            "text": f"{credits_} {how}: {format_credits(left)} left by the ledger, "
+            f"{format_credits(found.burn.last_hour)} spent in the last hour. At zero every model is switched off: top "
+            "up in the console, then `litellm-maas credits topup`",
         }
     below = settings.credits_warn_below()
     if below is not None and left < below:
         yield {
             **figures,
-            "mark": shown(below),
-            "text": f"{credits_} are below {shown(below)}: {shown(left)} left by the ledger. Top up in the console, "
-            "then `litellm-maas credits topup`",
+            "mark": format_credits(below),
+            "text": f"{credits_} are below {format_credits(below)}: {format_credits(left)} left by the ledger. Top up "
+            "in the console, then `litellm-maas credits topup`",
         }
 
 
@@ -109,15 +110,16 @@ def _on_expiry(found: Balance, now: dt.datetime) -> str | None:
     if expires_at <= now:
         if not found.expired:
             return None
-        lost = f"expired at {_local(expires_at)} ({periods.DEFAULT_ZONE}): {shown(found.expired)} left by the ledger"
+        left = f"{format_credits(found.expired)} left by the ledger"
+        lost = f"expired at {_local(expires_at)} ({periods.DEFAULT_ZONE}): {left}"
         if now < expires_at + _RECOVERY:
             return f"{lost}. The vendor can recover them until {_local(expires_at + _RECOVERY)}: ask in the console"
         return f"{lost}. If the console shows something else: `litellm-maas credits set AMOUNT`"
     if found.micro_credits <= 0 or (spent_at is not None and spent_at < expires_at):
         return None
     return (
-        f"expire at {_local(expires_at)} ({periods.DEFAULT_ZONE}): {shown(found.micro_credits)} left by the ledger. A "
-        "top-up in the console makes them last for another year; then `litellm-maas credits topup`"
+        f"expire at {_local(expires_at)} ({periods.DEFAULT_ZONE}): {format_credits(found.micro_credits)} left by the "
+        "ledger. A top-up in the console makes them last for another year; then `litellm-maas credits topup`"
     )
 
 
@@ -125,7 +127,7 @@ def warn(where: Path | PostgresLocation) -> None:
     """Say what there is to warn of, unless somebody has on this day. Never raises."""
     now = periods.now(dt.timezone.utc)
     try:
-        for found in standing(where, now):
+        for found in current_balance(where, now):
             for warning in warnings(found, now):
                 alert_once_per_day(where, warning, now)
     except (MaasError, OSError) as error:
@@ -144,7 +146,7 @@ def alert_once_per_day(where: Path | PostgresLocation, warning: dict[str, Any], 
     with contextlib.closing(SqliteLedger(notes_file(where))) as ledger:
         _, new = readings.write(ledger, "INSERT INTO notices VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
     if new:
-        alerts.say(warning)
+        alerts.send_alert(warning)
     return bool(new)
 
 

@@ -22,21 +22,21 @@ class BalanceEntry:
     """One note.
 
     Attributes:
-        number: What it is called when it is to be removed.
+        id: What it is called when it is to be removed.
         kind: A reading of the balance, or a top-up.
         at: When the console showed it, or when the top-up was made (UTC).
         micro_credits: The balance, or what was added.
         host: The host whose account it is; empty for all hosts together.
     """
 
-    number: int
+    id: int
     kind: EntryKind
     at: dt.datetime
     micro_credits: int
     host: str = ""
 
 
-def notes(ledger: Ledger) -> list[BalanceEntry]:
+def entries(ledger: Ledger) -> list[BalanceEntry]:
     """All notes, in the order of their times; of two of one moment the one made later comes later.
 
     Raises:
@@ -46,7 +46,7 @@ def notes(ledger: Ledger) -> list[BalanceEntry]:
     return [BalanceEntry(number, kind, from_micros(at), amount, host) for number, kind, at, amount, host in rows]
 
 
-def note(ledger: SqliteLedger, kind: EntryKind, at: dt.datetime, micro_credits: int, host: str = "") -> int:
+def add_entry(ledger: SqliteLedger, kind: EntryKind, at: dt.datetime, micro_credits: int, host: str = "") -> int:
     """Make a note, for one host or for all together; return its number.
 
     Raises:

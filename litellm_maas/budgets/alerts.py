@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from litellm_maas.alerts import say
+from litellm_maas.alerts import send_alert
 from litellm_maas.budgets.reservations import ThresholdAlert
-from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.credits import format_credits
 
 
 def alert_threshold_reached(notice: ThresholdAlert) -> None:
     """Say that a budget has passed a mark."""
-    state = notice.state
+    state = notice.status
     text = (
-        f"budget {state.budget.name}: {shown(state.spent)} of {shown(state.budget.limit)} spent "
-        f"({notice.percent} % reached; per {state.budget.per}, {state.budget.about()})"
+        f"budget {state.budget.name}: {format_credits(state.spent)} of {format_credits(state.budget.limit)} spent "
+        f"({notice.percent} % reached; per {state.budget.per}, {state.budget.describe()})"
     )
-    say(
+    send_alert(
         {
             "about": "budget",
             "text": text,

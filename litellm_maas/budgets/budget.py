@@ -25,7 +25,7 @@ from litellm_maas import odd_numbers, yaml_file
 from litellm_maas.ledger import periods
 from litellm_maas.ledger.event import Event, host_of, sanitize_text
 from litellm_maas.ledger.periods import Period
-from litellm_maas.pricing.credits import MICRO_CREDITS, parsed, to_credits
+from litellm_maas.pricing.credits import MICRO_CREDITS, parse_credits, to_credits
 from litellm_maas.tracking.attribution import Attribution
 
 _ROLLING = re.compile(r"rolling (\d+)([hdw])")
@@ -40,7 +40,7 @@ def _credits(value: object, check: ValidatorFunctionWrapHandler, info: Validatio
     odd_numbers.refuse(value)
     amount = value
     if isinstance(value, str) and info.context is not _KEPT:
-        amount = to_credits(parsed(value))
+        amount = to_credits(parse_credits(value))
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         # YAML has no decimals: the shortest text of a float is what the person typed.
         amount = Decimal(repr(value))
@@ -179,7 +179,7 @@ class Budget(BaseModel):
             and self.host in (None, identity.host)
         )
 
-    def about(self) -> str:
+    def describe(self) -> str:
         """What it limits, in words."""
         named = [f"{name.replace('_', ' ')} {value}" for name in FILTERS if (value := getattr(self, name)) is not None]
         return ", ".join(named) or "all calls"

@@ -1,4 +1,4 @@
-"""The budgets in force in this process: where they come from, and asking the gate for room."""
+"""The budgets in force in this process: where they come from, and reserving what a call may cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from litellm_maas import settings
 from litellm_maas.budgets import budget
 from litellm_maas.budgets.alerts import alert_threshold_reached
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.reservations import BudgetStore, Refusal
+from litellm_maas.budgets.reservations import BudgetStore, Denial
 from litellm_maas.errors import ConfigFileError, LedgerBusyError, LedgerError
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.tracking.attribution import Attribution
@@ -44,30 +44,30 @@ class Reservation:
         reservation: What was set aside, until it is settled.
     """
 
-    def __init__(self, gate: BudgetStore, budgets: Sequence[Budget], reservation: str) -> None:
-        self._gate = gate
+    def __init__(self, store: BudgetStore, budgets: Sequence[Budget], reservation: str) -> None:
+        self._store = store
         self.budgets = budgets
         self.reservation = reservation
 
-    def settle(self) -> None:
+    def release(self) -> None:
         """Give the room up, because the ledger now says what the call cost, or because nothing was sent.
 
         Never raises and never waits: if another process is writing just then, a thread does it.
         """
         try:
-            self._settle()
+            self._release()
         except LedgerBusyError:
-            threading.Thread(target=self._settle_patiently, name="maas-budget", daemon=True).start()
+            threading.Thread(target=self._release_patiently, name="maas-budget", daemon=True).start()
         except LedgerError as error:
             logger.warning(_STAYS, error)
 
-    def _settle(self, wait: float = 0.0) -> None:
-        for notice in self._gate.settle(self.reservation, self.budgets, wait):
+    def _release(self, wait: float = 0.0) -> None:
+        for notice in self._store.release(self.reservation, self.budgets, wait):
             alert_threshold_reached(notice)
 
-    def _settle_patiently(self) -> None:
+    def _release_patiently(self) -> None:
         try:
-            self._settle(_LONGEST_WAIT)
+            self._release(_LONGEST_WAIT)
         except LedgerError as error:
             logger.warning(_STAYS, error)
 
@@ -82,16 +82,16 @@ class BudgetEnforcer:
     def __init__(self) -> None:
         self.configured: tuple[Budget, ...] = ()
         self._from_file = Watched(budget.read, _say_budgets_stay)
-        self._gates: dict[Path, BudgetStore] = {}
+        self._stores: dict[Path, BudgetStore] = {}
         self._ledgers: list[SqliteLedger] = []
         self._lock = threading.Lock()
         self._unreadable: str | None = None
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 
-    def room(
+    def reserve(
         self, ledger: Path, model: str, identity: Attribution, needed: Callable[[], int | None]
-    ) -> Generator[Step, None, Reservation | Refusal | None]:
+    ) -> Generator[Step, None, Reservation | Denial | None]:
         """Ask for room; yields what is to be done before the next try, and returns the room, or why there is none.
 
         Args:
@@ -110,12 +110,14 @@ class BudgetEnforcer:
         pause, writer_pause = _SHORTEST_PAUSE, _WRITER_PAUSE
         while True:
             try:
-                gate = self._gate(ledger)
-                budgets = [found for found in gate.budgets(self.own()) if found.matches(model, identity)]
-                if not has_added_up and not gate.is_ready(budgets):
+                store = self._store(ledger)
+                budgets = [
+                    found for found in store.budgets(self.configured_budgets()) if found.matches(model, identity)
+                ]
+                if not has_added_up and not store.is_warm(budgets):
                     has_added_up = True
-                    yield functools.partial(_add_up, gate, budgets)
-                verdict = gate.admit(budgets, needed()) if budgets else None
+                    yield functools.partial(_compute, store, budgets)
+                verdict = store.reserve(budgets, needed()) if budgets else None
             except LedgerBusyError:
                 if time.monotonic() - looked > _LONGEST_LOCK:
                     self._say_once(f"{ledger} is locked")
@@ -127,14 +129,14 @@ class BudgetEnforcer:
                 self._say_once(str(error))
                 return None
             if isinstance(verdict, str):
-                return Reservation(gate, budgets, verdict)
+                return Reservation(store, budgets, verdict)
             looked = time.monotonic()
-            if verdict is None or verdict.why != "busy" or looked + pause - began > _LONGEST_WAIT:
+            if verdict is None or verdict.reason != "in_flight" or looked + pause - began > _LONGEST_WAIT:
                 return verdict
             yield pause
             pause, writer_pause = min(2 * pause, _LONGEST_PAUSE), _WRITER_PAUSE
 
-    def own(self) -> tuple[Budget, ...]:
+    def configured_budgets(self) -> tuple[Budget, ...]:
         """The budgets that are not in the ledger: a program's own, and those of the file that `MAAS_BUDGETS` names.
 
         While the file has a mistake, those that it held before stay in force.
@@ -145,25 +147,25 @@ class BudgetEnforcer:
         file = settings.budgets()
         return self.configured if file is None else (*self.configured, *self._from_file.get(file))
 
-    def _gate(self, ledger: Path) -> BudgetStore:
-        if (found := self._gates.get(ledger)) is None:
+    def _store(self, ledger: Path) -> BudgetStore:
+        if (found := self._stores.get(ledger)) is None:
             with self._lock:
-                if (found := self._gates.get(ledger)) is None:
+                if (found := self._stores.get(ledger)) is None:
                     opened = SqliteLedger(ledger)
                     self._ledgers.append(opened)
-                    found = self._gates[ledger] = BudgetStore(opened)
+                    found = self._stores[ledger] = BudgetStore(opened)
         return found
 
     def close(self) -> None:
         """Close the ledgers."""
-        self._gates.clear()
+        self._stores.clear()
         while self._ledgers:
             self._ledgers.pop().close()
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
         self._ledgers.clear()
-        self._gates.clear()
+        self._stores.clear()
 
     def _say_once(self, problem: str) -> None:
         if self._unreadable != problem:
@@ -175,12 +177,12 @@ def _say_budgets_stay(mistake: ConfigFileError) -> None:
     logger.warning("MAAS_BUDGETS: %s. The budgets that it held before stay in force until it is mended.", mistake)
 
 
-def _add_up(gate: BudgetStore, budgets: Sequence[Budget]) -> None:
+def _compute(store: BudgetStore, budgets: Sequence[Budget]) -> None:
     try:
-        gate.status(budgets)
+        store.status(budgets)
     except LedgerError as error:
         logger.debug("the next try says what is wrong: %s", error)
 
 
 enforcer = BudgetEnforcer()
-tracking.closers.append(enforcer.close)
+tracking.on_close.append(enforcer.close)

@@ -1,4 +1,4 @@
-"""The gate: whether the budgets of a ledger have room for a call, its cost at worst being set aside while it lasts.
+"""Reservations: whether the budgets of a ledger have room for a call, its cost at worst being set aside while it lasts.
 
 What is spent, what is set aside and the new reservation are one transaction on the ledger, so that any number of
 processes share one truth. A reservation is given up when the event of its call is in the ledger. That of a process that
@@ -31,7 +31,7 @@ _LOOK_AGAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class BudgetStatus:
     """How a budget stands.
 
     Attributes:
@@ -50,24 +50,24 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Denial:
     """Why there is no room.
 
     Attributes:
         needed: What the call can cost at worst, in micro-credits; None where its model has no price.
-        why: ``busy`` where there may be room once calls that are under way have ended.
+        reason: ``in_flight`` where there may be room once calls that are under way have ended.
     """
 
-    state: State
+    status: BudgetStatus
     needed: int | None
-    why: Literal["full", "busy", "unpriced"]
+    reason: Literal["exceeded", "in_flight", "unpriced"]
 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdAlert:
     """A budget of which more than so many per cent are spent."""
 
-    state: State
+    status: BudgetStatus
     percent: int
 
 
@@ -76,12 +76,12 @@ class BudgetStore:
 
     Raises:
         LedgerError: The ledger cannot be opened. All its methods raise that too, and LedgerBusyError where another
-            process is writing just then, for which `admit` never waits.
+            process is writing just then, for which `reserve` never waits.
     """
 
     def __init__(self, ledger: SqliteLedger) -> None:
         self._ledger = ledger
-        self._tally = SpentCache(ledger)
+        self._spent_cache = SpentCache(ledger)
         self._known: tuple[Budget, ...] = ()
         self._looked_at: float | None = None
 
@@ -110,12 +110,12 @@ class BudgetStore:
         self._looked_at = None
         return bool(removed)
 
-    def is_ready(self, budgets: Sequence[Budget]) -> bool:
-        """Whether `admit` is quick; if not, all events of a period may have to be read first, as `status` does too."""
+    def is_warm(self, budgets: Sequence[Budget]) -> bool:
+        """Whether `reserve` is quick; if not, all events of a period may have to be read first, as for `status`."""
         now = dt.datetime.now(dt.timezone.utc)
-        return all(self._tally.knows(budget, now) for budget in budgets)
+        return all(self._spent_cache.is_cached(budget, now) for budget in budgets)
 
-    def admit(self, budgets: Sequence[Budget], needed: int | None) -> str | Refusal:
+    def reserve(self, budgets: Sequence[Budget], needed: int | None) -> str | Denial:
         """Set the cost of a call at worst aside in each budget that it counts for.
 
         Args:
@@ -128,17 +128,17 @@ class BudgetStore:
         now = dt.datetime.now(dt.timezone.utc)
         reservation = uuid.uuid4().hex
         with self._ledger.write_transaction() as connection:
-            self._tally.refresh(connection)
+            self._spent_cache.refresh(connection)
             # Those in a far future are from a clock that was wrong.
             connection.execute("DELETE FROM reservations WHERE NOT (expires_at > ? AND expires_at <= ?)", _lasting(now))
-            refusals = (
-                Refusal(state, needed, why)
+            denials = (
+                Denial(state, needed, why)
                 for budget in budgets
-                if (why := _no_room(state := self._state(connection, budget, now), needed)) is not None
+                if (why := _denial_reason(state := self._state(connection, budget, now), needed)) is not None
             )
             # A budget that is full says more than one that may have room in a moment.
-            if (refusal := min(refusals, key=lambda found: found.why == "busy", default=None)) is not None:
-                return refusal
+            if (denial := min(denials, key=lambda found: found.reason == "in_flight", default=None)) is not None:
+                return denial
             expires_at = to_micros(now + RESERVATION_TTL)
             connection.executemany(
                 "INSERT INTO reservations VALUES (?, ?, ?, ?)",
@@ -146,7 +146,7 @@ class BudgetStore:
             )
         return reservation
 
-    def settle(self, reservation: str, budgets: Sequence[Budget], wait: float = 0.0) -> list[ThresholdAlert]:
+    def release(self, reservation: str, budgets: Sequence[Budget], wait: float = 0.0) -> list[ThresholdAlert]:
         """Give a reservation up, now that the ledger says what the call cost; what there is to say about budgets.
 
         Args:
@@ -158,7 +158,7 @@ class BudgetStore:
         notices = []
         with self._ledger.write_transaction(wait) as connection:
             connection.execute("DELETE FROM reservations WHERE id = ?", (reservation,))
-            self._tally.refresh(connection)
+            self._spent_cache.refresh(connection)
             for budget in budgets:
                 state = self._state(connection, budget, now)
                 passed = [percent for percent in budget.warn_at if state.spent * 100 >= percent * budget.limit]
@@ -167,20 +167,20 @@ class BudgetStore:
                 notices += [ThresholdAlert(state, max(new))] if new else []
         return notices
 
-    def status(self, budgets: Sequence[Budget]) -> list[State]:
+    def status(self, budgets: Sequence[Budget]) -> list[BudgetStatus]:
         """How budgets stand."""
         now = dt.datetime.now(dt.timezone.utc)
         with self._ledger.write_transaction(PATIENCE) as connection:
-            self._tally.refresh(connection)
+            self._spent_cache.refresh(connection)
             return [self._state(connection, budget, now) for budget in budgets]
 
-    def _state(self, connection: sqlite3.Connection, budget: Budget, now: dt.datetime) -> State:
+    def _state(self, connection: sqlite3.Connection, budget: Budget, now: dt.datetime) -> BudgetStatus:
         ((reserved,),) = connection.execute(
             "SELECT coalesce(sum(micro_credits), 0) FROM reservations"
             " WHERE budget = ? AND expires_at > ? AND expires_at <= ?",
             (budget.name, *_lasting(now)),
         )
-        return State(budget, self._tally.spent(connection, budget, now), reserved)
+        return BudgetStatus(budget, self._spent_cache.spent(connection, budget, now), reserved)
 
 
 def _lasting(now: dt.datetime) -> tuple[int, int]:
@@ -188,7 +188,7 @@ def _lasting(now: dt.datetime) -> tuple[int, int]:
     return to_micros(now), to_micros(now + RESERVATION_TTL + _LATER)
 
 
-def _no_room(state: State, needed: int | None) -> Literal["full", "busy", "unpriced"] | None:
+def _denial_reason(state: BudgetStatus, needed: int | None) -> Literal["exceeded", "in_flight", "unpriced"] | None:
     if state.budget.action == "warn":
         return None
     if needed is None:
@@ -196,8 +196,8 @@ def _no_room(state: State, needed: int | None) -> Literal["full", "busy", "unpri
             return "unpriced"
         needed = 0
     if state.spent + needed > state.budget.limit or state.spent >= state.budget.limit:
-        return "full"
-    return "busy" if state.spent + state.reserved + needed > state.budget.limit else None
+        return "exceeded"
+    return "in_flight" if state.spent + state.reserved + needed > state.budget.limit else None
 
 
 def _is_new(connection: sqlite3.Connection, budget: Budget, percent: int, now: dt.datetime) -> bool:

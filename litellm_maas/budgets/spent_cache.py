@@ -93,21 +93,21 @@ class SpentCache:
                 if (amount := _amount(budget, row)) is not None:
                     spent.add(started_at, amount)
 
-    def knows(self, budget: Budget, now: dt.datetime) -> bool:
+    def is_cached(self, budget: Budget, now: dt.datetime) -> bool:
         """Whether `spent` has nothing to add up anew, as far as that can be told without the ledger."""
         found = self._spent.get(budget)
         return found is not None and (found.in_window is not None or found.covers(to_micros(now)))
 
     def spent(self, connection: sqlite3.Connection, budget: Budget, now: dt.datetime) -> int:
         """Micro-credits spent of a budget in the period of `now`."""
-        if not self.knows(budget, now):
-            self._spent[budget] = self._add_up(connection, budget, budget.period(now))
+        if not self.is_cached(budget, now):
+            self._spent[budget] = self._compute(connection, budget, budget.period(now))
         found = self._spent[budget]
         if found.in_window is not None and (since := budget.period(now).since) is not None:
             found.forget_before(since)
         return found.micro_credits
 
-    def _add_up(self, connection: sqlite3.Connection, budget: Budget, period: Period) -> _Spent:
+    def _compute(self, connection: sqlite3.Connection, budget: Budget, period: Period) -> _Spent:
         if budget.window is not None and period.since is not None:
             found = _Spent(period, in_window=[])
             for _, started_at, *row in connection.execute(_WINDOW, (to_micros(period.since),)):

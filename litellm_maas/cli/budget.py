@@ -19,7 +19,7 @@ from rich.text import Text
 from litellm_maas import settings
 from litellm_maas.budgets.budget import FILTERS, Budget
 from litellm_maas.budgets.enforcement import BudgetEnforcer
-from litellm_maas.budgets.reservations import BudgetStore, State
+from litellm_maas.budgets.reservations import BudgetStatus, BudgetStore
 from litellm_maas.cli import budget_names, completion, options, tables
 from litellm_maas.did_you_mean import nearest
 from litellm_maas.errors import MaasError
@@ -99,7 +99,8 @@ def set_command(ledger: str | None, **given: Any) -> None:
         BudgetStore(opened).set(made)
         unknown = list(budget_names.unknown(opened, made))
     click.echo(
-        f"Budget {made.name!r}: {tables.money(made.limit, exact=True)} per {made.per}, {made.about()}; {made.action}."
+        f"Budget {made.name!r}: {tables.money(made.limit, exact=True)} per {made.per}, {made.describe()}; "
+        f"{made.action}."
     )
     for model in {made.model, made.cheaper_model} - {None, *known}:
         near = nearest(str(model), known)
@@ -114,12 +115,12 @@ def set_command(ledger: str | None, **given: Any) -> None:
 @options.where
 def remove_command(name: str, ledger: str | None) -> None:
     """Remove a budget from the ledger."""
-    stays = any(each.name == name for each in BudgetEnforcer().own())
-    with _gate(ledger, writable=True) as gate:
-        if gate is None or not gate.remove(name):
+    stays = any(each.name == name for each in BudgetEnforcer().configured_budgets())
+    with _store(ledger, writable=True) as store:
+        if store is None or not store.remove(name):
             if stays:
                 raise MaasError(f"budget {name!r} is not in the ledger, but in {settings.budgets()}; remove it there")
-            known = ", ".join(repr(found.name) for found in gate.budgets()) if gate is not None else ""
+            known = ", ".join(repr(found.name) for found in store.budgets()) if store is not None else ""
             raise MaasError(f"there is no budget {name!r} in the ledger; there is: {known or 'none'}")
     click.echo(f"Budget {name!r} is removed.")
     if stays:
@@ -146,7 +147,7 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
         return
     table = tables.table(["budget", "limits", "per", "action"], ["credits"])
     for each in found:
-        table.add_row(each.name, each.about(), each.per, each.action, tables.money(each.limit, exact=True))
+        table.add_row(each.name, each.describe(), each.per, each.action, tables.money(each.limit, exact=True))
     tables.console().print(table)
 
 
@@ -157,10 +158,10 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
 def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> None:
     """Show what is spent of the budgets, or of one. Exit status 1 if one that blocks is used up."""
     access.flush(resolve_location(ledger))
-    own = BudgetEnforcer().own()
-    with _gate(ledger, writable=True) as gate:
-        found = [each for each in (own if gate is None else gate.budgets(own)) if name in (None, each.name)]
-        states = [State(each, 0, 0) for each in found] if gate is None else gate.status(found)
+    own = BudgetEnforcer().configured_budgets()
+    with _store(ledger, writable=True) as store:
+        found = [each for each in (own if store is None else store.budgets(own)) if name in (None, each.name)]
+        states = [BudgetStatus(each, 0, 0) for each in found] if store is None else store.status(found)
     if not found:
         options.refuse_missing(ledger)
     if name is not None and not states:
@@ -175,14 +176,14 @@ def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> No
         sys.exit(1)
 
 
-def _show(states: list[State]) -> None:
+def _show(states: list[BudgetStatus]) -> None:
     to = tables.console()
     # Names fold where there is no room for them even so, numbers never.
     fitting = (each for each in _LAYOUTS if tables.width(_table(states, each), to) <= to.width)
     to.print(_table(states, next(fitting, _LAYOUTS[-1])))
 
 
-def _table(states: list[State], columns: Sequence[str]) -> Table:
+def _table(states: list[BudgetStatus], columns: Sequence[str]) -> Table:
     table = tables.table(["budget"], columns)
     for state in states:
         used = 100 * state.spent // state.budget.limit
@@ -206,7 +207,7 @@ def _plain(each: Budget) -> dict[str, Any]:
     return {**json.loads(each.model_dump_json()), "credits": number, "limit_micro_credits": each.limit}
 
 
-def _plain_state(state: State) -> dict[str, Any]:
+def _plain_state(state: BudgetStatus) -> dict[str, Any]:
     resets_at = state.resets_at
     return {
         **_plain(state.budget),
@@ -226,14 +227,14 @@ def _named(given: dict[str, Any]) -> str:
 
 
 def _budgets(named: str | None) -> list[Budget]:
-    own = BudgetEnforcer().own()
-    with _gate(named) as gate:
-        return list(own if gate is None else gate.budgets(own))
+    own = BudgetEnforcer().configured_budgets()
+    with _store(named) as store:
+        return list(own if store is None else store.budgets(own))
 
 
 @contextmanager
-def _gate(named: str | None, *, writable: bool = False) -> Iterator[BudgetStore | None]:
-    """The gate of a ledger; None where there is no ledger. Makes no file."""
+def _store(named: str | None, *, writable: bool = False) -> Iterator[BudgetStore | None]:
+    """The budgets of a ledger; None where there is no ledger. Makes no file."""
     with access.open_ledger(_file(named), writable=writable) as ledger:
         yield BudgetStore(ledger) if isinstance(ledger, SqliteLedger) else None
 

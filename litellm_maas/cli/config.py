@@ -114,4 +114,4 @@ def init(folder: Path, *, as_json: bool) -> None:
 
 def _prices() -> Any:
     own = settings.prices()
-    return price_book.official() if own is None else price_book.with_overrides(Path(own))
+    return price_book.official_prices() if own is None else price_book.with_overrides(Path(own))

@@ -22,7 +22,7 @@ from litellm_maas.errors import SettingsError
 from litellm_maas.ledger import access, periods
 from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.pricing.credits import parsed
+from litellm_maas.pricing.credits import parse_credits
 
 _KINDS: dict[EntryKind, str] = {"reading": "reading", "topup": "top-up"}
 _HOST = click.option("--host", metavar="HOST", callback=options.host_name, help="Only the account at this host.")
@@ -57,7 +57,7 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
     where = resolve_location(ledger)
     now = periods.now(periods.zone(periods.DEFAULT_ZONE))
     waiting = access.flush(where)
-    found = low_balance.standing(where, now, host)
+    found = low_balance.current_balance(where, now, host)
     if as_json and len(found) > 1:
         raise SettingsError(
             f"balances of more than one account are noted ({', '.join(map(_account, found))}); name one with --host"
@@ -107,14 +107,14 @@ def topup_command(*, amount: str, at: str | None, host: str | None, ledger: str 
 def list_command(*, as_json: bool, ledger: str | None) -> None:
     """List what was noted, with the numbers that `remove` takes."""
     with access.open_ledger(low_balance.notes_file(resolve_location(ledger))) as file:
-        notes = [] if file is None else readings.notes(file)
+        notes = [] if file is None else readings.entries(file)
     if as_json:
         tables.print_json([_note_as_json(each) for each in notes])
         return
     hosts = ["host"] if any(each.host for each in notes) else []
     table = tables.table(["number", "time", "what", *hosts], ["credits"])
     for each in notes:
-        row = [str(each.number), _local(each.at), _KINDS[each.kind], *([tables.printable(each.host)] if hosts else [])]
+        row = [str(each.id), _local(each.at), _KINDS[each.kind], *([tables.printable(each.host)] if hosts else [])]
         table.add_row(*row, tables.money(each.micro_credits, exact=True))
     if notes:
         tables.console().print(table)
@@ -144,7 +144,7 @@ def _begin(host: str | None = None) -> tuple[str, ...]:
 
 
 def _note(kind: EntryKind, amount: str, at: str | None, host: str | None, ledger: str | None) -> None:
-    micro_credits = parsed(amount)
+    micro_credits = parse_credits(amount)
     now = periods.now(periods.zone(periods.DEFAULT_ZONE))
     moment = now if at is None else periods.moment(at, now)
     if moment > now:
@@ -152,7 +152,7 @@ def _note(kind: EntryKind, amount: str, at: str | None, host: str | None, ledger
     if kind == "topup" and not micro_credits:
         raise SettingsError("a top-up must be more than 0 credits; write what was added")
     with contextlib.closing(SqliteLedger(low_balance.notes_file(resolve_location(ledger)))) as file:
-        number = readings.note(file, kind, moment.astimezone(dt.timezone.utc), micro_credits, host or "")
+        number = readings.add_entry(file, kind, moment.astimezone(dt.timezone.utc), micro_credits, host or "")
     of = f"{_KINDS[kind]} of {tables.money(micro_credits, exact=True)}{f' at {host}' if host else ''}"
     click.echo(f"Noted as {number}: {of}, {_local(moment)}.")
 
@@ -178,8 +178,8 @@ def _show(to: Console, found: Balance, warnings: Sequence[str], *, title: str | 
         ),
         (
             "  not yet collected",
-            tables.money(found.uncollected),
-            f"the console may show {tables.money(left + found.uncollected)}",
+            tables.money(found.pending),
+            f"the console may show {tables.money(left + found.pending)}",
         ),
         ("spent in the last hour", tables.money(burn.last_hour), ""),
         ("spent per hour", tables.money(burn.per_hour), "mean of 24 hours, or since the first call"),
@@ -205,11 +205,11 @@ def _show(to: Console, found: Balance, warnings: Sequence[str], *, title: str | 
             f"({', '.join(map(tables.printable, found.hosts))}). To note the balance of one account alone:",
             f"litellm-maas credits set AMOUNT --host {shlex.quote(found.hosts[-1])}",
         )
-    if found.unsure:
+    if found.uncertainty:
         tables.say(
             to,
-            f"{tables.money(found.unsure)} were spent in the five minutes before the last reading. If the console had "
-            "not collected them yet, so much less is left.",
+            f"{tables.money(found.uncertainty)} were spent in the five minutes before the last reading. If the "
+            "console had not collected them yet, so much less is left.",
         )
     if found.drifts:
         _show_drifts(to, found.drifts)
@@ -221,7 +221,7 @@ def _show_drifts(to: Console, drifts: tuple[Drift, ...]) -> None:
     to.print()
     table = tables.table(["from one reading", "to the next"], ["console took", "recorded", "drift"])
     for each in drifts:
-        amounts_ = map(tables.money, (each.taken, each.recorded, each.micro_credits))
+        amounts_ = map(tables.money, (each.debited, each.recorded, each.micro_credits))
         table.add_row(_local(each.since), _local(each.until), *amounts_, style="red" if each.is_real else "")
     to.print(table)
     last = drifts[-1]
@@ -256,11 +256,15 @@ def _as_json(found: Balance, warnings: list[dict[str, Any]]) -> dict[str, Any]:
         "topups_micro_credits": found.topups,
         "spent_micro_credits": found.spent,
         "expired_micro_credits": found.expired,
-        "not_yet_collected_micro_credits": found.uncollected,
-        "unsure_micro_credits": found.unsure,
+        "not_yet_collected_micro_credits": found.pending,
+        "unsure_micro_credits": found.uncertainty,
         "unpriced_calls": found.unpriced_calls,
         "burn_micro_credits": {
-            name: getattr(burn, name) for name in ("last_hour", "per_hour", "per_day", "dearest_day", "cheapest_day")
+            "last_hour": burn.last_hour,
+            "per_hour": burn.per_hour,
+            "per_day": burn.per_day,
+            "dearest_day": burn.max_day,
+            "cheapest_day": burn.min_day,
         },
         "days": burn.days,
         "zero_at": {name: _iso(getattr(forecast, name)) for name in ("at", "earliest", "latest")},
@@ -276,7 +280,7 @@ def _drift_as_json(each: Drift) -> dict[str, Any]:
         "since": _iso(each.since),
         "until": _iso(each.until),
         "topups_micro_credits": each.topups,
-        "console_took_micro_credits": each.taken,
+        "console_took_micro_credits": each.debited,
         "recorded_micro_credits": each.recorded,
         "drift_micro_credits": each.micro_credits,
         "at_least_micro_credits": each.at_least,
@@ -286,7 +290,7 @@ def _drift_as_json(each: Drift) -> dict[str, Any]:
 
 
 def _note_as_json(each: BalanceEntry) -> dict[str, Any]:
-    return {"number": each.number, "kind": each.kind, "at": _iso(each.at), "micro_credits": each.micro_credits,
+    return {"number": each.id, "kind": each.kind, "at": _iso(each.at), "micro_credits": each.micro_credits,
             "host": each.host or None}  # fmt: skip
 
 

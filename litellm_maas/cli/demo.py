@@ -21,7 +21,7 @@ from litellm_maas.errors import MaasError
 from litellm_maas.ledger import reports
 from litellm_maas.ledger.periods import Period
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.credits import format_credits
 from litellm_maas.sandbox import Fault, Sandbox
 
 _TAG = "demo"
@@ -92,8 +92,10 @@ def _compare(ledger: Path, billed: int) -> None:
     with SqliteLedger(ledger, read_only=True) as recorded:
         spent = reports.report(recorded, Period(None, None), dt.timezone.utc).total.micro_credits
     if spent != billed:
-        raise MaasError(f"the ledger says {shown(spent)}, the sandbox's bill {shown(billed)}; please report this")
-    click.echo(f"The bill that the offline MaaS kept itself says the same: {shown(billed)}.")
+        raise MaasError(
+            f"the ledger says {format_credits(spent)}, the sandbox's bill {format_credits(billed)}; please report this"
+        )
+    click.echo(f"The bill that the offline MaaS kept itself says the same: {format_credits(billed)}.")
 
 
 def _stream(call: Callable[..., Any]) -> None:

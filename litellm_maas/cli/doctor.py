@@ -56,7 +56,7 @@ def command(
     from litellm_maas.tracking import current_prices  # noqa: PLC0415 - while the programs load LiteLLM
 
     try:
-        book = current_prices.in_force()
+        book = current_prices.current()
     except MaasError:
         book = None  # the file has a line of its own
     checks, access = runner.run_checks(runner.Asked(config_file, timeout, book))

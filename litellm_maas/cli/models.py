@@ -53,7 +53,7 @@ def command(*, offline: bool, probe: bool, yes: bool, ledger: str | None, as_jso
 
         probes = probing.probe(resolve_endpoint(None), resolve_key(None), ids, yes=yes, once=True)
         known |= {each.model: answer for each in probes if (answer := each.answer) is not None}
-    book = current_prices.in_force()
+    book = current_prices.current()
     rows = [_row(model_id, book, known.get(model_id, "unknown")) for model_id in ids]
     if as_json:
         tables.print_json(rows)

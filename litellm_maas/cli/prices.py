@@ -45,7 +45,7 @@ def command(context: click.Context, /, *, as_json: bool) -> None:
 @options.as_json
 def list_command(*, as_json: bool) -> None:
     """List today's prices."""
-    book = current_prices.in_force()
+    book = current_prices.current()
     today = dt.datetime.now(VENDOR_ZONE).date()
     in_force = [(basis, each) for basis, each in book.lists() if each.is_active_on(today)]
     rows: dict[str, tuple[Basis, PriceList, PriceEntry]] = {}
@@ -65,7 +65,7 @@ def list_command(*, as_json: bool) -> None:
 @options.as_json
 def show_command(*, model_id: str, as_json: bool) -> None:
     """Show the prices of one model over time."""
-    model_id, book = model_id.removeprefix("maas/"), current_prices.in_force()
+    model_id, book = model_id.removeprefix("maas/"), current_prices.current()
     history = [(basis, each, each.models[model_id]) for basis, each in book.lists() if model_id in each.models]
     if not history:
         raise _unknown(model_id, book)
@@ -128,7 +128,7 @@ def cost_command(*, model_id: str, input_tokens: int, cached: int, at: str | Non
     """Show what a call would cost."""
     if cached > input_tokens:
         raise SettingsError(f"--cached {cached} is more than --input {input_tokens}; cached tokens are a part of them")
-    model_id, book = model_id.removeprefix("maas/"), current_prices.in_force()
+    model_id, book = model_id.removeprefix("maas/"), current_prices.current()
     now = periods.now(VENDOR_ZONE)
     when = now if at is None else periods.moment(at, now)
     usage = Usage(

@@ -16,7 +16,7 @@ from litellm_maas.errors import MaasError
 from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.recorder import Recorder
-from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.credits import format_credits
 from litellm_maas.resilience import rate_limiter
 from litellm_maas.settings import RateLimit
 from litellm_maas.tracking import current_prices
@@ -47,7 +47,7 @@ def probe(
         raise MaasError("nothing can be probed without a key and a base URL: set MAAS_API_KEY; litellm-maas doctor")
     recorder = Recorder(notes_file(resolve_location()))
     try:
-        prober = Prober(endpoint, key, current_prices.in_force(), recorder)
+        prober = Prober(endpoint, key, current_prices.current(), recorder)
         with _paced() as limit:
             _ask(prober, models, limit, yes=yes, once=once)
             found = list(_probed(prober, models, once=once))
@@ -56,7 +56,7 @@ def probe(
     spent = sum(each.micro_credits or 0 for each in found)
     unknown = sum(each.micro_credits is None for each in found)
     more = f", and {tables.counted(unknown, 'model')} without a price" if unknown else ""
-    click.echo(f"The probes cost {shown(spent)}{more}; they are in the ledger with the tag doctor.", err=True)
+    click.echo(f"The probes cost {format_credits(spent)}{more}; they are in the ledger with the tag doctor.", err=True)
     if refused := [each.model for each in found if each.answer is None]:
         click.echo(
             f"{tables.counted(len(refused), 'model')} could not be asked, because the account's limit refused the call:"
@@ -91,7 +91,7 @@ def _ask(prober: Prober, models: Sequence[str], limit: RateLimit | None, *, yes:
     costs = [prober.estimate_max_cost(model, once=once) for model in models]
     unknown = costs.count(None)
     more = f", and what {unknown} of them cost is not known" if unknown else ""
-    most = shown(sum(cost or 0 for cost in costs))
+    most = format_credits(sum(cost or 0 for cost in costs))
     click.echo(f"Probing {tables.counted(len(models), 'model')} costs at most {most}{more}.", err=True)
     calls = len(models) * (1 if once else _CALLS)
     if limit is not None and calls > limit.requests:

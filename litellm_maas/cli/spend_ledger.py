@@ -31,7 +31,7 @@ def reprice_command(*, apply: bool, reason: str, as_json: bool, **asked_for: Any
     """
     asked = options.asked(**asked_for)
     waiting = access.flush(asked.ledger)
-    book = current_prices.in_force()
+    book = current_prices.current()
     found = Repricing((), ())
     with access.open_ledger(asked.ledger, writable=apply) as ledger, tables.busy("repricing"):
         if ledger is not None:
@@ -93,7 +93,7 @@ def verify_command(*, ledger: str | None, as_json: bool) -> None:
     """
     where = resolve_location(ledger)
     say_beside(waiting_note(access.flush(where)))
-    prices = current_prices.in_force()
+    prices = current_prices.current()
     with access.open_ledger(where) as found:
         if found is None:
             raise MaasError(f"there is no ledger at {where}; name one with --ledger or MAAS_LEDGER")

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from litellm_maas.ledger import plain_text, spreadsheets
 from litellm_maas.ledger.spreadsheets import PLAIN, Dialect
-from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.credits import format_credits
 
 NARROW = 80
 """Columns up to which a table takes its narrow form."""
@@ -70,7 +70,7 @@ def money(micro_credits: int | None, *, exact: bool = False) -> str:
         micro_credits: The amount.
         exact: Whether to show every decimal.
     """
-    text = shown(micro_credits, vietnamese=vietnamese(), exact=exact)
+    text = format_credits(micro_credits, vietnamese=vietnamese(), exact=exact)
     return text if supports_chars(text) else text.replace("₫", "VND")
 
 

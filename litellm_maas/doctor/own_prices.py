@@ -14,12 +14,12 @@ from litellm_maas.pricing.price_file import VENDOR_ZONE, PriceFile
 
 def compared(own: PriceFile) -> list[Compared]:
     """Return each price of the file with the official one of today, or of the days on which it holds."""
-    return list(comparison.compared(own, price_book.official(), dt.datetime.now(VENDOR_ZONE).date()))
+    return list(comparison.compared(own, price_book.official_prices(), dt.datetime.now(VENDOR_ZONE).date()))
 
 
 def warnings(rows: list[Compared]) -> Iterator[str]:
     """Say what is unlike the official prices, and which ids neither the official list nor the catalogue has."""
-    official = price_book.official()
+    official = price_book.official_prices()
     yield from comparison.unlike(rows, official)
     known = {*catalogue().ids(), *(model_id for _, each in official.lists() for model_id in each.models)}
     for model_id in dict.fromkeys(row.model_id for row in rows if row.model_id not in known):

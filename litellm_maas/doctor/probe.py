@@ -23,7 +23,7 @@ from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.gateway.sse import SSEDecoder
 from litellm_maas.ledger.event import Kind, host_of
 from litellm_maas.ledger.recorder import Recorder
-from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.credits import format_credits
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.resilience import rate_limiter
@@ -104,7 +104,7 @@ class Probe:
             told += [f"streams carry usage: {'yes' if self.stream_usage else 'no'}"]
         told += [f"tools: {self.tools}"] if self.tools else []
         told += [f"JSON mode: {self.json_mode}"] if self.json_mode else []
-        told += [f"{self.calls} call{'' if self.calls == 1 else 's'} cost {shown(self.micro_credits)}"]
+        told += [f"{self.calls} call{'' if self.calls == 1 else 's'} cost {format_credits(self.micro_credits)}"]
         if self.stream_usage is False or not self.usage_fields:
             return yellow(name, ", ".join(told), "expect estimates: the gateway does not say what its calls use")
         return green(name, ", ".join(told))
@@ -264,7 +264,7 @@ class Prober:
 def _usage(kind: Kind, reply: Mapping[str, Any], body: Mapping[str, Any]) -> Usage:
     if kind == "image":
         return Usage(images=1, image_size=body["size"], image_quality=body["quality"], source="reported")
-    return Usage.reported(reply.get("usage"))
+    return Usage.from_response(reply.get("usage"))
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from litellm_maas.errors import MaasError
 from litellm_maas.ledger import plain_text, spreadsheets
 from litellm_maas.ledger.event import FIELDS, Event
 from litellm_maas.ledger.spreadsheets import PLAIN, Dialect
-from litellm_maas.pricing.credits import EXACT, to_credits
+from litellm_maas.pricing.credits import MONEY_CONTEXT, to_credits
 
 _BATCH = 10_000
 """Events in a row group of a Parquet file."""
@@ -64,7 +64,7 @@ def write_xlsx(events: Iterable[Event], to: IO[bytes], zone: dt.tzinfo) -> int:
 
 def credits_of(micro_credits: int | None) -> Decimal | None:
     """Return an amount in credits (VND) with its six decimals, so that a column of them can be read; None is none."""
-    return None if micro_credits is None else to_credits(micro_credits).quantize(_SIX_DECIMALS, context=EXACT)
+    return None if micro_credits is None else to_credits(micro_credits).quantize(_SIX_DECIMALS, context=MONEY_CONTEXT)
 
 
 def _plain(event: Event) -> Sequence[Any]:

@@ -17,7 +17,7 @@ from litellm_maas.ledger.checkpoints import Checkpoints
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.outbox import Outbox
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.credits import format_credits
 from litellm_maas.settings import Synchronous
 
 logger = logging.getLogger("litellm_maas")
@@ -259,7 +259,7 @@ class Recorder:
                 "%d events of this process are lost, %s of spend: neither %s nor a file beside it nor one in the "
                 "temporary folder could be written (%s)",
                 self.dropped - self._dropped_before,
-                shown(self._dropped_credits),
+                format_credits(self._dropped_credits),
                 self.path,
                 self._why,
             )

@@ -157,7 +157,7 @@ def _due(event: Event, prices: PriceBook | None) -> _Due | None:
     if event.basis == "unpriced":
         return _Due(event.micro_credits, "no list")
     if event.basis == "official":
-        price = price_book.official().price(event.model_served, event.started_at)
+        price = price_book.official_prices().price(event.model_served, event.started_at)
         return _Due(None if price is None else price.micro_credits(event.usage), "the official list")
     price = prices.price(event.model_served, event.started_at) if prices is not None else None
     # Another list may have come in the place of the one that the row names.

@@ -15,21 +15,21 @@ from litellm_maas.errors import SettingsError
 MICRO_CREDITS = 1_000_000
 """Micro-credits in a credit."""
 
-EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero])
+MONEY_CONTEXT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero])
 """For all arithmetic with money: whatever precision or rounding the application has set for its own is not ours."""
 
 
-def whole(micro_credits: Decimal) -> int:
+def round_micro_credits(micro_credits: Decimal) -> int:
     """The nearest whole number of micro-credits; only fractional contract prices ever need it."""
-    return int(micro_credits.to_integral_value(ROUND_HALF_EVEN, EXACT))
+    return int(micro_credits.to_integral_value(ROUND_HALF_EVEN, MONEY_CONTEXT))
 
 
 def to_credits(micro_credits: int) -> Decimal:
     """The exact number of credits."""
-    return EXACT.divide(Decimal(micro_credits), MICRO_CREDITS)
+    return MONEY_CONTEXT.divide(Decimal(micro_credits), MICRO_CREDITS)
 
 
-def shown(micro_credits: int | None, *, vietnamese: bool = False, exact: bool = False) -> str:
+def format_credits(micro_credits: int | None, *, vietnamese: bool = False, exact: bool = False) -> str:
     """Write an amount as people do: ``1,234,567 VND``, or ``1.234.567 ₫`` in Vietnamese.
 
     Amounts under 100 credits show two decimals, and under one credit as many as they need: a small call is not 0. Half
@@ -43,7 +43,7 @@ def shown(micro_credits: int | None, *, vietnamese: bool = False, exact: bool = 
     if micro_credits is None:
         return "-"
     amount = to_credits(micro_credits)
-    with localcontext(EXACT) as context:
+    with localcontext(MONEY_CONTEXT) as context:
         context.rounding = ROUND_HALF_UP
         if micro_credits % MICRO_CREDITS == 0 or (abs(amount) >= 100 and not exact):
             text = f"{amount:,.0f}"
@@ -63,7 +63,7 @@ _LARGEST = 10**12
 """Credits. More than anybody has, and small enough for every sum of a ledger."""
 
 
-def parsed(text: str) -> int:
+def parse_credits(text: str) -> int:
     """Return the micro-credits of an amount such as ``1530000``, ``1,530,000``, ``1.530.000 ₫`` or ``1530000.50``.
 
     Raises:

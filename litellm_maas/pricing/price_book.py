@@ -12,7 +12,7 @@ from typing import Literal
 
 from litellm_maas import yaml_file
 from litellm_maas.pricing import price_file
-from litellm_maas.pricing.credits import EXACT, MICRO_CREDITS, whole
+from litellm_maas.pricing.credits import MICRO_CREDITS, MONEY_CONTEXT, round_micro_credits
 from litellm_maas.pricing.price_file import VENDOR_ZONE, OfficialFile, PriceEntry, PriceFile, PriceList, UsdRate
 from litellm_maas.pricing.usage import Usage
 
@@ -44,8 +44,8 @@ class Price:
         each = (entry.images or {}).get(usage.image_size or "", {}).get(usage.image_quality or "")
         if usage.images and each is None:
             return None
-        with localcontext(EXACT):
-            return whole(
+        with localcontext(MONEY_CONTEXT):
+            return round_micro_credits(
                 (usage.input_tokens - usage.cached_tokens) * (entry.input or Decimal(0))
                 + usage.cached_tokens * self._cached
                 + usage.output_tokens * (entry.output or Decimal(0))
@@ -54,8 +54,8 @@ class Price:
 
     def saved_micro_credits(self, usage: Usage) -> int:
         """What the cache saved, in micro-credits; negative where the cache price is above the input price."""
-        with localcontext(EXACT):
-            return whole(usage.cached_tokens * ((self.entry.input or Decimal(0)) - self._cached))
+        with localcontext(MONEY_CONTEXT):
+            return round_micro_credits(usage.cached_tokens * ((self.entry.input or Decimal(0)) - self._cached))
 
     def source_of(self, usage: Usage) -> str:
         """Where the cost of a usage comes from, in words for the record."""
@@ -111,7 +111,7 @@ class PriceBook:
         dollars = self._dollar_price(model_id) if estimate and self._dollar_price else None
         if estimate is None or dollars is None:
             return None
-        with localcontext(EXACT):
+        with localcontext(MONEY_CONTEXT):
             per_million = estimate.vnd_per_usd * 1_000_000
             plain, cached, output = (None if each is None else each * per_million for each in dollars)
         entry = PriceEntry.model_construct(input=plain, cached=cached, output=output)
@@ -119,7 +119,7 @@ class PriceBook:
 
 
 @cache
-def official() -> PriceBook:
+def official_prices() -> PriceBook:
     """The shipped price book, read once."""
     return PriceBook(_official_file())
 

@@ -58,7 +58,7 @@ class Usage:
         return not self.anomalies
 
     @classmethod
-    def reported(cls, raw: object) -> Usage:
+    def from_response(cls, raw: object) -> Usage:
         """Read the usage object of a response, whatever the gateway put there.
 
         A count that cannot be one (negative, not a whole number, absurdly large) becomes 0 and an anomaly. Where the
@@ -156,8 +156,8 @@ def of_reply(raw: object, prompt: Callable[[], int], written: Callable[[], int],
         pieces: Events in which they came; 0 where they did not come in events.
     """
     if not has_counts(raw):
-        return estimated(prompt(), written(), pieces)
-    usage = Usage.reported(raw)
+        return estimate(prompt(), written(), pieces)
+    usage = Usage.from_response(raw)
     if usage.anomalies:
         return usage
     if not usage.input_tokens and prompt():
@@ -212,7 +212,7 @@ def prompt_characters(body: Mapping[str, Any]) -> int:
     )
 
 
-def estimated(written_for_input: int, output_characters: int, output_events: int) -> Usage:
+def estimate(written_for_input: int, output_characters: int, output_events: int) -> Usage:
     """The usage of a call whose report never came, from what went over the wire.
 
     A token is taken for four characters; where the gateway streamed in pieces of about that size, each piece is one.
@@ -244,7 +244,7 @@ def to_litellm_usage(raw: object) -> dict[str, Any] | None:
     """
     if not has_counts(raw):
         return None
-    usage, fields = Usage.reported(raw), raw if isinstance(raw, Mapping) else {}
+    usage, fields = Usage.from_response(raw), raw if isinstance(raw, Mapping) else {}
     sound: dict[str, Any] = _numbers(fields)
     for details in (_INPUT_DETAILS[0], _OUTPUT_DETAILS[0]):
         sound.pop(details, None)

@@ -19,7 +19,7 @@ from litellm_maas.gateway.errors import ErrorKind, Failure, GatewayError
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.provider.exceptions import exception_class_name
 from litellm_maas.resilience.cooldowns import DeploymentKey, cooldowns
-from litellm_maas.tracking.attribution import EARLIER_PARAM, attempt_count, is_first
+from litellm_maas.tracking.attribution import EARLIER_PARAM, attempt_count, is_first_attempt
 
 logger = logging.getLogger("litellm_maas")
 
@@ -164,7 +164,7 @@ class RoutedAttempt:
             # What LiteLLM's log says instead is of one attempt only, where the router has given none.
             trace = _litellm_compat.original_kwargs(call.get("logging_obj")).get("litellm_trace_id")
             self._history = history_of(bucket, trace, is_further=is_repeated(bucket))
-            if is_first(bucket) and (earlier := attempt_count(bucket)):
+            if is_first_attempt(bucket) and (earlier := attempt_count(bucket)):
                 bucket[EARLIER_PARAM] = earlier
 
     @property

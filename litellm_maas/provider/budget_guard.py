@@ -15,14 +15,14 @@ from litellm_maas.ledger import periods
 from litellm_maas.ledger.event import Kind
 from litellm_maas.ledger.recorder import OnCommitted
 from litellm_maas.pricing.cost import Cost
-from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.credits import format_credits
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.provider.spend_recording import event_builder_for, is_recorded
 from litellm_maas.tracking.tracker import tracking
 
 if TYPE_CHECKING:
     from litellm_maas.budgets.enforcement import Reservation, Step
-    from litellm_maas.budgets.reservations import Refusal
+    from litellm_maas.budgets.reservations import Denial
 
 
 class BudgetGuard:
@@ -51,12 +51,12 @@ class BudgetGuard:
         self._for_model = for_model
         self._call = call
         self._kind = kind
-        self._room: Reservation | None = None
+        self._reservation: Reservation | None = None
 
     def detach_reservation(self) -> OnCommitted | None:
         """What is to be called once the call is in the ledger; from now on that is not done here."""
-        room, self._room = self._room, None
-        return None if room is None else room.settle
+        reservation, self._reservation = self._reservation, None
+        return None if reservation is None else reservation.release
 
     def __enter__(self) -> BudgetGuard:
         for step in self._steps():
@@ -71,9 +71,9 @@ class BudgetGuard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if (settle := self.detach_reservation()) is not None:
+        if (release := self.detach_reservation()) is not None:
             # Nobody took it over, so nothing was sent.
-            settle()
+            release()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -85,24 +85,24 @@ class BudgetGuard:
             return
         # Not with the package: programs that do not record need none of it, and it takes a sixth of the import.
         from litellm_maas.budgets.enforcement import enforcer  # noqa: PLC0415
-        from litellm_maas.budgets.reservations import Refusal  # noqa: PLC0415
+        from litellm_maas.budgets.reservations import Denial  # noqa: PLC0415
 
         ledger, tried = tracking.recorder().path, {self._asked}
         identity = event_builder_for(self.request, self._call, self._kind).identity
         while True:
-            found = yield from enforcer.room(ledger, self.request.model, identity, self._max_cost)
-            if not isinstance(found, Refusal):
-                self._room = found
+            found = yield from enforcer.reserve(ledger, self.request.model, identity, self._max_cost)
+            if not isinstance(found, Denial):
+                self._reservation = found
                 return
-            cheaper = found.state.budget.cheaper_model
-            if cheaper is None or cheaper in tried or found.why == "unpriced":
+            cheaper = found.status.budget.cheaper_model
+            if cheaper is None or cheaper in tried or found.reason == "unpriced":
                 self._record_blocked()
                 raise GatewayError(_failure(found))
             tried.add(cheaper)
             self.request = self._for_model(cheaper)
 
     def _max_cost(self) -> int | None:
-        request, book = self.request, tracking.book()
+        request, book = self.request, tracking.price_book()
         if book is None:
             return None
         return estimate_max_cost(request.model, self._kind, request.body or {}, request.endpoint.billing_mode, book)
@@ -113,23 +113,23 @@ class BudgetGuard:
         tracking.recorder().record_nowait(event)
 
 
-def _failure(refusal: Refusal) -> Failure:
-    reason, hint = _message(refusal)
-    state = refusal.state
-    kind: Literal["no_price", "no_room"] = "no_price" if refusal.why == "unpriced" else "no_room"
+def _failure(denial: Denial) -> Failure:
+    reason, hint = _message(denial)
+    state = denial.status
+    kind: Literal["no_price", "no_room"] = "no_price" if denial.reason == "unpriced" else "no_room"
     return Failure(kind, None, reason, hint, budget=(state.spent, state.budget.limit))
 
 
-def _message(refusal: Refusal) -> tuple[str, str]:
+def _message(denial: Denial) -> tuple[str, str]:
     """What happened and why, and what to do."""
-    state, budget = refusal.state, refusal.state.budget
-    what = f"budget {budget.name!r} ({shown(budget.limit)} per {budget.per}, {budget.about()})"
-    if refusal.why == "unpriced" and (mistake := tracking.price_error) is not None:
+    state, budget = denial.status, denial.status.budget
+    what = f"budget {budget.name!r} ({format_credits(budget.limit)} per {budget.per}, {budget.describe()})"
+    if denial.reason == "unpriced" and (mistake := tracking.price_error) is not None:
         return (
             f"{what} takes no model whose price is not known, and no price is while MAAS_PRICES has a mistake.",
             str(mistake),
         )
-    if refusal.why == "unpriced":
+    if denial.reason == "unpriced":
         return (
             f"{what} takes no model without a price, and this one has none.",
             "Put its price into the file that MAAS_PRICES names, or set the budget with --allow-unpriced.",
@@ -139,8 +139,8 @@ def _message(refusal: Refusal) -> tuple[str, str]:
         when = f"It resets at {periods.clock(resets_at)} ({budget.timezone})"
     else:
         when = "It never resets" if budget.window is None else "It slides: room comes back as calls grow old"
-    figures = f"{shown(state.spent)} spent, {shown(state.reserved)} set aside for calls under way"
+    figures = f"{format_credits(state.spent)} spent, {format_credits(state.reserved)} set aside for calls under way"
     return (
-        f"{what} has no room: {figures}, and this call can cost {shown(refusal.needed)}.",
+        f"{what} has no room: {figures}, and this call can cost {format_credits(denial.needed)}.",
         f"{when}. Lower max_tokens, or raise the budget: litellm-maas budget set.",
     )

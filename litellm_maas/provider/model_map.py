@@ -109,7 +109,7 @@ def _merged(name: str, entry: dict[str, Any], present: dict[str, Any] | None) ->
 
 def _entries(model_map: dict[str, Any]) -> dict[str, dict[str, Any]]:
     known = catalogue()
-    rate = settings.vnd_per_usd() or price_book.official().usd_rate.vnd_per_usd
+    rate = settings.vnd_per_usd() or price_book.official_prices().usd_rate.vnd_per_usd
     now = dt.datetime.now(dt.timezone.utc)
     # An id that LiteLLM knows as another provider's is answered by no rule.
     vendors = {model_id.partition("/")[0] for model_id in known.ids()}
@@ -162,7 +162,7 @@ def _capabilities(model: Model) -> dict[str, Any]:
 
 def _usd_costs(model: Model, now: dt.datetime, vnd_per_usd: Decimal) -> dict[str, Any]:
     """LiteLLM's cost fields. It and its users read them as US dollars; a model without a price gets none."""
-    current = price_book.official().price(model.id, now)
+    current = price_book.official_prices().price(model.id, now)
     if current is None or current.entry.input is None:
         return {}
     entry = current.entry

@@ -62,7 +62,7 @@ class RecordedCall:
         self._attempt.response_id = response_id if isinstance(response_id, str) and response_id else None
         self.cost = self._cost(usage)
         if self._attempt.response_id is not None:
-            tracking.remember(self._attempt.response_id, self.cost)
+            tracking.cache_cost(self._attempt.response_id, self.cost)
         return self.cost
 
     def stream_succeeded(self, decoder: StreamDecoder) -> Cost:
@@ -161,7 +161,7 @@ class RecordedCall:
         )
 
     def _cost(self, usage: Usage) -> Cost:
-        return self._attempt.cost(usage, tracking.book())
+        return self._attempt.cost(usage, tracking.price_book())
 
 
 def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], kind: Kind) -> EventBuilder:
@@ -184,7 +184,7 @@ def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], kind: Ki
 
 def is_recorded() -> bool:
     """Whether spend is recorded: switched on, or the cost callback is registered."""
-    return tracking.is_on or _litellm_compat.is_callback(tracking.logger)
+    return tracking.enabled or _litellm_compat.is_callback(tracking.logger)
 
 
 def _abandon_all() -> None:

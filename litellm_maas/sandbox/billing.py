@@ -62,7 +62,7 @@ class Bill:
 
 def cost(model: str, at: dt.datetime, input_tokens: int, cached_tokens: int, output_tokens: int) -> int | None:
     """Micro-credits of a call by the official list; None where it has no price."""
-    price = price_book.official().price(model, at)
+    price = price_book.official_prices().price(model, at)
     if price is None or price.entry.input is None:
         return None
     entry = price.entry

@@ -64,7 +64,7 @@ def attribution_from(litellm_params: Mapping[str, Any], user: object = None, hos
     earlier = _previous(known)[-made:] if made else []
     routed = "model_group" in known or "deployment" in known
     first = earlier[0] if earlier and isinstance(earlier[0], Mapping) else {}
-    own, end_user, team_id = _person(user), known.get("user_api_key_end_user_id"), known.get("user_api_key_team_id")
+    own, end_user, team_id = _end_user(user), known.get("user_api_key_end_user_id"), known.get("user_api_key_team_id")
     is_proxied = not _OF_THE_PROXY.isdisjoint(known)
     return Attribution(
         requested=_first(known.get("original_model_group"), first.get("model_group"), known.get("model_group")),
@@ -82,12 +82,12 @@ def attribution_from(litellm_params: Mapping[str, Any], user: object = None, hos
     )
 
 
-def _person(user: object) -> object:
+def _end_user(user: object) -> object:
     """A call's own `user`, unless it is an object: Claude Code puts device and session there, written as JSON."""
     return None if isinstance(user, str) and user.startswith("{") else user
 
 
-def is_first(known: Mapping[str, Any]) -> bool:
+def is_first_attempt(known: Mapping[str, Any]) -> bool:
     """Whether a router's metadata is that of a request's first attempt."""
     return known.get("attempted_fallbacks") == 0 and not known.get("attempted_retries")
 

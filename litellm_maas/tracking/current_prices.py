@@ -12,14 +12,14 @@ from litellm_maas.pricing import price_book
 from litellm_maas.pricing.price_book import PriceBook
 
 
-def in_force() -> PriceBook:
+def current() -> PriceBook:
     """The shipped price book with the file that `MAAS_PRICES` names laid over it.
 
     Raises:
         ConfigFileError: The file has a mistake.
     """
     own = settings.prices()
-    return price_book.official() if own is None else price_book.with_overrides(Path(own), _dollar_price)
+    return price_book.official_prices() if own is None else price_book.with_overrides(Path(own), _dollar_price)
 
 
 def known_models() -> set[str]:
@@ -28,7 +28,7 @@ def known_models() -> set[str]:
     Raises:
         ConfigFileError: The user's price file has a mistake.
     """
-    return {*catalogue().ids(), *(model_id for _, each in in_force().lists() for model_id in each.models)}
+    return {*catalogue().ids(), *(model_id for _, each in current().lists() for model_id in each.models)}
 
 
 def _dollar_price(model_id: str) -> tuple[Decimal, Decimal | None, Decimal] | None:

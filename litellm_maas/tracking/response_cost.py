@@ -36,10 +36,10 @@ def cost_of(response: object) -> Cost | None:
     noted = noted or _field(_field(response if usage is None else usage, "prompt_tokens_details"), COST_PARAM)
     if is_last and isinstance(hidden, Mapping) and _is_repeated(hidden, noted):
         return CACHE_HIT
-    remembered = tracking.remembered(_field(response, "id"))
+    remembered = tracking.cached_cost(_field(response, "id"))
     if isinstance(noted, Mapping):
         # First: ids of replies repeat.
-        reported = Usage.reported(_plain(response if usage is None else usage))
+        reported = Usage.from_response(_plain(response if usage is None else usage))
         source, anomalies = noted.get("usage_source", "reported"), tuple(noted.get("anomalies") or ())
         cost = Cost(noted["micro_credits"], noted["basis"], replace(reported, source=source, anomalies=anomalies))
         return remembered if remembered is not None and _is_same(remembered, cost) else cost

@@ -97,7 +97,7 @@ def _success(kwargs: Mapping[str, Any], response: Any, start_time: Any) -> Event
         return None
     attempt = _attempt(kwargs, start_time, billing_mode)
     attempt.response_id = response_id if isinstance(response_id, str) else None
-    cost = attempt.cost(_usage(kwargs, response, attempt.kind), tracking.book())
+    cost = attempt.cost(_usage(kwargs, response, attempt.kind), tracking.price_book())
     return attempt.event("ok", cost, 200)
 
 
@@ -107,7 +107,7 @@ def _failure(kwargs: Mapping[str, Any], start_time: Any) -> Event | None:
         return None
     error = kwargs.get("exception")
     attempt = _attempt(kwargs, start_time, billing_mode)
-    cost = attempt.cost(Usage(), tracking.book())
+    cost = attempt.cost(Usage(), tracking.price_book())
     event = attempt.event("failed", cost, getattr(error, "status_code", None), type(error).__name__ if error else None)
     # LiteLLM may report a failure twice, to the synchronous and to the asynchronous callback.
     return _renamed(event, f"failed at {event.started_at}", cache_hit=False)

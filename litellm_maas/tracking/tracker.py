@@ -35,13 +35,13 @@ class SpendTracker:
     Attributes:
         logger: The cost callback, once somebody has asked for it; registering it with LiteLLM switches recording on.
         dollar_price: LiteLLM's own dollar prices, for estimates.
-        closers: Called once all is written: whoever else has a ledger open lets go of it.
+        on_close: Called once all is written: whoever else has a ledger open lets go of it.
     """
 
     def __init__(self) -> None:
         # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of anything.
         self._lock = threading.RLock()
-        self._is_on = False
+        self._enabled = False
         self._ledger: str | None = None
         self._recorders: dict[str | None, Recorder] = {}
         self._forwarders: list[Forwarder] = []
@@ -50,20 +50,20 @@ class SpendTracker:
         self._costs: OrderedDict[str, Cost] = OrderedDict()
         self.logger: object = None
         self.dollar_price: DollarPrice | None = None
-        self.closers: list[Callable[[], None]] = []
+        self.on_close: list[Callable[[], None]] = []
         atexit.register(self.close)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 
     def enable(self, ledger: str | None) -> None:
         """Record from now on, into `ledger` or where the environment says."""
-        self._is_on = True
+        self._enabled = True
         self._ledger = ledger
 
     @property
-    def is_on(self) -> bool:
+    def enabled(self) -> bool:
         """Whether recording was switched on, by `track_spend` or by `MAAS_TRACK_SPEND`."""
-        return self._is_on or settings.track_spend()
+        return self._enabled or settings.track_spend()
 
     def recorder(self) -> Recorder:
         """The recorder of the ledger in force."""
@@ -94,14 +94,14 @@ class SpendTracker:
         self._forwarders.append(forwarder)
         return Recorder(where.outbox_path, _synchronous(), forwarder.wake, watch)
 
-    def book(self) -> PriceBook | None:
+    def price_book(self) -> PriceBook | None:
         """The prices in force: while the user's own file has a mistake, those that it held before.
 
         None where it has one from the beginning, because then nobody knows them.
         """
         own = settings.prices()
         if own is None:
-            return price_book.official()
+            return price_book.official_prices()
         try:
             return self._own_prices.get(own)
         except ConfigFileError as error:
@@ -115,14 +115,14 @@ class SpendTracker:
         """What is wrong with the user's own price file; None where nothing is, or where there is none."""
         return None if settings.prices() is None else self._own_prices.error
 
-    def remember(self, response_id: str, cost: Cost) -> None:
+    def cache_cost(self, response_id: str, cost: Cost) -> None:
         """Keep what a reply cost, for `cost_of`."""
         with self._lock:
             self._costs[response_id] = cost
             while len(self._costs) > _REMEMBERED_COSTS:
                 self._costs.popitem(last=False)
 
-    def remembered(self, response_id: object) -> Cost | None:
+    def cached_cost(self, response_id: object) -> Cost | None:
         """What a reply cost."""
         return self._costs.get(response_id) if isinstance(response_id, str) else None
 
@@ -135,7 +135,7 @@ class SpendTracker:
             recorder.close()
         for forwarder in forwarders:
             forwarder.close()
-        for close in self.closers:
+        for close in self.on_close:
             close()
 
     def _after_fork(self) -> None:

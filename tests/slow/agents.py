@@ -19,7 +19,7 @@ from typing import Any
 
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.credits import format_credits
 from litellm_maas.sandbox import Answer, Charge, Choice, Fault, Request, Sandbox, ToolCall
 
 ROOT = Path(__file__).parent.parent.parent
@@ -220,7 +220,7 @@ def row(system: System, folder: Path, notes: list[str]) -> tuple[list[str], bool
     wrong = next(filter(None, (ran.spend_problem() for ran in runs)), None)
     total = sum(charge.micro_credits or 0 for ran in runs for charge in ran.charges)
     requests = sum(len(ran.requests) for ran in runs)
-    cells.append(f"works: {requests} calls, {shown(total)}" if wrong is None else f"NO: {wrong}")
+    cells.append(f"works: {requests} calls, {format_credits(total)}" if wrong is None else f"NO: {wrong}")
     return [system.title, _versions(system, folder), *cells], sound and wrong is None
 
 

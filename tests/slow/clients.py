@@ -20,7 +20,7 @@ import yaml
 
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.pricing.credits import shown
+from litellm_maas.pricing.credits import format_credits
 from litellm_maas.sandbox import Charge, Fault, Request, Sandbox
 from tests.proxy_process import MASTER_KEY, running_proxy
 from tests.slow.client_cases import CLIENTS, Case, Client, Setting
@@ -139,7 +139,7 @@ def row(bench: Bench, client: Client) -> tuple[list[str], bool]:
         title = f"{client.title} {json.loads(package.read_text(encoding='utf-8'))['version']}"
     else:
         title = client.title
-    total = shown(sum(charge.micro_credits or 0 for charge in charges))
+    total = format_credits(sum(charge.micro_credits or 0 for charge in charges))
     unpriced = sum(charge.micro_credits is None for charge in charges)
     said = f", {unpriced} unpriced" if unpriced else ""
     spent = f"NO: {problems[0]}" if problems else f"works: {requests} calls, {total}{said}"
@@ -183,7 +183,7 @@ def keys(node: Path) -> bool:
             total = sum(event.micro_credits or 0 for event in events)
             (who,) = {(str(event.key_alias), str(event.team), str(event.user)) for event in events}
             sound = sound and who[0] == alias and total == sum(charge.micro_credits or 0 for charge in charges)
-            print(f"| {' | '.join(who)} | {len(events)} | {shown(total)} |")
+            print(f"| {' | '.join(who)} | {len(events)} | {format_credits(total)} |")
     return sound
 
 

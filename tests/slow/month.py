@@ -46,7 +46,7 @@ def year() -> list[Event]:
         started_at = (start + dt.timedelta(minutes=35 * number)).astimezone(dt.timezone.utc)
         model = MODELS[number % 3]
         usage = Usage(900 + number, number % 300, 40 + number % 90, 0, source="reported")
-        priced = cost(model, usage, started_at, "payg", price_book.official())
+        priced = cost(model, usage, started_at, "payg", price_book.official_prices())
         found.append(
             event(
                 number,
