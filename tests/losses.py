@@ -26,7 +26,7 @@ from tests.ledgers import locked, rows, total
 
 KEY = "vn-loss-0123456789abcdef0123456789"
 LONG = Answer((Choice(" ".join(map(str, range(1000, 1200)))),))
-SLOW = Fault(trickle=0.02, times=None, model="openai/gpt-4o")
+SLOW = Fault(chunk_delay=0.02, times=None, model="openai/gpt-4o")
 PROCESSES, CALLS = 4, 500
 PRELUDE = """
     import asyncio, gc, os, shutil, sys, threading, time

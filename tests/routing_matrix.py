@@ -74,15 +74,15 @@ IN_STREAM = ("stream",)
 ROWS = (
     Row("connection refused", "next", address=lambda: f"http://127.0.0.1:{free_port()}/v1"),
     Row("host name unknown", "next", address=lambda: "https://no-such-host.invalid/v1"),
-    Row("silence before the first byte", "next", Fault(stall=True, model=FIRST, times=None), rests=True),
+    Row("silence before the first byte", "next", Fault(hang=True, model=FIRST, times=None), rests=True),
     Row(
         "silence before the first content",
         "next",
-        Fault(stall_after=1, model=FIRST, times=None),
+        Fault(hang_after=1, model=FIRST, times=None),
         modes=IN_STREAM,
         rests=True,
     ),
-    Row("silence after content", "error", Fault(stall_after=3, model=FIRST, times=None), modes=IN_STREAM, rests=True),
+    Row("silence after content", "error", Fault(hang_after=3, model=FIRST, times=None), modes=IN_STREAM, rests=True),
     Row("400", "error", _reply(400)),
     Row("401", "error", _reply(401)),
     Row("402", "next", _reply(402), rests=True),

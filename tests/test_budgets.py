@@ -211,7 +211,7 @@ def test_nothing_stays_set_aside(
     elif way == "astream":
         asyncio.run(_give_up_stream())
     elif way == "acompletion":
-        sandbox.faults.add(Fault(stall=True))
+        sandbox.faults.add(Fault(hang=True))
         asyncio.run(_give_up_call(sandbox))
     _wait_until(lambda: reserved(ledger) == 0)
 
@@ -242,7 +242,7 @@ def test_a_killed_process_gives_its_room_back_in_time(ledger: Path, sandbox: San
     made = allow(COST * Decimal("1.5"))
     with SqliteLedger(ledger) as opened:
         BudgetStore(opened).set(made)
-    sandbox.faults.add(Fault(stall=True))
+    sandbox.faults.add(Fault(hang=True))
     code = textwrap.dedent(
         """
         import litellm, litellm_maas

@@ -107,7 +107,7 @@ def test_loops_in_threads_have_connections_of_their_own(sandbox: Sandbox) -> Non
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_the_callers_timeout_bounds_every_stage(sandbox: Sandbox, mode: str) -> None:
     """A number of seconds given by the caller bounds the wait for the first byte and every silence after it."""
-    for fault in (Fault(stall=True), Fault(stall_after=2)):
+    for fault in (Fault(hang=True), Fault(hang_after=2)):
         sandbox.faults.add(fault)
         started = time.monotonic()
         with pytest.raises((litellm.Timeout, litellm.exceptions.MidStreamFallbackError)):
@@ -120,7 +120,7 @@ def test_the_callers_timeout_bounds_every_stage(sandbox: Sandbox, mode: str) -> 
 
 def test_a_slow_stream_is_no_stalled_stream(sandbox: Sandbox) -> None:
     """A stream that lasts longer than the timeout, but is never silent for so long, is read to its end."""
-    sandbox.faults.add(Fault(trickle=0.1))
+    sandbox.faults.add(Fault(chunk_delay=0.1))
     started = time.monotonic()
     chunks = list(litellm.completion(stream=True, timeout=0.6, **CALL))
     assert time.monotonic() - started > 0.6
@@ -133,7 +133,7 @@ def test_the_stages_have_timeouts_of_their_own(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(Timeouts, "from_litellm", lambda *_, **__: own)
     sandbox.faults.add(Fault(delay=0.6))
     assert list(litellm.completion(stream=True, **CALL))
-    sandbox.faults.add(Fault(stall_after=2))
+    sandbox.faults.add(Fault(hang_after=2))
     with pytest.raises(litellm.Timeout, match=r"longer than 0\.3 s"):
         list(litellm.completion(stream=True, **CALL))
 

@@ -100,7 +100,7 @@ class SetUp:
         done = self.doctor("--json")
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         found: list[dict[str, Any]] = json.loads(done.stdout)["checks"]
-        assert done.exit_code == any(check["colour"] == "red" for check in found)
+        assert done.exit_code == any(check["status"] == "error" for check in found)
         return found
 
 
@@ -331,13 +331,13 @@ BROKEN: dict[str, tuple[Callable[[SetUp], None], str, str, str]] = {
     "no TLS": (_no_tls, "tls", "does not speak TLS", "check the port"),
     "nobody listens": (_closed_port, "gateway", "takes no connection", "check host and port"),
     "no reply": (
-        lambda setup: setup.sandbox.faults.add(Fault(times=None, stall=True)),
+        lambda setup: setup.sandbox.faults.add(Fault(times=None, hang=True)),
         "gateway",
         "no reply from .* within 1 s",
         "timeout",
     ),
     "a hang-up": (
-        lambda setup: setup.sandbox.faults.add(Fault(times=None, hang_up=True)),
+        lambda setup: setup.sandbox.faults.add(Fault(times=None, disconnect=True)),
         "gateway",
         "broke before a reply came",
         "Try again",
@@ -440,11 +440,11 @@ def test_each_broken_set_up_has_its_own_red_line(setup: SetUp, what: str) -> Non
     break_it, name, says, mend = BROKEN[what]
     break_it(setup)
     found = setup.checks()
-    reds = [check for check in found if check["colour"] == "red"]
+    reds = [check for check in found if check["status"] == "error"]
     named = [check for check in reds if check["name"] == name]
     assert named, found
-    assert re.search(says, named[0]["what"]), named
-    assert re.search(mend, named[0]["mend"]), named
+    assert re.search(says, named[0]["message"]), named
+    assert re.search(mend, named[0]["fix"]), named
     # Where one cause shows in two places, both say so.
     also = {"a map that drops maas": {"models"}, "pacing by words": {"settings"}, "no models": {"config"}}
     also |= {"an address in a variable nobody reads": {"dns"}}
@@ -454,7 +454,7 @@ def test_each_broken_set_up_has_its_own_red_line(setup: SetUp, what: str) -> Non
 def test_a_healthy_set_up(setup: SetUp) -> None:
     """Where everything is right every line is green, the exit status is 0, and no key is shown."""
     found = setup.checks()
-    assert [check for check in found if check["colour"] != "green"] == []
+    assert [check for check in found if check["status"] != "ok"] == []
     done = setup.doctor()
     assert done.exit_code == 0
     assert [line[:1] for line in done.stdout.splitlines()[:-2]] == ["✓"] * len(found)
@@ -463,23 +463,23 @@ def test_a_healthy_set_up(setup: SetUp) -> None:
 
 
 def test_the_whole_command(sandbox: Sandbox, tmp_path: Path) -> None:
-    """With the self-test, as a user runs it: all green; a program of the same name as LiteLLM is red."""
+    """With the self-test, as a user runs it: all ok; a program of the same name as LiteLLM is an error."""
     command = [str(Path(sys.executable).with_name("litellm-maas")), "doctor", "--json"]
     environment = {**os.environ, **sandbox.environment(), "XDG_DATA_HOME": str(tmp_path), "MAAS_RPM": "10"}
     environment["MAAS_TRACK_SPEND"] = "1"
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
-    assert [check for check in checks.values() if check["colour"] != "green"] == []
-    assert checks["callback"]["what"].startswith("fires")
+    assert [check for check in checks.values() if check["status"] != "ok"] == []
+    assert checks["callback"]["message"].startswith("fires")
     assert done.returncode == 0
     (tmp_path / "litellm.py").write_text("")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
-    assert checks["provider"]["colour"] == "red"
-    assert checks["provider"]["mend"] == (
+    assert checks["provider"]["status"] == "error"
+    assert checks["provider"]["fix"] == (
         "rename your own file litellm.py (or litellm_maas.py): Python takes it for the package"
     )
-    assert checks["callback"]["colour"] == "yellow"
+    assert checks["callback"]["status"] == "skipped"
     assert done.returncode == 1
 
 
@@ -493,8 +493,8 @@ def test_a_program_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
         text=True,
     )
     found = list(subprocesses.self_test(process))
-    assert [check.colour for check in found] == ["red", "yellow"]
-    assert "did not end" in found[0].what
+    assert [check.status for check in found] == ["error", "skipped"]
+    assert "did not end" in found[0].message
 
 
 def test_a_malicious_litellm_is_not_loaded(setup: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -509,34 +509,34 @@ def test_a_malicious_litellm_is_not_loaded(setup: SetUp, monkeypatch: pytest.Mon
 def test_what_the_self_test_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The self-test tells a LiteLLM that lost the provider, that calls no callback, and one that works, apart."""
     (tmp_path / "a").mkdir()
-    assert [check.colour for check in selftest.checks()] == ["green", "green"]
+    assert [check.status for check in selftest.checks()] == ["ok", "ok"]
     litellm.custom_provider_map = []
-    assert selftest.provider().mend == "call litellm_maas.register()"
+    assert selftest.provider().fix == "call litellm_maas.register()"
     monkeypatch.setattr(litellm, "completion", lambda **call: None)
     monkeypatch.setattr(selftest, "_PATIENCE", 0.01)
     silent = selftest.callback(tmp_path / "a")
-    assert (silent.colour, silent.what) == ("red", "LiteLLM does not call the cost callback")
+    assert (silent.status, silent.message) == ("error", "LiteLLM does not call the cost callback")
 
 
 def test_a_callback_that_records_nonsense(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A callback that does not record what it should is red."""
     (tmp_path / "own.yaml").write_text("format: 2\n")
     monkeypatch.setenv("MAAS_PRICES", str(tmp_path / "own.yaml"))
-    assert selftest.callback(tmp_path).what == "the cost callback recorded [('ok', 'unpriced')] of one priced call"
+    assert selftest.callback(tmp_path).message == "the cost callback recorded [('ok', 'unpriced')] of one priced call"
 
 
 def test_no_litellm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where LiteLLM is not installed, the command that installs it is said."""
     monkeypatch.setattr(sys, "path", [])
     found = versions.litellm()
-    assert found.what.startswith("is not installed")
-    assert f'pip install "{supported.REQUIREMENT}"' in (found.mend or "")
+    assert found.message.startswith("is not installed")
+    assert f'pip install "{supported.REQUIREMENT}"' in (found.fix or "")
 
 
 def test_an_old_python() -> None:
     """A Python that is too old is red."""
-    assert versions.python((3, 9, 18)).colour == "red"
-    assert versions.python().colour == "green"
+    assert versions.python((3, 9, 18)).status == "error"
+    assert versions.python().status == "ok"
 
 
 VENDOR = {
@@ -580,9 +580,9 @@ def test_the_vendors_table_of_troubles(setup: SetUp, row: str) -> None:
         assert reply.status_code == 404
         assert "choices" not in reply.text
     done = setup.doctor("--json", *arguments)
-    reds = {check["name"]: check for check in json.loads(done.stdout)["checks"] if check["colour"] == "red"}
-    assert re.search(says, reds[name]["what"]), reds
-    assert reds[name]["mend"]
+    reds = {check["name"]: check for check in json.loads(done.stdout)["checks"] if check["status"] == "error"}
+    assert re.search(says, reds[name]["message"]), reds
+    assert reds[name]["fix"]
     assert done.exit_code == 1
 
 
@@ -593,7 +593,7 @@ def test_addresses_of_others_that_mean_nothing_here(setup: SetUp) -> None:
     setup.set("LLM_BASE_URL", "ftp://x")
     setup.set("ANTHROPIC_BASE_URL", settings.PAYG_BASE_URL.removesuffix("/v1"))
     base_url, _ = environment.base_url()
-    assert base_url.colour == "green"
+    assert base_url.status == "ok"
 
 
 YELLOW: dict[str, tuple[Callable[[SetUp], None], str, str]] = {
@@ -632,9 +632,9 @@ def test_what_is_worth_a_look(setup: SetUp, what: str) -> None:
     change, name, mend = YELLOW[what]
     change(setup)
     found = {check["name"]: check for check in setup.checks()}
-    assert found[name]["colour"] == "yellow", found
-    assert mend in found[name]["mend"]
-    assert not [check for check in found.values() if check["colour"] == "red"]
+    assert found[name]["status"] == "warning", found
+    assert mend in found[name]["fix"]
+    assert not [check for check in found.values() if check["status"] == "error"]
 
 
 def test_every_setting_that_is_wrong_has_a_line(setup: SetUp) -> None:
@@ -642,33 +642,33 @@ def test_every_setting_that_is_wrong_has_a_line(setup: SetUp) -> None:
     for name in ("MAAS_CREDITS_WARN_HOURS", "MAAS_LEDGER_SYNC", "MAAS_BASE_URL"):
         setup.set(name, "x")
     found = [check for check in setup.checks() if check["name"] == "settings"]
-    assert [check["what"] for check in found] == [
+    assert [check["message"] for check in found] == [
         "MAAS_LEDGER_SYNC is 'x'",
         "MAAS_CREDITS_WARN_HOURS is 'x'",
         "MAAS_BASE_URL is read by nothing here",
     ]
-    assert found[-1]["mend"] == "did you mean MAAS_API_BASE?"
+    assert found[-1]["fix"] == "did you mean MAAS_API_BASE?"
 
 
 def test_an_id_that_never_worked_is_not_in_use(setup: SetUp) -> None:
     """A mistyped id of a program's is yellow, with the id that was meant; one that only a probe tried is nobody's."""
     wrong = {"status": "failed", "http_status": 404, "started_at": dt.datetime.now(UTC)}
     setup.record(event("e2", None, **wrong, model_served="openai/gpt-4oo", tags=("doctor",)))
-    assert {check["colour"] for check in setup.checks()} == {"green"}
+    assert {check["status"] for check in setup.checks()} == {"ok"}
     setup.record(event("e3", None, **wrong, model_served="gpt-4o"))
     found = {check["name"]: check for check in setup.checks()}
-    assert not [check for check in found.values() if check["colour"] == "red"]
-    assert found["last attempts"]["what"] == "refused at the last attempt in the ledger: gpt-4o (no: 404)"
-    assert found["last attempts"]["mend"] == "gpt-4o is not listed; where it is still called, write maas/openai/gpt-4o"
+    assert not [check for check in found.values() if check["status"] == "error"]
+    assert found["last attempts"]["message"] == "refused at the last attempt in the ledger: gpt-4o (no: 404)"
+    assert found["last attempts"]["fix"] == "gpt-4o is not listed; where it is still called, write maas/openai/gpt-4o"
 
 
 def test_a_model_that_went_away(setup: SetUp) -> None:
     """A model that answered lately and is not listed is worth a look: it may be another key's."""
     setup.record(event("e2", started_at=dt.datetime.now(UTC), model_served="glm-5.2"))
     found = {check["name"]: check for check in setup.checks()}
-    assert found["models"]["colour"] == "yellow"
-    assert found["models"]["what"] == "glm-5.2 was called lately, by the ledger, and is not listed for this key"
-    assert found["models"]["mend"] == "where it is still called, write maas/z-ai/glm-5.2"
+    assert found["models"]["status"] == "warning"
+    assert found["models"]["message"] == "glm-5.2 was called lately, by the ledger, and is not listed for this key"
+    assert found["models"]["fix"] == "where it is still called, write maas/z-ai/glm-5.2"
 
 
 def test_a_check_that_breaks_down(setup: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -678,26 +678,26 @@ def test_a_check_that_breaks_down(setup: SetUp, monkeypatch: pytest.MonkeyPatch)
         raise RuntimeError(KEY)
 
     monkeypatch.setattr(environment, "others", broken)
-    monkeypatch.setattr(connectivity, "look", broken)
+    monkeypatch.setattr(connectivity, "check_connection", broken)
     found = {check["name"]: check for check in setup.checks()}
-    assert [name for name, check in found.items() if check["colour"] == "red"] == ["gateway", "settings"]
-    assert found["gateway"]["what"] == "the check itself failed (RuntimeError)"
-    assert "litellm-maas doctor --json" in found["settings"]["mend"]
+    assert [name for name, check in found.items() if check["status"] == "error"] == ["gateway", "settings"]
+    assert found["gateway"]["message"] == "the check itself failed (RuntimeError)"
+    assert "litellm-maas doctor --json" in found["settings"]["fix"]
     assert KEY not in json.dumps(found)
 
 
 def test_turns_that_are_held(setup: SetUp) -> None:
     """Where the gateway asked to wait, and pacing does, that is said."""
     setup.set("MAAS_RPM", 10)
-    assert {check["name"]: check["colour"] for check in setup.checks()}["pacing"] == "green"
+    assert {check["name"]: check["status"] for check in setup.checks()}["pacing"] == "ok"
     setup.set("MAAS_RPM_MAX_WAIT", 1)
     setup.sandbox.account.per_minute = Limit(1, 60.0)
     done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
     probe = json.loads(done.stdout)["probes"][0]
     assert (probe["tools"], probe["json_mode"]) == ("not known: the account's limit", None)
     (pacing,) = (check for check in setup.checks() if check["name"] == "pacing")
-    assert pacing["colour"] == "yellow"
-    assert re.search(r"held for \d+ s", pacing["what"])
+    assert pacing["status"] == "warning"
+    assert re.search(r"held for \d+ s", pacing["message"])
 
 
 def test_events_that_wait_are_recorded(setup: SetUp) -> None:
@@ -705,7 +705,7 @@ def test_events_that_wait_are_recorded(setup: SetUp) -> None:
     folder = Path(f"{setup.ledger}.waiting")
     folder.mkdir()
     (folder / "e2.json").write_text(event("e2").as_json())
-    assert {check["name"]: check["colour"] for check in setup.checks()}["waiting"] == "green"
+    assert {check["name"]: check["status"] for check in setup.checks()}["waiting"] == "ok"
     with SqliteLedger(setup.ledger, read_only=True) as ledger:
         assert ledger.last_seq() == 2
 
@@ -717,8 +717,8 @@ def test_a_ledger_in_the_temporary_folder(setup: SetUp, tmp_path: Path, monkeypa
     monkeypatch.setenv("MAAS_HOME", f"{__file__}/home")
     for _ in range(2):
         (check,) = [each for each in ledger.ledger() if each.name == "ledger"]
-        assert (check.colour, check.mend) == ("yellow", "set MAAS_HOME to a folder that stays")
-        assert str(tmp_path) in check.what
+        assert (check.status, check.fix) == ("warning", "set MAAS_HOME to a folder that stays")
+        assert str(tmp_path) in check.message
         SqliteLedger(resolve_location()).close()  # type: ignore[arg-type]  # it is a path
 
 
@@ -726,7 +726,7 @@ def test_no_ledger_is_made(setup: SetUp) -> None:
     """Looking makes no file."""
     setup.set("MAAS_LEDGER", setup.folder / "new" / "ledger.db")
     found = {check["name"]: check for check in setup.checks()}
-    assert "is made with the first call" in found["ledger"]["what"]
+    assert "is made with the first call" in found["ledger"]["message"]
     assert not (setup.folder / "new").exists()
 
 
@@ -745,8 +745,8 @@ def test_a_proxy_on_the_way(setup: SetUp) -> None:
     setup.set("MAAS_API_BASE", "https://gateway.invalid/v1")
     setup.set("HTTPS_PROXY", f"http://me:secret@127.0.0.1:{free_port()}")
     found = {check["name"]: check for check in setup.checks()}
-    assert found["dns"]["what"] == "left to the proxy 127.0.0.1"
-    assert found["gateway"]["colour"] == "red"
+    assert found["dns"]["message"] == "left to the proxy 127.0.0.1"
+    assert found["gateway"]["status"] == "error"
     assert "secret" not in json.dumps(found)
 
 
@@ -812,8 +812,8 @@ def test_what_a_probe_finds_wrong(setup: SetUp) -> None:
     done = setup.doctor("--probe", "--yes", "--json", "openai/gpt-4o-mini")
     found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     probe = found["probe openai/gpt-4o-mini"]
-    assert probe["colour"] == "yellow"
-    assert "usage missing, streams carry usage: no, tools: no: 400, JSON mode: no JSON came" in probe["what"]
+    assert probe["status"] == "warning"
+    assert "usage missing, streams carry usage: no, tools: no: 400, JSON mode: no JSON came" in probe["message"]
 
 
 def test_a_probe_without_a_key(setup: SetUp) -> None:
@@ -833,19 +833,19 @@ def test_a_config_that_is_right(setup: SetUp) -> None:
     """The shipped config is green, its models are listed, and their missing prices acknowledged."""
     _config("nothing", "nothing")(setup)
     found = setup.checks()
-    assert [check for check in found if check["colour"] != "green"] == []
+    assert [check for check in found if check["status"] != "ok"] == []
     assert [check["name"] for check in found][-1] == "config"
 
 
 def test_a_config_that_cannot_be_read(setup: SetUp) -> None:
     """A config that is no YAML is red with its line; without LiteLLM it is not looked at."""
     setup.arguments += ["--config", str(setup.write("proxy.yaml", "model_list: ["))]
-    reds = [check for check in setup.checks() if check["colour"] == "red"]
+    reds = [check for check in setup.checks() if check["status"] == "error"]
     assert {check["name"] for check in reds} == {"config"}
-    assert "proxy.yaml" in reds[0]["what"]
+    assert "proxy.yaml" in reds[0]["message"]
     _version("1.82.7")(setup)
     (config,) = (check for check in setup.checks() if check["name"] == "config")
-    assert config["colour"] == "yellow"
+    assert config["status"] == "skipped"
 
 
 def test_models_can_be_probed_all(setup: SetUp) -> None:
@@ -907,8 +907,8 @@ def test_a_refusal_by_the_limit_is_no_answer(setup: SetUp, monkeypatch: pytest.M
     assert "1 model could not be asked, because the account's limit refused the call: openai/gpt-4o." in done.stderr
     done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
     (check,) = (each for each in json.loads(done.stdout)["checks"] if each["name"] == "probe openai/gpt-4o")
-    assert check["colour"] == "yellow"
-    assert "whether it answers is not known" in check["what"]
+    assert check["status"] == "warning"
+    assert "whether it answers is not known" in check["message"]
 
 
 def test_models_with_own_prices_and_no_ledger(setup: SetUp) -> None:
@@ -939,19 +939,19 @@ def test_models_of_the_ledger_without_a_price(setup: SetUp) -> None:
     now = dt.datetime.now(UTC)
     setup.record(event("e2", None, model_served="qwen/qwen3-27b", started_at=now))
     found = _by_name(setup)["model prices"]
-    assert (found["colour"], "no price is known for qwen/qwen3-27b" in found["what"]) == ("yellow", True)
+    assert (found["status"], "no price is known for qwen/qwen3-27b" in found["message"]) == ("warning", True)
     setup.set("MAAS_LEDGER", setup.folder / "new.db")
     checks = _by_name(setup)
-    assert [checks[name]["what"] for name in ("model prices", "last attempts")] == ["no models in use yet"] * 2
+    assert [checks[name]["message"] for name in ("model prices", "last attempts")] == ["no models in use yet"] * 2
 
 
 def test_prices_that_a_config_says_are_missing(setup: SetUp) -> None:
     """Of the models of a config it is said how many have a price, and which are acknowledged to have none."""
     _config("nothing", "nothing")(setup)
     found = _by_name(setup)["model prices"]
-    assert found["colour"] == "green"
+    assert found["status"] == "ok"
     assert re.match(
-        r"known for \d of \d models in use; the config says of .*qwen/qwen3-27b.* that there is none", found["what"]
+        r"known for \d of \d models in use; the config says of .*qwen/qwen3-27b.* that there is none", found["message"]
     )
 
 
@@ -967,8 +967,8 @@ def test_what_is_skipped_says_what_comes_first(setup: SetUp, change: Callable[[S
     """A check that waits for another one names that one, which is red."""
     change(setup)
     found = _by_name(setup)
-    assert (found["models"]["what"], found["models"]["is_skipped"]) == (f"skipped, because of {because}", True)
-    assert found[because]["colour"] == "red"
+    assert (found["models"]["message"], found["models"]["status"]) == (f"skipped, because of {because}", "skipped")
+    assert found[because]["status"] == "error"
 
 
 @pytest.mark.parametrize(("base", "says"), [(None, False), ("https://maas.invalid/v1", True)])
@@ -981,28 +981,28 @@ def test_a_host_without_an_address(setup: SetUp, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     _set(MAAS_API_BASE=base)(setup)
     found = _by_name(setup)["dns"]
-    assert found["colour"] == "red"
-    assert ("MAAS_API_BASE" in found["mend"]) is says
+    assert found["status"] == "error"
+    assert ("MAAS_API_BASE" in found["fix"]) is says
 
 
 def test_whether_spend_is_recorded(setup: SetUp) -> None:
     """It is said whether programs in this environment record their spend, by the variable or by a config's callback."""
-    assert _by_name(setup)["recording"]["colour"] == "green"
+    assert _by_name(setup)["recording"]["status"] == "ok"
     setup.unset("MAAS_TRACK_SPEND")
     found = _by_name(setup)["recording"]
-    assert (found["colour"], found["mend"]) == ("yellow", "export MAAS_TRACK_SPEND=1")
+    assert (found["status"], found["fix"]) == ("warning", "export MAAS_TRACK_SPEND=1")
     _config("nothing", "nothing")(setup)
-    assert "has the callback" in _by_name(setup)["recording"]["what"]
+    assert "has the callback" in _by_name(setup)["recording"]["message"]
     _config("litellm_maas.spend_logger", "others.logger")(setup)
-    assert "has no callback litellm_maas.spend_logger" in _by_name(setup)["recording"]["what"]
+    assert "has no callback litellm_maas.spend_logger" in _by_name(setup)["recording"]["message"]
 
 
 def test_a_finding_says_its_fix_once(setup: SetUp) -> None:
     """What is to be done about a finding in a config stands in its own line alone."""
     _config("model: maas/openai/gpt-4o", "model: maas/openai/gpt-4o\n      api_key: os.environ/NO_SUCH_KEY")(setup)
-    findings = [check for check in setup.checks() if check["name"] == "config" and check["mend"]]
+    findings = [check for check in setup.checks() if check["name"] == "config" and check["fix"]]
     assert findings
-    assert not [check for check in findings if check["mend"] in check["what"]]
+    assert not [check for check in findings if check["fix"] in check["message"]]
 
 
 def test_odd_prices_are_worth_a_look(setup: SetUp) -> None:
@@ -1012,8 +1012,8 @@ def test_odd_prices_are_worth_a_look(setup: SetUp) -> None:
     )
     setup.set("MAAS_PRICES", file)
     found = _by_name(setup)["prices"]
-    assert (found["colour"], found["mend"]) == ("yellow", f"litellm-maas prices check {file}")
-    assert "did you mean openai/gpt-4o?" in found["what"]
+    assert (found["status"], found["fix"]) == ("warning", f"litellm-maas prices check {file}")
+    assert "did you mean openai/gpt-4o?" in found["message"]
 
 
 def test_the_last_line_counts(setup: SetUp) -> None:
@@ -1022,7 +1022,7 @@ def test_the_last_line_counts(setup: SetUp) -> None:
     lines = setup.doctor().stdout.splitlines()
     checks = setup.checks()
     errors, skipped = (
-        sum(check[name] == value for check in checks) for name, value in (("colour", "red"), ("is_skipped", True))
+        sum(check[name] == value for check in checks) for name, value in (("status", "error"), ("status", "skipped"))
     )
     assert lines[-1] == f"{errors} error, 0 warnings, {skipped} skipped, {len(checks) - errors - skipped} ok."
     assert not [line for line in lines if "first" in line]

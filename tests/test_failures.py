@@ -117,8 +117,8 @@ CASES = [
     case("huge", 500, "x" * 500_000, SERVER, "Trouble upstream"),
     Case("redirect", Fault(redirect="https://elsewhere.example/v1/chat/completions"), MISSING, 404, "set api_base"),
     Case("redirect without a target", Fault(redirect=""), MISSING, 404, "set api_base"),
-    Case("hang-up", Fault(hang_up=True), LOST, 500, "Try again"),
-    Case("silence", Fault(stall=True), SLOW, 408, "Raise timeout="),
+    Case("hang-up", Fault(disconnect=True), LOST, 500, "Try again"),
+    Case("silence", Fault(hang=True), SLOW, 408, "Raise timeout="),
 ]  # fmt: skip
 
 

@@ -364,8 +364,8 @@ def test_ledgers_are_not_mixed(at: Address, database: str, postgres_server: Post
     assert remark.command == f"litellm-maas spend resend --from {other.outbox_path}"
     assert remark.command in cli("spend").output
     (named,) = [check for check in ledgers.ledger() if check.name == "waiting"]
-    assert (named.colour, named.mend) == ("red", remark.command)
-    assert str(other.outbox_path) in named.what
+    assert (named.status, named.fix) == ("error", remark.command)
+    assert str(other.outbox_path) in named.message
     done = cli("spend", "resend", "--from", str(other.outbox_path))
     assert done.exit_code == 0, done.output
     assert arrived(mine) == ["mine", "other0", "other1"]

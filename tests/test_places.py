@@ -119,7 +119,7 @@ def test_a_command_to_type_next_holds_no_password() -> None:
     address = "postgresql://u:s3cret@127.0.0.1:1/d?password=s3cret2"
     assert as_typed(address) == "postgresql://u@127.0.0.1:1/d"
     assert [as_typed(each) for each in (None, "ledger.db")] == [None, "ledger.db"]
-    asked = options.asked(address, None, None, None, DEFAULT_ZONE)
+    asked = options.parse_query(address, None, None, None, DEFAULT_ZONE)
     assert asked.command("export") == "litellm-maas spend export --ledger postgresql://u@127.0.0.1:1/d"
 
 

@@ -250,7 +250,7 @@ def test_nothing_secret_is_recorded(sandbox: Sandbox, ledger_path: Path) -> None
             sandbox.faults.clear()
     litellm.embedding(model="maas/qwen/qwen3-embedding-8b", input=[prompt])
     litellm.image_generation(model=CHAT, prompt=prompt)
-    sandbox.faults.add(Fault(trickle=0.01, times=None))
+    sandbox.faults.add(Fault(chunk_delay=0.01, times=None))
     asyncio.run(drop("closed"))
     sandbox.faults.clear()
     # By address, and into side files.

@@ -152,7 +152,7 @@ def test_refused_requests(client: Proxy) -> None:
 def test_a_client_that_goes_away(client: Proxy, endpoint: str) -> None:
     """When the client hangs up in the middle of a stream, what had come is recorded as an estimate near the bill."""
     path, body = ENDPOINTS[endpoint]
-    client.sandbox.faults.add(Fault(trickle=0.02))
+    client.sandbox.faults.add(Fault(chunk_delay=0.02))
     client.sandbox.script(Answer((Choice(" ".join(map(str, range(1000, 1200)))),)))
     headers = {"authorization": f"Bearer {TEAM_KEY}"}
     with contextlib.ExitStack() as opened:

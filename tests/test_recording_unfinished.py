@@ -30,8 +30,8 @@ from tests.support import TOOL, astream
         (Fault(status=500), 500, "InternalServerError"),
         (Fault(status=503), 503, "ServiceUnavailableError"),
         (Fault(status=200, body="<html>"), 200, "InternalServerError"),
-        (Fault(hang_up=True), None, "APIConnectionError"),
-        (Fault(stall=True), None, "Timeout"),
+        (Fault(disconnect=True), None, "APIConnectionError"),
+        (Fault(hang=True), None, "Timeout"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -48,7 +48,7 @@ def test_a_failure_is_a_row_with_its_status(
         error = "InternalServerError"
     sandbox.faults.add(fault)
     with pytest.raises(Exception, match="MaaS"):
-        way(timeout=0.3 if fault.stall else 60, **CALL, **who())
+        way(timeout=0.3 if fault.hang else 60, **CALL, **who())
     (event,) = rows(ledger_path)
     assert (event.status, event.http_status, event.error_class) == ("failed", status, error)
     assert (event.micro_credits, event.usage_source) == (0, "none")
@@ -70,7 +70,7 @@ def test_a_call_that_never_goes_out_leaves_nothing(sandbox: Sandbox, ledger_path
 @pytest.mark.parametrize("way", ["sync", "closed", "dropped", "cancelled"])
 def test_an_abandoned_stream_is_estimated(sandbox: Sandbox, ledger_path: Path, way: str) -> None:
     """A stream that the caller gives up is one row, `aborted`, estimated from what had come; the bill is near it."""
-    sandbox.faults.add(Fault(trickle=0.02, times=None))
+    sandbox.faults.add(Fault(chunk_delay=0.02, times=None))
     sandbox.script(Answer((Choice(LONG),)))
     if way == "sync":
         response: Any = litellm.completion(stream=True, **CALL)
@@ -118,7 +118,7 @@ def test_the_input_of_an_aborted_call_is_estimated_from_its_texts(sandbox: Sandb
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
     content = [{"type": "text", "text": "x" * 400}, picture]
     messages: list[Any] = [{"role": "user", "content": content}]
-    sandbox.faults.add(Fault(trickle=0.02, times=None))
+    sandbox.faults.add(Fault(chunk_delay=0.02, times=None))
     for tools in (None, [TOOL]):
         response: Any = litellm.completion(model=CHAT, messages=messages, tools=tools, stream=True)
         next(response)
@@ -167,7 +167,7 @@ def test_a_reply_that_was_billed_and_cannot_be_read(sandbox: Sandbox, ledger_pat
 def test_a_stream_that_is_cancelled_when_its_usage_has_come(sandbox: Sandbox, ledger_path: Path) -> None:
     """A stream that is given up after its usage report is recorded as aborted, at its exact cost."""
     sandbox.script(Answer((Choice("xong"),)))
-    sandbox.faults.add(Fault(stall_after=4))
+    sandbox.faults.add(Fault(hang_after=4))
 
     async def charged() -> None:
         await auntil(lambda: sandbox.bill.charges)

@@ -27,7 +27,7 @@ def test_the_key_is_a_secret_until_it_is_on_the_wire(sandbox: Sandbox) -> None:
     assert KEY not in str(request.headers)
 
 
-@pytest.mark.parametrize("fault", [Fault(status=401, body=f"bad key {KEY}"), Fault(hang_up=True), Fault(stall=True)])
+@pytest.mark.parametrize("fault", [Fault(status=401, body=f"bad key {KEY}"), Fault(disconnect=True), Fault(hang=True)])
 def test_an_exception_holds_no_key_anywhere(sandbox: Sandbox, fault: Fault) -> None:
     """The exception, its attributes, its response, its causes and our frames in its traceback hold no key."""
     sandbox.faults.add(fault)

@@ -66,7 +66,7 @@ def cuts(body: bytes, step: int = 1) -> Iterator[tuple[bytes, bytes]]:
 
 def real_stream(sandbox: Sandbox) -> tuple[bytes, Assembled]:
     """What a real server sends for an answer with reasoning and a tool call, and what it comes to."""
-    sandbox.script(Answer((Choice("Chào 🦆", "Nghĩ.", (ToolCall("f", '{"a": "é"}'),)),), input_tokens=9, piece_size=4))
+    sandbox.script(Answer((Choice("Chào 🦆", "Nghĩ.", (ToolCall("f", '{"a": "é"}'),)),), input_tokens=9, chunk_size=4))
     response = httpx.post(
         f"{sandbox.url}/chat/completions",
         json={

@@ -76,7 +76,7 @@ def random_answer(seed: int) -> Answer:
         input_tokens=input_tokens,
         cached_tokens=pick.randint(0, input_tokens),
         reasoning_field=pick.choice(["reasoning_content", "reasoning"]),
-        piece_size=pick.choice([1, 2, 3, 4, 7]),
+        chunk_size=pick.choice([1, 2, 3, 4, 7]),
     )
 
 
@@ -178,7 +178,7 @@ def test_stream_chunk_builder_keeps_the_gateways_usage(sandbox: Sandbox, mode: s
         (Fault(error_after=4, error={"message": "slow down", "type": "rate_limit_error"}), litellm.RateLimitError),
         (Fault(error_after=4, error="upstream failed"), litellm.InternalServerError),
         (Fault(garbage_after=4), litellm.InternalServerError),
-        (Fault(stall_after=4), litellm.Timeout),
+        (Fault(hang_after=4), litellm.Timeout),
     ],
     ids=["cut", "ended early", "error event", "rate limit event", "error as text", "garbage", "stalled"],
 )
@@ -306,7 +306,7 @@ def test_a_reply_that_is_no_stream_is_an_error(body: bytes) -> None:
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_an_abandoned_stream_closes_its_connection(sandbox: Sandbox, mode: str) -> None:
     """A stream that the caller drops is closed at once, and the gateway sees the connection end."""
-    sandbox.faults.add(Fault(trickle=0.05, times=None))
+    sandbox.faults.add(Fault(chunk_delay=0.05, times=None))
     sandbox.script(Answer((Choice("từ " * 200),)))
 
     async def drop() -> None:

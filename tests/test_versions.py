@@ -55,26 +55,26 @@ def next_of(version: Version, part: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("version", "colour", "says"),
+    ("version", "status", "says"),
     [
-        *((str(version), "green", f"{supported.FLOOR} to {supported.NEWEST_TRIED} were tried") for version in tried()),
-        (f"{NEWEST}.post1", "green", "were tried"),
-        (next_of(NEWEST, 2), "yellow", f"newer than {NEWEST}"),
-        (next_of(NEWEST, 1), "yellow", f"newer than {NEWEST}"),
-        (f"{next_of(NEWEST, 1)}rc1", "yellow", f"newer than {NEWEST}"),
-        ("1.99.4", "red", "is not supported"),
-        ("2.0.0", "red", "is not supported"),
-        ("nonsense", "red", "is not supported"),
+        *((str(version), "ok", f"{supported.FLOOR} to {supported.NEWEST_TRIED} were tried") for version in tried()),
+        (f"{NEWEST}.post1", "ok", "were tried"),
+        (next_of(NEWEST, 2), "warning", f"newer than {NEWEST}"),
+        (next_of(NEWEST, 1), "warning", f"newer than {NEWEST}"),
+        (f"{next_of(NEWEST, 1)}rc1", "warning", f"newer than {NEWEST}"),
+        ("1.99.4", "error", "is not supported"),
+        ("2.0.0", "error", "is not supported"),
+        ("nonsense", "error", "is not supported"),
     ],
 )
-def test_which_versions_are_right(monkeypatch: pytest.MonkeyPatch, version: str, colour: str, says: str) -> None:
+def test_which_versions_are_right(monkeypatch: pytest.MonkeyPatch, version: str, status: str, says: str) -> None:
     """A version that was tried is right, a newer one worth a look with what to do, and any other one is wrong."""
     monkeypatch.setattr(metadata, "version", lambda _: version)
     found = versions.litellm()
-    assert (found.colour, found.what.startswith(version)) == (colour, True)
-    assert says in found.what
-    if colour == "yellow":
-        assert f'pip install "litellm[mcp]=={NEWEST}"' in (found.mend or "")
+    assert (found.status, found.message.startswith(version)) == (status, True)
+    assert says in found.message
+    if status == "warning":
+        assert f'pip install "litellm[mcp]=={NEWEST}"' in (found.fix or "")
 
 
 @pytest.mark.parametrize(

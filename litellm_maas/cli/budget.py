@@ -83,7 +83,7 @@ def command() -> None:
     help="Percentages of the limit at which an alert is given.",
 )
 @click.option("--timezone", default=None, help="The zone whose days and months are meant; Asia/Ho_Chi_Minh by default.")
-@options.where
+@options.ledger_option
 def set_command(ledger: str | None, **given: Any) -> None:
     """Set a budget of so many CREDITS (200000, 1,530,000 or 1.530.000), or replace the one of the same name."""
     given["warn_at"] = [part.strip() for part in given["warn_at"].split(",") if part.strip()]
@@ -112,7 +112,7 @@ def set_command(ledger: str | None, **given: Any) -> None:
 
 @command.command(name="remove")
 @click.argument("name", shell_complete=_complete)
-@options.where
+@options.ledger_option
 def remove_command(name: str, ledger: str | None) -> None:
     """Remove a budget from the ledger."""
     stays = any(each.name == name for each in BudgetEnforcer().configured_budgets())
@@ -131,7 +131,7 @@ def remove_command(name: str, ledger: str | None) -> None:
 
 @command.command(name="list", short_help="List the budgets of the ledger and of MAAS_BUDGETS.")
 @options.as_json
-@options.where
+@options.ledger_option
 def list_command(ledger: str | None, *, as_json: bool) -> None:
     """List the budgets, those of the file that MAAS_BUDGETS names included."""
     found = _budgets(ledger)
@@ -154,7 +154,7 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
 @command.command(name="status", short_help="Show what is spent; exit status 1 if one that blocks is used up.")
 @click.argument("name", required=False, shell_complete=_complete)
 @options.as_json
-@options.where
+@options.ledger_option
 def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> None:
     """Show what is spent of the budgets, or of one. Exit status 1 if one that blocks is used up."""
     access.flush(resolve_location(ledger))

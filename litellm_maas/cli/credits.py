@@ -32,7 +32,7 @@ _AT = click.option("--at", metavar="TIME", help="When: 2026-11-01T15:30, 2h (ago
 @click.group(name="credits", invoke_without_command=True)
 @_HOST
 @options.as_json
-@options.where
+@options.ledger_option
 @click.pass_context
 def command(context: click.Context, /, *, host: str | None, as_json: bool, ledger: str | None) -> None:
     """Show the balance as it should be now, and when it runs out.
@@ -66,7 +66,7 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
     if not found:
         options.refuse_missing(ledger)
         at = f" for {host}" if host else ""
-        tables.say(to, f"No balance is noted{at} in {low_balance.notes_file(where)}. Begin with:", *_begin(host))
+        tables.print_hint(to, f"No balance is noted{at} in {low_balance.notes_file(where)}. Begin with:", *_begin(host))
         if as_json:
             tables.print_json({"balance_micro_credits": None})
     for each in found:
@@ -78,14 +78,14 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
         else:
             _show(to, each, unsaid, title=_account(each) if len(found) > 1 else None)
     if (note := waiting_note(waiting)) is not None:
-        tables.say(to, note.text)
+        tables.print_hint(to, note.text)
 
 
 @command.command(name="set", short_help="Note the balance that the console shows.")
 @click.argument("amount")
 @_AT
 @_HOST
-@options.where
+@options.ledger_option
 def set_command(*, amount: str, at: str | None, host: str | None, ledger: str | None) -> None:
     """Note that the console shows AMOUNT credits: 1530000, 1,530,000 or 1.530.000."""
     _note("reading", amount, at, host, ledger)
@@ -95,7 +95,7 @@ def set_command(*, amount: str, at: str | None, host: str | None, ledger: str | 
 @click.argument("amount")
 @_AT
 @_HOST
-@options.where
+@options.ledger_option
 def topup_command(*, amount: str, at: str | None, host: str | None, ledger: str | None) -> None:
     """Note that AMOUNT credits were added: 2000000, 2,000,000 or 2.000.000."""
     _note("topup", amount, at, host, ledger)
@@ -103,7 +103,7 @@ def topup_command(*, amount: str, at: str | None, host: str | None, ledger: str 
 
 @command.command(name="list")
 @options.as_json
-@options.where
+@options.ledger_option
 def list_command(*, as_json: bool, ledger: str | None) -> None:
     """List what was noted, with the numbers that `remove` takes."""
     with access.open_ledger(low_balance.notes_file(resolve_location(ledger))) as file:
@@ -120,12 +120,12 @@ def list_command(*, as_json: bool, ledger: str | None) -> None:
         tables.console().print(table)
     else:
         options.refuse_missing(ledger)
-        tables.say(tables.console(), "Nothing is noted yet. Begin with:", *_begin())
+        tables.print_hint(tables.console(), "Nothing is noted yet. Begin with:", *_begin())
 
 
 @command.command(name="remove")
 @click.argument("number", type=int)
-@options.where
+@options.ledger_option
 def remove_command(*, number: int, ledger: str | None) -> None:
     """Remove a note that was a mistake."""
     with access.open_ledger(low_balance.notes_file(resolve_location(ledger)), writable=True) as file:
@@ -199,14 +199,14 @@ def _show(to: Console, found: Balance, warnings: Sequence[str], *, title: str | 
         table.add_row(what, amount, Text(remark, style="dim" if amount else ""), style="bold" if what == "left" else "")
     to.print(table)
     if not found.host and len(found.hosts) > 1:
-        tables.say(
+        tables.print_hint(
             to,
             f"Calls of {len(found.hosts)} hosts are in what was spent "
             f"({', '.join(map(tables.printable, found.hosts))}). To note the balance of one account alone:",
             f"litellm-maas credits set AMOUNT --host {shlex.quote(found.hosts[-1])}",
         )
     if found.uncertainty:
-        tables.say(
+        tables.print_hint(
             to,
             f"{tables.money(found.uncertainty)} were spent in the five minutes before the last reading. If the "
             "console had not collected them yet, so much less is left.",
@@ -214,7 +214,7 @@ def _show(to: Console, found: Balance, warnings: Sequence[str], *, title: str | 
     if found.drifts:
         _show_drifts(to, found.drifts)
     for warning in warnings:
-        tables.say(to, warning)
+        tables.print_hint(to, warning)
 
 
 def _show_drifts(to: Console, drifts: tuple[Drift, ...]) -> None:
@@ -226,11 +226,13 @@ def _show_drifts(to: Console, drifts: tuple[Drift, ...]) -> None:
     to.print(table)
     last = drifts[-1]
     if not last.is_real:
-        tables.say(to, "What the console took lately is what the ledger has, as far as five-minute cycles let one see.")
+        tables.print_hint(
+            to, "What the console took lately is what the ledger has, as far as five-minute cycles let one see."
+        )
     elif last.at_least > 0:
         unpriced = tables.counted(last.unpriced_calls, "recorded call")
         calls = f" {unpriced} without a price may be a part of it." * bool(last.unpriced_calls)
-        tables.say(
+        tables.print_hint(
             to,
             f"The console took at least {tables.money(last.at_least)} that the ledger does not know: an application "
             f"that is not recorded, another price than the ledger's, or a reading mistyped.{calls} To look further:",
@@ -238,7 +240,7 @@ def _show_drifts(to: Console, drifts: tuple[Drift, ...]) -> None:
             "litellm-maas prices",
         )
     else:
-        tables.say(
+        tables.print_hint(
             to,
             f"The console took at least {tables.money(-last.at_most)} less than the ledger has: a price that is lower "
             "on your contract, a top-up not noted, or a reading mistyped. To look further:",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,18 @@ from rich.text import Text
 
 from litellm_maas.cli import options, tables
 from litellm_maas.doctor import subprocesses, versions
-from litellm_maas.doctor.check import Check, Colour, not_checked
+from litellm_maas.doctor.check import Check, Status, skipped
 from litellm_maas.errors import MaasError
 
 _LEAST_ROOM = 20
 """Columns that a text is wrapped in at least."""
-_MARKS: dict[Colour, tuple[str, str]] = {"green": ("✓", "ok"), "yellow": ("!", "look"), "red": ("✗", "RED")}
+_MARKS: dict[Status, tuple[str, str, str]] = {
+    "ok": ("✓", "ok", "green"),
+    "warning": ("!", "warning", "yellow"),
+    "error": ("✗", "ERROR", "red"),
+    "skipped": ("!", "skipped", "yellow"),
+}
+"""The mark of a status, the word where a terminal has no such mark, and its colour."""
 
 
 @click.command(name="doctor")
@@ -40,18 +47,18 @@ def command(
     timeout: float,
     as_json: bool,
 ) -> None:
-    """Check this set-up: one line per check, and for each that is red the exact fix.
+    """Check this set-up: one line per check, and for each error the exact fix.
 
     Nothing is called that costs credits, unless you ask to --probe: that makes three small calls to each model, shows
     what they may cost, asks, and records what they did. The key is sent to the base URL and nowhere else. Events that
-    wait beside the ledger are recorded. Exits with 1 if anything is red.
+    wait beside the ledger are recorded. Exits with 1 if there is an error.
     """
     if models and not probe:
         raise click.UsageError("models are named for --probe")
     python, litellm = versions.python(), versions.litellm()
     # Started before anything else: it takes the longest.
-    self_test = subprocesses.start_self_test() if not quick and litellm.colour == "green" else None
-    config = subprocesses.start_config_check(config_file) if config_file and litellm.colour == "green" else None
+    self_test = subprocesses.start_self_test() if not quick and litellm.status == "ok" else None
+    config = subprocesses.start_config_check(config_file) if config_file and litellm.status == "ok" else None
     from litellm_maas.doctor import runner  # noqa: PLC0415 - the same
     from litellm_maas.tracking import current_prices  # noqa: PLC0415 - while the programs load LiteLLM
 
@@ -59,12 +66,12 @@ def command(
         book = current_prices.current()
     except MaasError:
         book = None  # the file has a line of its own
-    checks, access = runner.run_checks(runner.Asked(config_file, timeout, book))
+    checks, access = runner.run_checks(runner.Options(config_file, timeout, book))
     checks = [python, litellm, *checks]
     if self_test is not None:
         checks += subprocesses.self_test(self_test)
     if config_file is not None:
-        checks += [not_checked("config", "litellm")] if config is None else subprocesses.config(config, config_file)
+        checks += [skipped("config", "litellm")] if config is None else subprocesses.config(config, config_file)
     to = tables.console(stderr=as_json and probe)
     if not as_json or probe:
         _show(to, checks)
@@ -83,20 +90,23 @@ def command(
         to.print(f"\n{_summary(checks)}")
     else:
         tables.print_json({"checks": [check.as_dict() for check in checks], "probes": probes})
-    if any(check.colour == "red" for check in checks):
+    if any(check.status == "error" for check in checks):
         sys.exit(1)
 
 
 def _show(to: Console, checks: Sequence[Check]) -> None:
-    marks = {colour: mark if tables.supports_chars(mark) else word for colour, (mark, word) in _MARKS.items()}
+    marks = {
+        status: (mark if tables.supports_chars(mark) else word, colour)
+        for status, (mark, word, colour) in _MARKS.items()
+    }
     width = max((len(check.name) for check in checks), default=0)
     for check in checks:
-        mark = Text.assemble((marks[check.colour], check.colour), f" {check.name:{width}}  ")
-        lines = _lines(to, tables.printable(check.what), len(mark.plain))
+        mark = Text.assemble(marks[check.status], f" {check.name:{width}}  ")
+        lines = _lines(to, tables.printable(check.message), len(mark.plain))
         to.print(Text.assemble(mark, f"\n{' ' * len(mark.plain)}".join(lines)), soft_wrap=True)
-        if check.mend is not None and not check.is_skipped:
+        if check.fix is not None and check.status != "skipped":
             # On one line, so that a command can be copied.
-            to.print(Text(f"    {tables.printable(check.mend)}", style="cyan"), soft_wrap=True)
+            to.print(Text(f"    {tables.printable(check.fix)}", style="cyan"), soft_wrap=True)
 
 
 def _lines(to: Console, text: str, indent: int) -> list[str]:
@@ -109,11 +119,13 @@ def _lines(to: Console, text: str, indent: int) -> list[str]:
 
 def _summary(checks: Sequence[Check]) -> str:
     """Return how many checks found what."""
-    skipped = sum(check.is_skipped for check in checks)
-    errors = sum(check.colour == "red" for check in checks)
-    warnings = sum(check.colour == "yellow" for check in checks) - skipped
-    if not errors and not warnings and not skipped:
+    count = Counter(check.status for check in checks)
+    if count.keys() <= {"ok"}:
         return "Everything is all right."
-    ok = sum(check.colour == "green" for check in checks)
-    parts = [tables.counted(errors, "error"), tables.counted(warnings, "warning"), f"{skipped} skipped", f"{ok} ok"]
+    parts = [
+        tables.counted(count["error"], "error"),
+        tables.counted(count["warning"], "warning"),
+        f"{count['skipped']} skipped",
+        f"{count['ok']} ok",
+    ]
     return ", ".join(parts) + "."

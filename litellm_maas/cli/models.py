@@ -34,7 +34,7 @@ _DROPPED = ("takes", "context", "basis", "cached", "callable")
 @click.option("--offline", is_flag=True, help="List the shipped catalogue instead of asking the gateway.")
 @click.option("--probe", is_flag=True, help="Make one small call to each, to see whether it answers.")
 @click.option("--yes", is_flag=True, help="Probe without asking what it may cost.")
-@options.where
+@options.ledger_option
 @options.as_json
 def command(*, offline: bool, probe: bool, yes: bool, ledger: str | None, as_json: bool) -> None:
     """List the models that the key can see, with their prices, and whether they can be called.

@@ -77,7 +77,7 @@ def refuse_missing(ledger: str | None) -> None:
         raise MaasError(f"there is no ledger {found}; check the name after --ledger")
 
 
-def where(command: _Command) -> _Command:
+def ledger_option(command: _Command) -> _Command:
     """`--ledger`."""
     return click.option("--ledger", metavar="PATH", help="The ledger; default: MAAS_LEDGER, or your data folder.")(
         command
@@ -121,7 +121,7 @@ def filters(command: _Command) -> _Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReportQuery:
     """Which ledger, and which of its events, somebody asked for.
 
     Attributes:
@@ -160,14 +160,14 @@ class Asked:
         return f"litellm-maas spend {' '.join(words)}{added}{typed}"
 
 
-def asked(
+def parse_query(
     ledger: str | None,
     since: str | None,
     until: str | None,
     month: str | None,
     timezone: str,
     **named: str | None,
-) -> Asked:
+) -> ReportQuery:
     """Return what the options mean.
 
     Raises:
@@ -179,7 +179,7 @@ def asked(
     typed |= {"timezone": timezone if timezone != DEFAULT_ZONE else None}
     typed |= {name.replace("_", "-"): value for name, value in filters_.given()}
     typed |= {"ledger": as_typed(ledger)}
-    return Asked(
+    return ReportQuery(
         resolve_location(ledger),
         now,
         _period(since, until, month, now),

@@ -11,8 +11,8 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from litellm_maas.cli import completion, options, spend_export, spend_ledger, spend_tail, tables
-from litellm_maas.cli.options import Asked
-from litellm_maas.cli.spend_hints import Note, missing_note, nothing_recorded, unknown_note, waiting_note
+from litellm_maas.cli.options import ReportQuery
+from litellm_maas.cli.spend_hints import Hint, missing_note, nothing_recorded, unknown_note, waiting_note
 from litellm_maas.cli.spend_report import SpendReport, make_counter
 from litellm_maas.ledger import access
 from litellm_maas.ledger.base import Ledger
@@ -46,7 +46,7 @@ def _groups(_context: click.Context, _option: click.Parameter, incomplete: str) 
 @options.as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @options.csv_for
-@options.where
+@options.ledger_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -71,7 +71,7 @@ def command(
     as_csv = as_csv or csv_for is not None
     if as_json + as_csv + chart > 1:
         raise click.UsageError("--json, --csv and --chart exclude each other")
-    asked = options.asked(**asked_for)
+    asked = options.parse_query(**asked_for)
     dialect = tables.excel_dialect() if csv_for is not None else None
     show = SpendReport(asked, by or (("day",) if chart else ()), limit)
     waiting = access.flush(asked.ledger)
@@ -87,30 +87,30 @@ def command(
         elif as_csv:
             total = show.csv(count, dialect)
         elif not is_empty:
-            total = show.people(tables.console(), count, chart=chart)
+            total = show.render(tables.console(), count, chart=chart)
         if as_json or as_csv:
             show.say_hosts(beside, total, count)
         unknown = () if is_empty or total.calls else _unknown(ledger, asked)
         remarks = (nothing_recorded(asked.ledger) if is_empty else None, *unknown, waiting_note(waiting))
     for note in remarks:
         if note is not None:
-            tables.say(beside, note.text, *note.commands)
+            tables.print_hint(beside, note.text, *note.commands)
 
 
 for _subcommand in (spend_tail.command, spend_export.command, *spend_ledger.commands):
     command.add_command(_subcommand)
 
 
-def _say_missing(csv: SpendReport | None, asked: Asked, dialect: Any) -> None:
+def _say_missing(csv: SpendReport | None, asked: ReportQuery, dialect: Any) -> None:
     """End with exit status 1, so that nobody takes a misspelt name for a sum of 0; CSV has its header all the same."""
     if csv is not None:
         csv.header(dialect)
     note = missing_note(asked.ledger)
-    tables.say(tables.console(stderr=True), note.text, *note.commands)
+    tables.print_hint(tables.console(stderr=True), note.text, *note.commands)
     sys.exit(1)
 
 
-def _unknown(ledger: Ledger | None, asked: Asked) -> list[Note | None]:
+def _unknown(ledger: Ledger | None, asked: ReportQuery) -> list[Hint | None]:
     """Return what to say of filters that match nothing: nobody should take a misspelt name for a sum of 0."""
     everything = make_counter(ledger, dataclasses.replace(asked, filters=EVERYTHING))
 

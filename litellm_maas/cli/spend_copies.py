@@ -24,7 +24,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.command(name="backup", short_help="Copy the ledger, also while programs record.")
 @click.argument("file", type=_file)
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there already.")
-@options.where
+@options.ledger_option
 def backup_command(*, file: Path, force: bool, ledger: str | None) -> None:
     """Copy the ledger into FILE, as it is at this moment. Programs may go on recording."""
     path = _ledger_file(ledger, "pg_dump --schema=litellm_maas")
@@ -38,7 +38,7 @@ def backup_command(*, file: Path, force: bool, ledger: str | None) -> None:
 
 @click.command(name="restore", short_help="Put a copy in the place of the ledger.")
 @click.argument("file", type=_file)
-@options.where
+@options.ledger_option
 def restore_command(*, file: Path, ledger: str | None) -> None:
     """Put the copy FILE in the place of the ledger. Programs may go on recording.
 
@@ -56,7 +56,7 @@ def restore_command(*, file: Path, ledger: str | None) -> None:
 
 @click.command(name="resend", short_help="Send everything to the PostgreSQL ledger again.")
 @click.option("--from", "other", type=_file, help="Another spool, of an older address, to be sent too.")
-@options.where
+@options.ledger_option
 def resend_command(*, other: Path | None, ledger: str | None) -> None:
     """Send all that this machine has recorded to the PostgreSQL ledger again. What is there already stays once."""
     where = resolve_location(ledger)

@@ -13,7 +13,7 @@ from typing import IO, Any
 import click
 
 from litellm_maas.cli import options, tables
-from litellm_maas.cli.options import Asked
+from litellm_maas.cli.options import ReportQuery
 from litellm_maas.cli.spend_hints import missing_note, nothing_recorded, say_beside, waiting_note
 from litellm_maas.errors import MaasError
 from litellm_maas.ledger import access, export
@@ -36,7 +36,7 @@ _FORMATS = ("jsonl", "csv", *_BINARY)
 @click.option("--only", type=click.Choice(list(_ONLY)), help="Only calls that are odd in this way.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file; default: standard output.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there already.")
-@options.where
+@options.ledger_option
 def command(
     *,
     form: str | None,
@@ -61,7 +61,7 @@ def command(
         raise click.UsageError(f"{form} is no text: name a file with --output")
     if output is not None and not force and output.is_file() and output.stat().st_size:
         raise MaasError(f"{output} is there already; name another --output, or overwrite it with --force")
-    asked = options.asked(**asked_for)
+    asked = options.parse_query(**asked_for)
     waiting = access.flush(asked.ledger)
     write = _writer(form, asked, for_people=csv_for is not None)
     with access.open_ledger(asked.ledger) as ledger:
@@ -82,7 +82,7 @@ def command(
     say_beside(nothing_recorded(asked.ledger) if ledger is None else None, waiting_note(waiting))
 
 
-def _writer(form: str, asked: Asked, *, for_people: bool) -> Callable[[Iterator[Event], Any], int]:
+def _writer(form: str, asked: ReportQuery, *, for_people: bool) -> Callable[[Iterator[Event], Any], int]:
     """Return what writes events in a form, and returns how many there were."""
     if for_people:
         return lambda events, to: export.write_csv_for_people(events, to, tables.excel_dialect(), asked.zone)
@@ -100,7 +100,7 @@ def _to_file(
     write: Callable[[Iterator[Event], Any], int], events: Iterator[Event], file: Path, *, is_text: bool
 ) -> int:
     try:
-        with _whole(file) as binary:
+        with _atomic_write(file) as binary:
             if not is_text:
                 return write(events, binary)
             text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
@@ -113,7 +113,7 @@ def _to_file(
 
 
 @contextlib.contextmanager
-def _whole(file: Path) -> Iterator[IO[bytes]]:
+def _atomic_write(file: Path) -> Iterator[IO[bytes]]:
     """A file that appears under its name when all of it is written, and not at all if that fails."""
     if file.exists() and not file.is_file():
         with file.open("wb") as device:

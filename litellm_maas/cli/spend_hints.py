@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from litellm_maas.cli import tables
-from litellm_maas.cli.options import Asked
+from litellm_maas.cli.options import ReportQuery
 from litellm_maas.did_you_mean import nearest
 from litellm_maas.ledger.access import PendingEvents
 from litellm_maas.ledger.location import PostgresLocation
@@ -26,14 +26,14 @@ _HOW_TO_RECORD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Hint:
     """A remark, and the commands that follow from it."""
 
     text: str
     commands: tuple[str, ...] = ()
 
 
-def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | None) -> Iterator[Note]:
+def notes(total: Total, unpriced: dict[str, int], asked: ReportQuery, since: str | None) -> Iterator[Hint]:
     """The remarks on a total.
 
     Args:
@@ -43,53 +43,53 @@ def notes(total: Total, unpriced: dict[str, int], asked: Asked, since: str | Non
         since: The first day of the period, where nobody typed one.
     """
     if total.unpriced_calls:
-        yield Note(
+        yield Hint(
             f"{tables.counted(total.unpriced_calls, 'call')} without a price {_are(total.unpriced_calls)} not in the "
             f"sums: {_models(unpriced)}. Put their price into your own file (MAAS_PRICES; an example comes with "
             "litellm-maas config init), then:",
             (asked.command("reprice", since=since),),
         )
     if total.estimated_calls:
-        yield Note(
+        yield Hint(
             f"{tables.counted(total.estimated_calls, 'call')} with estimated tokens: the gateway's own count never "
             "came, mostly because a stream was abandoned. They are in the sums, as estimates. To see them:",
             (asked.command("export", "--only estimated", since=since),),
         )
     if total.anomalies:
-        yield Note(
+        yield Hint(
             f"{tables.counted(total.anomalies, 'call')} with a usage report that cannot be true. Impossible counts "
             "are not priced; cached tokens beyond the input are cut down to it. To see them:",
             (asked.command("export", "--only anomalies", since=since),),
         )
     if "estimate" in total.by_basis:
-        yield Note(
+        yield Hint(
             f"{tables.money(total.by_basis['estimate'])} of it is a guess from LiteLLM's dollar prices, because your "
             "price file has `estimate` switched on and no list prices these models."
         )
     if total.saved_micro_credits > 0:
-        yield Note(f"Cached tokens saved {tables.money(total.saved_micro_credits)} against the input price.")
+        yield Hint(f"Cached tokens saved {tables.money(total.saved_micro_credits)} against the input price.")
     elif total.saved_micro_credits < 0:
-        yield Note(
+        yield Hint(
             f"Cached tokens cost {tables.money(-total.saved_micro_credits)} more than plain ones: a list prints "
             "a cache price above the input price. To see which:",
             ("litellm-maas prices",),
         )
 
 
-def nothing_recorded(ledger: Path | PostgresLocation) -> Note:
+def nothing_recorded(ledger: Path | PostgresLocation) -> Hint:
     """The remark on a ledger that is empty, or that nobody has named."""
-    return Note(f"No spend is recorded in {ledger} yet. Recording is switched on by one of:", _HOW_TO_RECORD)
+    return Hint(f"No spend is recorded in {ledger} yet. Recording is switched on by one of:", _HOW_TO_RECORD)
 
 
-def missing_note(ledger: Path | PostgresLocation) -> Note:
+def missing_note(ledger: Path | PostgresLocation) -> Hint:
     """The remark on a ledger that was named, by --ledger or MAAS_LEDGER, and is not there."""
-    return Note(
+    return Hint(
         f"There is no ledger {ledger}. Check its name; if nothing is recorded yet, recording is switched on by one of:",
         _HOW_TO_RECORD,
     )
 
 
-def unknown_note(what: str, written: str, known: Iterable[str], asked: Asked) -> Note | None:
+def unknown_note(what: str, written: str, known: Iterable[str], asked: ReportQuery) -> Hint | None:
     """The remark on a filter that no call in the ledger matches, whatever the period.
 
     Args:
@@ -103,16 +103,16 @@ def unknown_note(what: str, written: str, known: Iterable[str], asked: Asked) ->
         return None
     nothing = f"No call {_with(what)} {tables.printable(written) or '(none)'} is recorded"
     if (near := nearest(written, known)) is not None:
-        return Note(f"{nothing}; did you mean {tables.printable(near)}?")
+        return Hint(f"{nothing}; did you mean {tables.printable(near)}?")
     option = what.replace("_", "-")
     if not known:
-        return Note(f"{nothing}, nor any other {option}.")
+        return Hint(f"{nothing}, nor any other {option}.")
     if len(known) <= _MOST_NAMES:
-        return Note(f"{nothing}; there are: {', '.join(map(tables.printable, sorted(known)))}.")
-    return Note(f"{nothing}; to see what is recorded:", (asked.command(f"--by {what}", without=option),))
+        return Hint(f"{nothing}; there are: {', '.join(map(tables.printable, sorted(known)))}.")
+    return Hint(f"{nothing}; to see what is recorded:", (asked.command(f"--by {what}", without=option),))
 
 
-def hosts_note(hosts: Iterable[str], asked: Asked, since: str | None) -> Note | None:
+def hosts_note(hosts: Iterable[str], asked: ReportQuery, since: str | None) -> Hint | None:
     """The remark on a total with calls of more than one host: of two accounts, or of a sandbox and an account."""
     named = sorted(filter(None, hosts))
     if len(named) < 2 or asked.filters.host is not None:
@@ -120,27 +120,27 @@ def hosts_note(hosts: Iterable[str], asked: Asked, since: str | None) -> Note | 
     shown = ", ".join(map(tables.printable, named[:_MOST_MODELS])) + f" and {len(named) - _MOST_MODELS} more" * (
         len(named) > _MOST_MODELS
     )
-    return Note(
+    return Hint(
         f"Calls of {len(named)} hosts are in these sums ({shown}). To see each:",
         (asked.command("--by host", since=since),),
     )
 
 
-def waiting_note(waiting: PendingEvents) -> Note | None:
+def waiting_note(waiting: PendingEvents) -> Hint | None:
     """The remark on events that are not in the ledger yet."""
     texts, commands = [each.text for each in waiting.remarks], tuple(each.command for each in waiting.remarks)
     if not waiting.events and waiting.problem is None:
-        return Note(" ".join(texts), commands) if texts else None
+        return Hint(" ".join(texts), commands) if texts else None
     events = tables.counted(waiting.events, "event")
     why = f" ({waiting.problem})" if waiting.problem else " (unreadable files)"
-    return Note(
+    return Hint(
         f"{events} queued beside the ledger {_are(waiting.events)} not in the sums{why}. They are recorded by the next "
         "call or command that can write to the ledger." + "".join(f" {text}" for text in texts),
         commands,
     )
 
 
-def say_beside(*remarks: Note | None) -> None:
+def say_beside(*remarks: Hint | None) -> None:
     """Say remarks on standard error, beside data."""
     for note in remarks:
         if note is not None:

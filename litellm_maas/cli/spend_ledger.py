@@ -23,13 +23,13 @@ from litellm_maas.tracking import current_prices
 @click.option("--apply", is_flag=True, help="Write it; without it only the difference is shown.")
 @click.option("--reason", default="repriced by the current prices", help="Why; it is kept in the ledger.")
 @options.as_json
-@options.where
+@options.ledger_option
 def reprice_command(*, apply: bool, reason: str, as_json: bool, **asked_for: Any) -> None:
     """Price recorded calls by the current prices: the official list, and your MAAS_PRICES.
 
     Shows the difference; --apply writes it, as corrections beside the rows, which stay as they are.
     """
-    asked = options.asked(**asked_for)
+    asked = options.parse_query(**asked_for)
     waiting = access.flush(asked.ledger)
     book = current_prices.current()
     found = Repricing((), ())
@@ -84,7 +84,7 @@ def _total(changes: list[Change]) -> Change:
 
 
 @click.command(name="verify", short_help="Check the ledger's file, its sums and its prices.")
-@options.where
+@options.ledger_option
 @options.as_json
 def verify_command(*, ledger: str | None, as_json: bool) -> None:
     """Check the ledger: its file, its sums, and each row against its price list. Exit status 1 if anything is wrong.

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from litellm_maas.cli import spend_tables, tables
-from litellm_maas.cli.options import Asked
-from litellm_maas.cli.spend_hints import Note, hosts_note, notes
+from litellm_maas.cli.options import ReportQuery
+from litellm_maas.cli.spend_hints import Hint, hosts_note, notes
 from litellm_maas.ledger import periods, reports
 from litellm_maas.ledger.access import PendingEvents
 from litellm_maas.ledger.base import Ledger
@@ -24,7 +24,7 @@ Count = Callable[[Period, tuple[str, ...]], Report]
 """Counts a period, by what it is to be grouped by."""
 
 
-def make_counter(ledger: Ledger | None, asked: Asked) -> Count:
+def make_counter(ledger: Ledger | None, asked: ReportQuery) -> Count:
     """Return what counts in a ledger, which may not be there."""
 
     def count(period: Period, by: tuple[str, ...]) -> Report:
@@ -44,7 +44,7 @@ class SpendReport:
         limit: The number of groups to show; None for all.
     """
 
-    def __init__(self, asked: Asked, by: tuple[str, ...] = (), limit: int | None = None) -> None:
+    def __init__(self, asked: ReportQuery, by: tuple[str, ...] = (), limit: int | None = None) -> None:
         reports.check_groups(by)
         self._asked = asked
         self._by = by
@@ -81,7 +81,7 @@ class SpendReport:
         """Print the CSV of nothing."""
         spend_tables.print_csv(("period",) if self._overview else self._by, {}, for_people)
 
-    def people(self, to: Console, count: Count, *, chart: bool = False) -> Total:
+    def render(self, to: Console, count: Count, *, chart: bool = False) -> Total:
         """Print it for people, with what there is to remark; return its total."""
         by_model = None
         to.print(Text(self._heading(), style="bold"))
@@ -98,19 +98,19 @@ class SpendReport:
             unpriced = {model: each.unpriced_calls for (model,), each in by_model.groups.items() if each.unpriced_calls}
         for note in (*notes(total, unpriced, self._asked, self._since), self._hosts(total, count)):
             if note is not None:
-                tables.say(to, note.text, *note.commands)
+                tables.print_hint(to, note.text, *note.commands)
         return total
 
     def say_hosts(self, to: Console, total: Total, count: Count) -> None:
         """Say it where there are calls of more than one host in a total."""
         if (note := self._hosts(total, count)) is not None:
-            tables.say(to, note.text, *note.commands)
+            tables.print_hint(to, note.text, *note.commands)
 
     @property
     def _since(self) -> str | None:
         return self._period.since.date().isoformat() if self._no_period and self._period.since else None
 
-    def _hosts(self, total: Total, count: Count) -> Note | None:
+    def _hosts(self, total: Total, count: Count) -> Hint | None:
         if not total.calls or "host" in self._by:
             return None
         return hosts_note((host for (host,) in count(self._period, ("host",)).groups), self._asked, self._since)

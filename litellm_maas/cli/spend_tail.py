@@ -33,7 +33,7 @@ _BATCH = 1000
 @options.filters
 @click.option("--timezone", default=DEFAULT_ZONE, show_default=True, help="The zone that times are shown in.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
-@options.where
+@options.ledger_option
 def command(*, lines: int, timezone: str, as_json: bool, ledger: str | None, **named: str | None) -> None:
     """Follow the ledger live, until Ctrl-C."""
     zone = periods.zone(timezone)

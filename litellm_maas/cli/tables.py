@@ -116,7 +116,7 @@ def width(made: Table, to: Console) -> int:
     return to.measure(made, options=to.options.update(width=10_000)).maximum
 
 
-def say(to: Console, text: str, *commands: str) -> None:
+def print_hint(to: Console, text: str, *commands: str) -> None:
     """A remark in words, and the commands to type next, each on a line of its own so that it can be copied."""
     to.print()
     to.print(Text(text))

@@ -1,11 +1,11 @@
-"""What a check finds: a colour, what is so, and how to fix it."""
+"""What a check finds: a status, what is so, and how to fix it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-Colour = Literal["green", "yellow", "red"]
+Status = Literal["ok", "warning", "error", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,45 +14,43 @@ class Check:
 
     Attributes:
         name: What was looked at.
-        colour: Green is right, yellow works and is worth a look, red does not work.
-        what: What is so, in one line.
-        mend: The exact thing to do; None where nothing is to be done.
-        is_skipped: Whether it was not looked at, because something else has to be fixed first.
+        status: ``ok`` is right, ``warning`` works and is worth a look, ``error`` does not work, and ``skipped`` was not
+            looked at, because something else has to be fixed first.
+        message: What is so, in one line.
+        fix: The exact thing to do; None where nothing is to be done.
     """
 
     name: str
-    colour: Colour
-    what: str
-    mend: str | None = None
-    is_skipped: bool = False
+    status: Status
+    message: str
+    fix: str | None = None
 
-    def as_dict(self) -> dict[str, str | bool | None]:
+    def as_dict(self) -> dict[str, str | None]:
         """Return the finding as plain JSON values."""
-        plain = {"name": self.name, "colour": self.colour, "what": self.what, "mend": self.mend}
-        return {**plain, "is_skipped": self.is_skipped}
+        return {"name": self.name, "status": self.status, "message": self.message, "fix": self.fix}
 
 
-def green(name: str, what: str) -> Check:
+def passed(name: str, message: str) -> Check:
     """It is right."""
-    return Check(name, "green", what)
+    return Check(name, "ok", message)
 
 
-def yellow(name: str, what: str, mend: str) -> Check:
+def warned(name: str, message: str, fix: str) -> Check:
     """It works, and is worth a look."""
-    return Check(name, "yellow", what, mend)
+    return Check(name, "warning", message, fix)
 
 
-def red(name: str, what: str, mend: str) -> Check:
+def failed(name: str, message: str, fix: str) -> Check:
     """It does not work."""
-    return Check(name, "red", what, mend)
+    return Check(name, "error", message, fix)
 
 
-def not_checked(name: str, because: str) -> Check:
+def skipped(name: str, because: str) -> Check:
     """Nobody can tell yet: another check comes first."""
-    return Check(name, "yellow", f"skipped, because of {because}", f"fix {because} first", is_skipped=True)
+    return Check(name, "skipped", f"skipped, because of {because}", f"fix {because} first")
 
 
 def from_error(name: str, error: Exception) -> Check:
     """What an error of this package says: its texts end with what to do."""
-    what, _, mend = str(error).rpartition("; ")
-    return red(name, what, mend) if what else red(name, mend, "fix what it names")
+    message, _, fix = str(error).rpartition("; ")
+    return failed(name, message, fix) if message else failed(name, fix, "fix what it names")

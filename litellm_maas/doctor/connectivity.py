@@ -17,7 +17,7 @@ import httpx
 from pydantic import SecretStr
 
 from litellm_maas import settings
-from litellm_maas.doctor.check import Check, green, not_checked, red, yellow
+from litellm_maas.doctor.check import Check, failed, passed, skipped, warned
 from litellm_maas.gateway import error_response
 from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.gateway.errors import Failure
@@ -45,7 +45,7 @@ class ConnectionReport:
     listed: tuple[str, ...] | None = None
 
 
-def look(endpoint: Endpoint, key: SecretStr | None, timeout: float) -> ConnectionReport:
+def check_connection(endpoint: Endpoint, key: SecretStr | None, timeout: float) -> ConnectionReport:
     """Go the way, as far as it leads.
 
     Args:
@@ -57,16 +57,16 @@ def look(endpoint: Endpoint, key: SecretStr | None, timeout: float) -> Connectio
     parts = urlsplit(endpoint.base_url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     if (proxy := _proxy(endpoint, host)) is not None:
-        way.checks += [green("dns", f"left to the proxy {proxy}"), green("tls", f"through the proxy {proxy}")]
+        way.checks += [passed("dns", f"left to the proxy {proxy}"), passed("tls", f"through the proxy {proxy}")]
     else:
         way.checks.append(_dns(host, port, timeout))
-        if way.checks[-1].colour != "red":
+        if way.checks[-1].status != "error":
             way.checks.append(_tls(parts.scheme, host, port, timeout))
-    if way.checks[-1].colour != "red":
+    if way.checks[-1].status != "error":
         _ask(way, endpoint, key, timeout)
-    broken = next((check.name for check in way.checks if check.colour == "red"), "the base url")
+    broken = next((check.name for check in way.checks if check.status == "error"), "the base url")
     found = {check.name for check in way.checks}
-    way.checks += [not_checked(step, broken) for step in steps if step not in found]
+    way.checks += [skipped(step, broken) for step in steps if step not in found]
     return way
 
 
@@ -85,15 +85,15 @@ def _dns(host: str, port: int, timeout: float) -> Check:
     except (OSError, UnicodeError):
         spelling = "check the spelling in MAAS_API_BASE (unset it for the vendor's own host), and "
         is_default = settings.api_base() == settings.PAYG_BASE_URL
-        return red(
+        return failed(
             "dns",
             f"{host} has no address",
             f"{'' if is_default else spelling}check that this machine has DNS and a way to the internet",
         )
     took = time.perf_counter() - began
     if took > timeout / 2:
-        return yellow("dns", f"{host} took {took:.1f} s to be found", "look at the name servers in /etc/resolv.conf")
-    return green("dns", f"{host} is {found[0][4][0]}")
+        return warned("dns", f"{host} took {took:.1f} s to be found", "look at the name servers in /etc/resolv.conf")
+    return passed("dns", f"{host} is {found[0][4][0]}")
 
 
 def _tls(scheme: str, host: str, port: int, timeout: float) -> Check:
@@ -101,25 +101,25 @@ def _tls(scheme: str, host: str, port: int, timeout: float) -> Check:
     try:
         with socket.create_connection((host, port), timeout) as plain:
             if scheme == "http":
-                return green(name, "not needed on this machine")
+                return passed(name, "not needed on this machine")
             with httpx.create_ssl_context().wrap_socket(plain, server_hostname=host) as wrapped:
-                return green(name, f"{wrapped.version()}, the certificate is accepted")
+                return passed(name, f"{wrapped.version()}, the certificate is accepted")
     except ssl.SSLCertVerificationError as error:
-        return red(
+        return failed(
             name,
             f"the certificate of {host} is not accepted ({error.verify_message})",
             "behind a company proxy: export SSL_CERT_FILE=/path/to/its-ca-bundle.pem; else check clock and host",
         )
     except ssl.SSLError as error:
-        return red(name, f"{host}:{port} does not speak TLS ({error.reason})", "check the port in MAAS_API_BASE")
+        return failed(name, f"{host}:{port} does not speak TLS ({error.reason})", "check the port in MAAS_API_BASE")
     except TimeoutError:
-        return red(
+        return failed(
             "gateway",
             f"{host}:{port} did not take a connection within {timeout:g} s",
             "check the firewall and the network; behind a proxy: export HTTPS_PROXY=http://proxy:port",
         )
     except OSError as error:
-        return red(
+        return failed(
             "gateway",
             f"{host}:{port} takes no connection ({error.strerror or error})",
             "check host and port in MAAS_API_BASE, the firewall and the network",
@@ -137,14 +137,14 @@ def _ask(way: ConnectionReport, endpoint: Endpoint, key: SecretStr | None, timeo
             took, ended_at = time.perf_counter() - began, time.time()
     except httpx.HTTPError as error:
         failure = error_response.from_transport(request, error)
-        way.checks.append(red("gateway", failure.message, _without_stop(failure.hint)))
+        way.checks.append(failed("gateway", failure.message, _without_stop(failure.hint)))
         return
     way.checks += [_clock(reply, (began_at + ended_at) / 2)]
     if reply.status_code == 200:
         way.listed = _ids(reply.content)
         if way.listed is None:
             failure = error_response.invalid_response(request, reply.content)
-            way.checks.append(red("gateway", failure.message, f"export MAAS_API_BASE={settings.PAYG_BASE_URL}"))
+            way.checks.append(failed("gateway", failure.message, f"export MAAS_API_BASE={settings.PAYG_BASE_URL}"))
             return
         way.checks += [_reached(endpoint, took), _accepted(key)]
         return
@@ -153,37 +153,37 @@ def _ask(way: ConnectionReport, endpoint: Endpoint, key: SecretStr | None, timeo
         way.checks += [_reached(endpoint, took), _refused(failure, endpoint, key)]
     elif failure.kind == "rate_limit":
         what = f"429: {failure.message}; whether the key is accepted is not known"
-        way.checks += [_reached(endpoint, took), yellow("key accepted", what, _without_stop(failure.hint))]
+        way.checks += [_reached(endpoint, took), warned("key accepted", what, _without_stop(failure.hint))]
     else:
-        way.checks.append(red("gateway", f"{failure.status}: {failure.message}", _address(failure, endpoint)))
+        way.checks.append(failed("gateway", f"{failure.status}: {failure.message}", _address(failure, endpoint)))
 
 
 def _reached(endpoint: Endpoint, took: float) -> Check:
     if took > _SLOW:
-        return yellow("gateway", f"answered after {took:.1f} s", "look at the network: a list of models takes far less")
-    return green("gateway", f"{urlsplit(endpoint.base_url).netloc} answered in {took * 1000:.0f} ms")
+        return warned("gateway", f"answered after {took:.1f} s", "look at the network: a list of models takes far less")
+    return passed("gateway", f"{urlsplit(endpoint.base_url).netloc} answered in {took * 1000:.0f} ms")
 
 
 def _accepted(key: SecretStr | None) -> Check:
-    return green("key accepted", "yes") if key is not None else not_checked("key accepted", "key")
+    return passed("key accepted", "yes") if key is not None else skipped("key accepted", "key")
 
 
 def _refused(failure: Failure, endpoint: Endpoint, key: SecretStr | None) -> Check:
     """What a refused key may have, as far as the reply tells pending, revoked and wrong hosts apart."""
     if key is None:
-        return not_checked("key accepted", "key")
+        return skipped("key accepted", "key")
     said = f"{failure.status}: {failure.message}"
     if failure.kind != "authentication":
-        return red("key accepted", said, _without_stop(failure.hint))
+        return failed("key accepted", said, _without_stop(failure.hint))
     for pattern, what, mend in (
         (_PENDING, "the key is not active yet", "wait until the MaaS console shows it as ACTIVE, then run this again"),
         (_REVOKED, "the key was revoked", "make a new key in the MaaS console, and: export MAAS_API_KEY=vn-…"),
         (_ELSEWHERE, "the key is of the other kind of host", f"export MAAS_API_BASE={_other_host(endpoint)}"),
     ):
         if re.search(pattern, failure.message, re.IGNORECASE):
-            return red("key accepted", f"{what} ({said})", mend)
+            return failed("key accepted", f"{what} ({said})", mend)
     looks = "" if key.get_secret_value().startswith("vn-") else "; it does not begin with vn- as MaaS keys do"
-    return red(
+    return failed(
         "key accepted",
         f"{said}. Pending, revoked, mistyped or of another host: the gateway does not say which{looks}",
         _without_stop(failure.hint),
@@ -203,13 +203,13 @@ def _address(failure: Failure, endpoint: Endpoint) -> str:
 def _clock(reply: httpx.Response, now: float) -> Check:
     sent = email.utils.parsedate_tz(reply.headers.get("date", ""))
     if sent is None:
-        return green("clock", "the gateway does not say what time it is")
+        return passed("clock", "the gateway does not say what time it is")
     # The header has whole seconds.
     ahead = now - (email.utils.mktime_tz(sent) + 0.5)
     if abs(ahead) <= _CLOCK_SHOWS:
-        return green("clock", "agrees with the gateway's")
+        return passed("clock", "agrees with the gateway's")
     what = f"{dt.timedelta(seconds=round(abs(ahead)))} {'ahead of' if ahead > 0 else 'behind'} the gateway's"
-    make = red if abs(ahead) > _CLOCK_WRONG else yellow
+    make = failed if abs(ahead) > _CLOCK_WRONG else warned
     return make("clock", what, "sudo timedatectl set-ntp true")
 
 

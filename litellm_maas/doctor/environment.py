@@ -11,7 +11,7 @@ from litellm_maas import settings
 from litellm_maas.budgets import budget
 from litellm_maas.did_you_mean import did_you_mean
 from litellm_maas.doctor import own_prices
-from litellm_maas.doctor.check import Check, from_error, green, red, yellow
+from litellm_maas.doctor.check import Check, failed, from_error, passed, warned
 from litellm_maas.errors import MaasError, SettingsError
 from litellm_maas.gateway.endpoint import Endpoint, parse_base_url, resolve_key
 from litellm_maas.pricing import price_file
@@ -43,29 +43,29 @@ def key() -> Check:
     if not value:
         return _no_key()
     if value.lower().startswith("bearer "):
-        return red("key", "MAAS_API_KEY begins with Bearer", 'export MAAS_API_KEY="${MAAS_API_KEY#* }"')
+        return failed("key", "MAAS_API_KEY begins with Bearer", 'export MAAS_API_KEY="${MAAS_API_KEY#* }"')
     if value[0] in "'\"" or value[-1] in "'\"":
-        return red("key", "MAAS_API_KEY has quotes in its value", "set it again without them: MAAS_API_KEY=vn-…")
+        return failed("key", "MAAS_API_KEY has quotes in its value", "set it again without them: MAAS_API_KEY=vn-…")
     try:
         resolve_key(None)
     except SettingsError as error:
         return from_error("key", error)
     unread = [name for name in _KEYS_OF_OTHERS[:3] if os.environ.get(name)]
-    return green("key", "MAAS_API_KEY is set" + f" ({', '.join(unread)} is not read)" * bool(unread))
+    return passed("key", "MAAS_API_KEY is set" + f" ({', '.join(unread)} is not read)" * bool(unread))
 
 
 def _no_key() -> Check:
     alike = [name for name in sorted(os.environ) if name.startswith("MAAS_") and ("KEY" in name or "TOKEN" in name)]
     for name in (*alike, *_KEYS_OF_OTHERS):
         if name != "MAAS_API_KEY" and os.environ.get(name):
-            return red("key", f"MAAS_API_KEY is not set, but {name} is", f'export MAAS_API_KEY="${name}"')
+            return failed("key", f"MAAS_API_KEY is not set, but {name} is", f'export MAAS_API_KEY="${name}"')
     if os.environ.get("GREENNODE_CLIENT_ID"):
-        return red(
+        return failed(
             "key",
             "MAAS_API_KEY is not set; GREENNODE_CLIENT_ID and its secret are no key for models",
             "make an API key in the MaaS console, and: export MAAS_API_KEY=vn-…",
         )
-    return red("key", "MAAS_API_KEY is not set", "make a key in the MaaS console, and: export MAAS_API_KEY=vn-…")
+    return failed("key", "MAAS_API_KEY is not set", "make a key in the MaaS console, and: export MAAS_API_KEY=vn-…")
 
 
 def base_url() -> tuple[Check, Endpoint | None]:
@@ -79,16 +79,16 @@ def base_url() -> tuple[Check, Endpoint | None]:
     path = urlsplit(written).path.rstrip("/")
     if path.endswith("/v1/v1"):
         what = "MAAS_API_BASE has /v1 twice; maas/ calls do without, other programs get replies they cannot parse"
-        return red("base url", what, right), endpoint
+        return failed("base url", what, right), endpoint
     if path.startswith(f"{urlsplit(endpoint.base_url).path}/"):
-        return red("base url", f"MAAS_API_BASE is more than a base URL: {path}", right), endpoint
+        return failed("base url", f"MAAS_API_BASE is more than a base URL: {path}", right), endpoint
     if path != urlsplit(endpoint.base_url).path:
         what = "MAAS_API_BASE does not end in /v1; maas/ calls add it, other programs get 404"
-        return red("base url", what, right), endpoint
+        return failed("base url", what, right), endpoint
     if (other := _base_of_others(endpoint)) is not None:
         return other, endpoint
     kind = {"payg": "pay-as-you-go", "plan": "Token Plan", "other": "no host of the vendor's"}[endpoint.billing_mode]
-    return green("base url", f"{endpoint.base_url} ({kind})"), endpoint
+    return passed("base url", f"{endpoint.base_url} ({kind})"), endpoint
 
 
 def _base_of_others(endpoint: Endpoint) -> Check | None:
@@ -108,7 +108,7 @@ def _base_of_others(endpoint: Endpoint) -> Check | None:
         host = urlsplit(meant.base_url).hostname or ""
         is_maas = name in unread or meant.is_loopback or host.endswith(_MAAS_HOSTS)
         if is_maas and meant.base_url != endpoint.base_url:
-            return red(
+            return failed(
                 "base url",
                 f"{name} is not read, and MAAS_API_BASE is not set: calls go to {endpoint.base_url}",
                 f"export MAAS_API_BASE={meant.base_url}",
@@ -120,11 +120,11 @@ def recording(config: Path | None) -> Check:
     """Whether the spend of the programs that run in this environment is recorded."""
     name = "recording"
     if settings.track_spend():
-        return green(name, "MAAS_TRACK_SPEND is set: every program that imports litellm_maas records its spend")
+        return passed(name, "MAAS_TRACK_SPEND is set: every program that imports litellm_maas records its spend")
     if config is not None and _has_callback(config):
-        return green(name, f"{config} has the callback litellm_maas.spend_logger")
+        return passed(name, f"{config} has the callback litellm_maas.spend_logger")
     nor = f", and {config} has no callback {_LOGGER}" if config is not None else ""
-    return yellow(
+    return warned(
         name,
         f"MAAS_TRACK_SPEND is not set{nor}: only programs that call litellm_maas.track_spend() or have the callback "
         f"{_LOGGER} record their spend",
@@ -149,10 +149,10 @@ def others(environment: Mapping[str, str] = os.environ) -> list[Check]:
         if name.startswith("MAAS_") and name not in settings.VARIABLES:
             meant = "did you mean MAAS_API_BASE?" if _is_a_base(name) else did_you_mean(name, settings.VARIABLES)
             wrong.append(
-                yellow("settings", f"{name} is read by nothing here", meant.removeprefix("; ") or f"unset {name}")
+                warned("settings", f"{name} is read by nothing here", meant.removeprefix("; ") or f"unset {name}")
             )
     number = sum(name in environment for name in settings.VARIABLES)
-    return wrong or [green("settings", f"{number} variable{' is' if number == 1 else 's are'} set")]
+    return wrong or [passed("settings", f"{number} variable{' is' if number == 1 else 's are'} set")]
 
 
 def _unusable(read: Callable[[], object]) -> Check | None:
@@ -175,18 +175,18 @@ def files() -> Iterator[Check]:
     ):
         name = variable.removeprefix("MAAS_").lower()
         if named is None:
-            yield green(name, f"{variable} is not set")
+            yield passed(name, f"{variable} is not set")
             continue
         try:
             odd = read(Path(named))
         except MaasError as error:
-            yield red(name, f"{variable}: {error}", f"correct the file, or unset {variable}")
+            yield failed(name, f"{variable}: {error}", f"correct the file, or unset {variable}")
             continue
         if odd:
             more = f", and {len(odd) - 1} more" if len(odd) > 1 else ""
-            yield yellow(name, f"{named}: {odd[0]}{more}", f"litellm-maas prices check {named}")
+            yield warned(name, f"{named}: {odd[0]}{more}", f"litellm-maas prices check {named}")
         else:
-            yield green(name, named)
+            yield passed(name, named)
 
 
 def _odd_prices(file: Path) -> list[str]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from litellm_maas import folders, settings
 from litellm_maas.balance import readings
-from litellm_maas.doctor.check import Check, from_error, green, red, yellow
+from litellm_maas.doctor.check import Check, failed, from_error, passed, warned
 from litellm_maas.errors import LedgerBusyError, LedgerError, RateLimitStoreError, SettingsError
 from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.ledger import access
@@ -37,7 +37,7 @@ def ledger() -> Iterator[Check]:
         else [_file(where, "ledger")]
     )
     yield from checks
-    if all(check.colour != "red" for check in checks):
+    if all(check.status != "error" for check in checks):
         yield from _waiting(where)
 
 
@@ -47,7 +47,7 @@ def _database(database: PostgresLocation) -> Check:
             number = found.last_seq()
     except LedgerError as error:
         return from_error("ledger", error)
-    return green("ledger", f"{database}, {number:,} events")
+    return passed("ledger", f"{database}, {number:,} events")
 
 
 def _file(path: Path, name: str) -> Check:
@@ -63,17 +63,17 @@ def _file(path: Path, name: str) -> Check:
     except LedgerError as error:
         return from_error(name, error)
     except OSError as error:
-        return red(name, f"{path}: {error.strerror}", "set MAAS_LEDGER to a file in a folder that you may write to")
+        return failed(name, f"{path}: {error.strerror}", "set MAAS_LEDGER to a file in a folder that you may write to")
     if damage:
-        return red(name, f"{path} is damaged: {damage[0]}", f"mv {path} {path}.damaged; a new one is made by itself")
+        return failed(name, f"{path} is damaged: {damage[0]}", f"mv {path} {path}.damaged; a new one is made by itself")
     what = f"{path}, {number:,} events, {size / 1024 / 1024:,.1f} MiB, mode {mode:o}"
     if mode & 0o077 and os.name == "posix":
-        return yellow(name, f"{what}: others can read who spent what", f"chmod 600 {path}")
+        return warned(name, f"{what}: others can read who spent what", f"chmod 600 {path}")
     if _is_temporary(path):
-        return yellow(name, f"{what}: in the temporary folder, which may be emptied at any time", _CHOOSE_A_HOME)
+        return warned(name, f"{what}: in the temporary folder, which may be emptied at any time", _CHOOSE_A_HOME)
     if size >= _LARGE:
         what += "; too large to be read here for damage: litellm-maas spend verify"
-    return green(name, what)
+    return passed(name, what)
 
 
 def _to_be_made(path: Path, name: str) -> Check:
@@ -82,15 +82,15 @@ def _to_be_made(path: Path, name: str) -> Check:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        return red(
+        return failed(
             name,
             f"{path} cannot be made: {folder} is no folder that you may write to",
             f"export MAAS_LEDGER={default_ledger()}",
         )
     if _is_temporary(path):
         what = f"{path} is made with the first call that is recorded: in the temporary folder, which may be emptied"
-        return yellow(name, what, _CHOOSE_A_HOME)
-    return green(name, f"{path} is made with the first call that is recorded")
+        return warned(name, what, _CHOOSE_A_HOME)
+    return passed(name, f"{path} is made with the first call that is recorded")
 
 
 def _is_temporary(path: Path) -> bool:
@@ -118,14 +118,14 @@ def _waiting(where: Path | PostgresLocation) -> Iterator[Check]:
     beside = where.outbox_path if isinstance(where, PostgresLocation) else where
     if waiting.problem is not None:
         what = f"{waiting.events} events wait beside the ledger: {waiting.problem}"
-        yield red("waiting", what, "litellm-maas spend")
+        yield failed("waiting", what, "litellm-maas spend")
     elif waiting.events:
         files = ", ".join(str(each) for each in access.pending_files(where)) or f"{beside}.waiting"
-        yield red("waiting", f"{waiting.events} files beside the ledger hold no event: {files}", f"rm {files}")
+        yield failed("waiting", f"{waiting.events} files beside the ledger hold no event: {files}", f"rm {files}")
     for remark in waiting.remarks:
-        yield red("waiting", remark.text.rpartition(". ")[0], remark.command)
+        yield failed("waiting", remark.text.rpartition(". ")[0], remark.command)
     if waiting == access.PendingEvents():
-        yield green("waiting", "no event waits beside the ledger")
+        yield passed("waiting", "no event waits beside the ledger")
 
 
 def pacing(endpoint: Endpoint | None) -> Check:
@@ -135,15 +135,15 @@ def pacing(endpoint: Endpoint | None) -> Check:
     except SettingsError as error:
         return from_error("pacing", error)
     if pacing is None:
-        return green("pacing", "off; the account's default limit is 10 requests a minute (MAAS_RPM=10 keeps it)")
+        return passed("pacing", "off; the account's default limit is 10 requests a minute (MAAS_RPM=10 keeps it)")
     name = urlsplit(endpoint.base_url).netloc if endpoint is not None else ""
     turns = next(shared_stores(pacing))
     try:
         held = turns.blocked_for(name)
     except (RateLimitStoreError, sqlite3.Error) as error:
         where = "check MAAS_REDIS_URL and that Redis runs" if pacing.redis else f"rm {settings.data_folder()}/pacing.db"
-        return red("pacing", f"the list of turns cannot be used: {error}", where)
+        return failed("pacing", f"the list of turns cannot be used: {error}", where)
     if held > 0:
-        return yellow("pacing", f"held for {held:.0f} s: the gateway asked for that", f"wait {held:.0f} s")
+        return warned("pacing", f"held for {held:.0f} s: the gateway asked for that", f"wait {held:.0f} s")
     where = "Redis" if pacing.redis else "this machine"
-    return green("pacing", f"{pacing.requests} requests in {pacing.seconds:g} s, shared by {where}")
+    return passed("pacing", f"{pacing.requests} requests in {pacing.seconds:g} s, shared by {where}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from litellm_maas.did_you_mean import nearest
-from litellm_maas.doctor.check import Check, green, not_checked, red, yellow
+from litellm_maas.doctor.check import Check, failed, passed, skipped, warned
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.router.lint.includes import Config
 
@@ -57,34 +57,34 @@ def check(
         because: What has to be fixed first where nobody knows what is listed.
     """
     if listed is None:
-        yield not_checked("models", because)
+        yield skipped("models", because)
     else:
         yield _listed(listed, used, by)
     now = dt.datetime.now(dt.timezone.utc)
     unpriced = [] if book is None else [each for each, said in used.items() if not said and not book.price(each, now)]
     if unpriced:
-        yield yellow(
+        yield warned(
             "model prices",
             f"no price is known for {', '.join(unpriced)}: calls are recorded as unpriced",
             "put the price into the file that MAAS_PRICES names (begin with: litellm-maas config init)",
         )
     elif not used:
-        yield green("model prices", "no models in use yet")
+        yield passed("model prices", "no models in use yet")
     else:
         acknowledged = [each for each, said in used.items() if said and book and not book.price(each, now)]
         but = f"; the config says of {', '.join(acknowledged)} that there is none" if acknowledged else ""
         known = len(used) - len(acknowledged)
-        yield green("model prices", f"known for {known} of {len(used)} models in use{but}")
+        yield passed("model prices", f"known for {known} of {len(used)} models in use{but}")
     refused = [each for each, answer in attempts.items() if answer != "yes" and (by is None or each in used)]
     if refused:
         shown = ", ".join(f"{each} ({attempts[each]})" for each in refused)
-        yield yellow(
+        yield warned(
             "last attempts", f"refused at the last attempt in the ledger: {shown}", "; ".join(_mends(refused, listed))
         )
     elif not used:
-        yield green("last attempts", "no models in use yet")
+        yield passed("last attempts", "no models in use yet")
     else:
-        yield green("last attempts", f"{sum(each in attempts for each in used)} of {len(used)} models known to answer")
+        yield passed("last attempts", f"{sum(each in attempts for each in used)} of {len(used)} models known to answer")
 
 
 def _mends(refused: Iterable[str], listed: tuple[str, ...] | None) -> Iterator[str]:
@@ -103,13 +103,13 @@ def _instead(model: str, listed: Iterable[str]) -> str:
 
 def _listed(listed: tuple[str, ...], used: Iterable[str], by: Path | None) -> Check:
     if not listed:
-        return red("models", "the key can see no model at all", "enable models for the account in the MaaS console")
+        return failed("models", "the key can see no model at all", "enable models for the account in the MaaS console")
     for model in used:
         if model in listed:
             continue
         if by is not None:
-            return red("models", f"{model} is not listed for this key", _instead(model, listed))
+            return failed("models", f"{model} is not listed for this key", _instead(model, listed))
         # It answered somebody: with another key or host perhaps, whose ledger is the same.
         what = f"{model} was called lately, by the ledger, and is not listed for this key"
-        return yellow("models", what, f"where it is still called, {_instead(model, listed)}")
-    return green("models", f"{len(listed)} listed for this key")
+        return warned("models", what, f"where it is still called, {_instead(model, listed)}")
+    return passed("models", f"{len(listed)} listed for this key")

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from litellm_maas import settings
 from litellm_maas.budgets.max_cost import estimate_max_cost
 from litellm_maas.catalogue import catalogue
-from litellm_maas.doctor.check import Check, green, red, yellow
+from litellm_maas.doctor.check import Check, failed, passed, warned
 from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.gateway.errors import Failure, GatewayError
@@ -95,8 +95,8 @@ class Probe:
             status = "" if self.failure.status is None else f"{self.failure.status}: "
             if self.answer is None:
                 what = f"{status}{self.failure.message}; whether it answers is not known"
-                return yellow(name, what, self.failure.hint.rstrip("."))
-            return red(name, f"{status}{self.failure.message}", self.failure.hint.rstrip("."))
+                return warned(name, what, self.failure.hint.rstrip("."))
+            return failed(name, f"{status}{self.failure.message}", self.failure.hint.rstrip("."))
         told = [f"{(self.latency or 0) * 1000:.0f} ms"]
         told += [f"first token {self.first_token * 1000:.0f} ms"] if self.first_token is not None else []
         told += [f"usage {'+'.join(self.usage_fields) or 'missing'}"]
@@ -106,8 +106,8 @@ class Probe:
         told += [f"JSON mode: {self.json_mode}"] if self.json_mode else []
         told += [f"{self.calls} call{'' if self.calls == 1 else 's'} cost {format_credits(self.micro_credits)}"]
         if self.stream_usage is False or not self.usage_fields:
-            return yellow(name, ", ".join(told), "expect estimates: the gateway does not say what its calls use")
-        return green(name, ", ".join(told))
+            return warned(name, ", ".join(told), "expect estimates: the gateway does not say what its calls use")
+        return passed(name, ", ".join(told))
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from litellm_maas.doctor import connectivity, environment, ledger, models
-from litellm_maas.doctor.check import Check, not_checked, red
+from litellm_maas.doctor.check import Check, failed, skipped
 from litellm_maas.doctor.probe import TAG
 from litellm_maas.errors import MaasError
 from litellm_maas.gateway.endpoint import Endpoint, resolve_key
@@ -25,7 +25,7 @@ _TRIO = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Options:
     """What is to be examined.
 
     Attributes:
@@ -48,13 +48,13 @@ class Credentials:
     models: tuple[str, ...] = ()
 
 
-def run_checks(asked: Asked) -> tuple[list[Check], Credentials]:
+def run_checks(asked: Options) -> tuple[list[Check], Credentials]:
     """Everything but LiteLLM: variables, the gateway, models, files, the ledger, pacing; and what calls need."""
     (base_url, endpoint), key_check = environment.base_url(), environment.key()
     # A key of a wrong shape would only be refused.
-    key = resolve_key(None) if key_check.colour != "red" else None
+    key = resolve_key(None) if key_check.status != "error" else None
     with ThreadPoolExecutor(1) as pool:
-        way = None if endpoint is None else pool.submit(connectivity.look, endpoint, key, asked.timeout)
+        way = None if endpoint is None else pool.submit(connectivity.check_connection, endpoint, key, asked.timeout)
         rest = [
             *_made("recording", lambda: [environment.recording(asked.config)]),
             *_made("settings", environment.others),
@@ -67,7 +67,7 @@ def run_checks(asked: Asked) -> tuple[list[Check], Credentials]:
     checks = [key_check, base_url]
     listed = None
     if way is None:
-        checks += [not_checked(name, "base url") for name in ("dns", "tls", "gateway", "key accepted", "clock")]
+        checks += [skipped(name, "base url") for name in ("dns", "tls", "gateway", "key accepted", "clock")]
     else:
         try:
             found = way.result()
@@ -75,7 +75,7 @@ def run_checks(asked: Asked) -> tuple[list[Check], Credentials]:
             found = connectivity.ConnectionReport([_failed("gateway", error)])
         checks += found.checks
         listed = found.listed
-    because = next((check.name for check in checks if check.colour == "red"), "gateway")
+    because = next((check.name for check in checks if check.status == "error"), "gateway")
     checks += _made("models", lambda: models.check(listed, used, attempts, asked.book, asked.config, because))
     return [*checks, *rest], Credentials(endpoint, key, tuple(used) or _TRIO)
 
@@ -91,7 +91,7 @@ def _failed(name: str, error: Exception) -> Check:
     """A check that broke down itself is a line like any other: the others are worth seeing all the same."""
     # Without the error's text, which may quote what it could not understand: a key, for instance.
     what = f"the check itself failed ({type(error).__name__})"
-    return red(name, what, "please report this, with the output of: litellm-maas doctor --json")
+    return failed(name, what, "please report this, with the output of: litellm-maas doctor --json")
 
 
 def _attempts() -> Mapping[str, str]:

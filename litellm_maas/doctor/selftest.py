@@ -20,7 +20,7 @@ from litellm.integrations.custom_logger import CustomLogger
 
 import litellm_maas
 from litellm_maas import settings
-from litellm_maas.doctor.check import Check, green, red
+from litellm_maas.doctor.check import Check, failed, passed
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.provider.exceptions import PROVIDER
 from litellm_maas.supported import REQUIREMENT
@@ -45,8 +45,10 @@ def provider() -> Check:
     """Whether LiteLLM knows `maas/` after an import of the package."""
     ours = [each for each in litellm.custom_provider_map if each["provider"] == PROVIDER]
     if not ours or ours[-1]["custom_handler"] is not litellm_maas.maas:
-        return red("provider", "LiteLLM does not know maas/ after import litellm_maas", "call litellm_maas.register()")
-    return green("provider", "maas/ is registered with LiteLLM")
+        return failed(
+            "provider", "LiteLLM does not know maas/ after import litellm_maas", "call litellm_maas.register()"
+        )
+    return passed("provider", "maas/ is registered with LiteLLM")
 
 
 def callback(folder: Path) -> Check:
@@ -61,14 +63,14 @@ def callback(folder: Path) -> Check:
     try:
         kwargs, *rest = behind.passed.get(timeout=_PATIENCE)
     except Empty:
-        return red("callback", "LiteLLM does not call the cost callback", mend)
+        return failed("callback", "LiteLLM does not call the cost callback", mend)
     litellm_maas.spend_logger.log_success_event({**kwargs, "api_base": settings.PAYG_BASE_URL}, *rest)
     tracking.close()
     with SqliteLedger(folder / "ledger.db") as ledger:
         recorded = [(event.status, event.basis) for event in ledger.events()]
     if recorded != [("ok", "official")]:
-        return red("callback", f"the cost callback recorded {recorded or 'nothing'} of one priced call", mend)
-    return green("callback", "fires, and what it records is in the ledger (self-test)")
+        return failed("callback", f"the cost callback recorded {recorded or 'nothing'} of one priced call", mend)
+    return passed("callback", "fires, and what it records is in the ledger (self-test)")
 
 
 def checks() -> list[Check]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from litellm_maas.doctor.check import Check, green, not_checked, red, yellow
+from litellm_maas.doctor.check import Check, failed, passed, skipped, warned
 from litellm_maas.supported import REQUIREMENT
 
 _PATIENCE = 120.0
@@ -30,8 +30,8 @@ def self_test(process: subprocess.Popen[str]) -> Iterator[Check]:
     if isinstance(found, list):
         yield from (Check(**each) for each in found)
         return
-    yield red("provider", f"a program that imports litellm_maas fails: {problem}", _mend(problem))
-    yield not_checked("callback", "provider")
+    yield failed("provider", f"a program that imports litellm_maas fails: {problem}", _mend(problem))
+    yield skipped("callback", "provider")
 
 
 def start_config_check(file: Path) -> subprocess.Popen[str]:
@@ -44,15 +44,15 @@ def config(process: subprocess.Popen[str], file: Path) -> Iterator[Check]:
     """What the check of a config found, a line for each finding."""
     findings, problem = _last_line(process)
     if not isinstance(findings, list):
-        yield red("config", f"{file} cannot be checked: {problem}", f"litellm-maas config check {file}")
+        yield failed("config", f"{file} cannot be checked: {problem}", f"litellm-maas config check {file}")
         return
     for each in findings:
         where = f"{each['file']}:{each['line']}" if each["line"] else each["file"]
-        make = red if each["level"] == "error" else yellow
+        make = failed if each["level"] == "error" else warned
         message, fix = _parts(each["problem"])
         yield make("config", f"{where}: {each['field']}: {message}", fix)
     if not findings:
-        yield green("config", f"{file}: nothing is wrong")
+        yield passed("config", f"{file}: nothing is wrong")
 
 
 def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:

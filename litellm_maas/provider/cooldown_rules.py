@@ -77,7 +77,7 @@ class CooldownFilter(CustomLogger):
         failure = attempt_history.last_failure(history)
         level = request.get("_target_order")
         if not healthy_deployments and not has_history:
-            healthy_deployments = self._cooled(model)
+            healthy_deployments = self._cooled_by_litellm(model)
         # A level that was chosen because the one before it rests is tried again by LiteLLM when it fails.
         known = _ids_in(history)
         candidates = [
@@ -88,7 +88,7 @@ class CooldownFilter(CustomLogger):
         candidates = self._dedicated_fallbacks(request, bucket, candidates, None if failure is None else failure.kind)
         for order in sorted({order_of(deployment) for deployment in candidates}):
             level_members = [deployment for deployment in candidates if order_of(deployment) == order]
-            if free := _free(level_members):
+            if free := _available(level_members):
                 _note_skipped(history, [each for each in candidates if order_of(each) <= order], free)
                 return free
         if failure is not None:
@@ -100,7 +100,7 @@ class CooldownFilter(CustomLogger):
         last = await self._last_resort(candidates, later, history, bucket.get("original_model_group") or model)
         _note_skipped(history, candidates, [last])
         if last is None:
-            raise map_exception(_rests(candidates[0]), _model(candidates[0]), settings.api_base())
+            raise map_exception(_cooldown_error(candidates[0]), _model(candidates[0]), settings.api_base())
         return [last]
 
     def pass_over(self, attempt: RoutedAttempt) -> None:
@@ -128,7 +128,7 @@ class CooldownFilter(CustomLogger):
         attempt.passes_over(_skipped(own))
         raise GatewayError(failure)
 
-    def _cooled(self, group: str) -> list[dict[str, Any]]:
+    def _cooled_by_litellm(self, group: str) -> list[dict[str, Any]]:
         """The members of a group that LiteLLM would refuse to call, because all of them cool down.
 
         From 1.110 on LiteLLM takes none that it has not offered; `load_router` keeps one of each group from cooling.
@@ -209,10 +209,10 @@ def _verdict(router: litellm.Router, own: Deployment, attempt: RoutedAttempt) ->
     beside = [each for each in group if order_of(each) == order_of(own)] if _may_retry(attempt.bucket) else []
     cool = cooling(router, [_id(each) for each in [*others, *beside]])
     if _soonest_available([own], _without(others, cool)) is None:
-        return _rests(own)
+        return _cooldown_error(own)
     if _soonest_available([own], _without([*others, *beside], cool)) is None:
         # LiteLLM goes to another one of the same level only when it retries, and not after each kind of failure.
-        return replace(_rests(own), kind="unavailable", status=503)
+        return replace(_cooldown_error(own), kind="unavailable", status=503)
     return None
 
 
@@ -284,7 +284,7 @@ def _skipped(deployment: Deployment) -> Record:
     return attempt_history.attempt_record(_model(deployment), _id(deployment), _failure(deployment), passed_over=True)
 
 
-def _rests(deployment: Deployment) -> Failure:
+def _cooldown_error(deployment: Deployment) -> Failure:
     # It may have answered in this very moment.
     failure = _failure(deployment) or Failure("unavailable", None, "it has just answered", "Call again.")
     rested = f"not called, it rests for {_remaining(deployment):.0f} s more, because: {failure.message}"
@@ -309,7 +309,7 @@ def _try_acquire_probe(deployment: Deployment) -> bool:
     return target is None or cooldowns.try_acquire_probe(target)
 
 
-def _free(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _available(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The members of a level that may be called now: those that are awake, or alone the one that is to be tried.
 
     Alone, because LiteLLM chooses at random among several: a trial that it did not choose would be lost for a minute.

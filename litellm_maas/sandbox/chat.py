@@ -116,7 +116,7 @@ def _choice(served: Completion, index: int, choice: Choice) -> dict[str, Any]:
 
 
 def _deltas(served: Completion, index: int, choice: Choice) -> Iterator[dict[str, Any]]:
-    size = served.answer.piece_size
+    size = served.answer.chunk_size
 
     def delta(finish_reason: str | None = None, **fields: Any) -> dict[str, Any]:
         return {"index": index, "delta": fields, "finish_reason": finish_reason}

@@ -12,7 +12,7 @@ from typing import Any
 class Fault:
     """What goes wrong with the next requests that match.
 
-    A fault either replaces the reply (`status`, `stall`, `hang_up`, `redirect`), or spoils the answer while it is
+    A fault either replaces the reply (`status`, `hang`, `disconnect`, `redirect`), or spoils the answer while it is
     streamed (`after` says at which event).
 
     Attributes:
@@ -22,16 +22,16 @@ class Fault:
         delay: Seconds to wait before replying.
         status: Reply with this status, `body` and `headers`.
         body: JSON for a mapping or a list, else text.
-        stall: Accept the request and never reply.
-        hang_up: Close the connection instead of replying.
+        hang: Accept the request and never reply.
+        disconnect: Close the connection instead of replying.
         redirect: Reply with a redirect to this URL (status 307 unless `status` says otherwise).
         cut_after: Break the connection after this many events.
         stop_after: End the stream in good order after this many events, as if it were finished.
-        stall_after: Stop sending after this many events, without closing.
+        hang_after: Stop sending after this many events, without closing.
         error_after: Send `error` as an event after this many events, and end the stream.
         error: The error object of that event.
         garbage_after: Send an event that is not JSON after this many events.
-        trickle: Seconds between events.
+        chunk_delay: Seconds between events.
         without_done: Leave out the closing ``[DONE]``.
     """
 
@@ -42,16 +42,16 @@ class Fault:
     status: int | None = None
     body: Any = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    stall: bool = False
-    hang_up: bool = False
+    hang: bool = False
+    disconnect: bool = False
     redirect: str | None = None
     cut_after: int | None = None
     stop_after: int | None = None
-    stall_after: int | None = None
+    hang_after: int | None = None
     error_after: int | None = None
     error: Any = field(default_factory=lambda: {"message": "upstream failed", "type": "server_error", "code": 500})
     garbage_after: int | None = None
-    trickle: float = 0.0
+    chunk_delay: float = 0.0
     without_done: bool = False
 
     def matches(self, model: str | None, operation: str) -> bool:

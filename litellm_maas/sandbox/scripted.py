@@ -50,7 +50,7 @@ class Answer:
         cached_tokens: The part of the input that came from the cache; found out where it is not given.
         usage: Report exactly this instead, sound or not; the bill stays right. `False` reports none.
         reasoning_field: What the reasoning is called on the wire.
-        piece_size: Characters per streamed event.
+        chunk_size: Characters per streamed event.
     """
 
     choices: tuple[Choice, ...] = (Choice(),)
@@ -58,7 +58,7 @@ class Answer:
     cached_tokens: int | None = None
     usage: Any = None
     reasoning_field: str = "reasoning_content"
-    piece_size: int = 4
+    chunk_size: int = 4
 
     @property
     def output_tokens(self) -> int:

@@ -303,13 +303,13 @@ class _Stream:
         for event in events:
             if await self._spoil(response):
                 return response
-            if self._fault.trickle:
-                await asyncio.sleep(self._fault.trickle)
+            if self._fault.chunk_delay:
+                await asyncio.sleep(self._fault.chunk_delay)
             if event is events[-1]:
                 when_complete()
             self._pending.append((self._encoded(event), chat.text_of(event)))
             self._sent += 1
-            if len(self._pending) >= self._at_once or self._fault.trickle:
+            if len(self._pending) >= self._at_once or self._fault.chunk_delay:
                 await self._write(response)
         if await self._spoil(response):
             return response
@@ -329,12 +329,12 @@ class _Stream:
     async def _spoil(self, response: web.StreamResponse) -> bool:
         """Do what the fault asks for at this point; whether the stream is over."""
         fault = self._fault
-        if self._sent in (fault.cut_after, fault.stall_after):
+        if self._sent in (fault.cut_after, fault.hang_after):
             await self._write(response)
         if self._sent == fault.cut_after and self._http.transport is not None:
             self._http.transport.abort()
             return True
-        if self._sent == fault.stall_after:
+        if self._sent == fault.hang_after:
             await asyncio.sleep(3600)
         if self._sent == fault.error_after:
             self._pending.append((f"data: {json.dumps({'error': fault.error})}\n\n".encode(), ""))
@@ -354,9 +354,9 @@ async def _reply_of(fault: Fault, http: web.Request) -> web.StreamResponse | Non
     """The reply that a fault puts in the place of the gateway's, if it does."""
     if fault is NO_FAULT:
         return None
-    if fault.stall:
+    if fault.hang:
         await asyncio.sleep(3600)
-    if fault.hang_up and http.transport is not None:
+    if fault.disconnect and http.transport is not None:
         http.transport.abort()
         return web.Response()
     if fault.redirect is not None:

@@ -132,8 +132,8 @@ def rounds(folder: Path, count: int) -> bool:
             # As fast as models write: what is on its way when a stream is given up is on the bill, and nobody sees it.
             pause = 0.0 if is_exact else 0.02
             sandbox.faults.add(Fault(status=500, times=10))
-            sandbox.faults.add(Fault(delay=0.2, trickle=pause, times=20))
-            sandbox.faults.add(Fault(trickle=pause, times=None))
+            sandbox.faults.add(Fault(delay=0.2, chunk_delay=pause, times=20))
+            sandbox.faults.add(Fault(chunk_delay=pause, times=None))
             for seed, process in enumerate(workers):
                 assert process.stdin
                 order = {"ledger": str(ledger), "seed": number * 100 + seed, "kinds": kinds}

@@ -230,7 +230,7 @@ def main() -> None:
         with SqliteLedger(ledger) as opened:
             BudgetStore(opened).set(budget)
         sandbox.account.keys[SMALLS_KEY] = "active"
-        sandbox.faults.add(Fault(delay=0.2, trickle=0.02, times=None))
+        sandbox.faults.add(Fault(delay=0.2, chunk_delay=0.02, times=None))
         with proxy(sandbox, folder, ledger) as url:
             sent = asyncio.run(all_clients(url))
         events, charges = rows(ledger), sandbox.bill.charges
