@@ -139,7 +139,7 @@ def test_the_stages_have_timeouts_of_their_own(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    ("given", "asked_for", "expected"),
+    ("given", "set_by_caller", "expected"),
     [
         (None, False, Timeouts(10, 300, 120)),
         (600.0, False, Timeouts(10, 300, 120)),
@@ -150,9 +150,9 @@ def test_the_stages_have_timeouts_of_their_own(monkeypatch: pytest.MonkeyPatch, 
         (1800.0, True, Timeouts(10, 1800, 1800)),
     ],
 )
-def test_timeouts(given: float | None, asked_for: bool, expected: Timeouts) -> None:
+def test_timeouts(given: float | None, set_by_caller: bool, expected: Timeouts) -> None:
     """LiteLLM's own defaults become ours; a number of the caller's is taken as it is."""
-    assert Timeouts.from_litellm(given, asked_for=asked_for) == expected
+    assert Timeouts.from_litellm(given, set_by_caller=set_by_caller) == expected
 
 
 def test_tls_verification_follows_litellms_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def _percentages(value: object, check: ValidatorFunctionWrapHandler) -> object:
         raise ValueError(f"{value!r} are no percentages; write a list of whole numbers from 1 to 1000") from None
 
 
-def _gateways_id(value: str) -> str:
+def _strip_prefix(value: str) -> str:
     # People write ids as LiteLLM does; calls are counted by the id that the gateway knows.
     if not (model := value.strip().removeprefix("maas/").strip()):
         raise ValueError(f"{value!r} is no model id; write one such as openai/gpt-4o")
@@ -105,7 +105,7 @@ class Budget(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     credits: Annotated[Decimal, Field(gt=0, le=10**12, decimal_places=6), WrapValidator(_credits)]
     per: str = "month"
-    model: Annotated[str, AfterValidator(_gateways_id)] | None = None
+    model: Annotated[str, AfterValidator(_strip_prefix)] | None = None
     tag: _Name | None = None
     user: _Name | None = None
     end_user: _Name | None = None
@@ -132,7 +132,7 @@ class Budget(BaseModel):
         name, _, model = value.partition(":")
         if not model:
             return value
-        cheaper = _gateways_id(model)
+        cheaper = _strip_prefix(model)
         if cheaper == info.data.get("model") and info.context is not _KEPT:
             raise ValueError(f"{value!r} leads back to the model that is limited; name a cheaper one, or write block")
         return f"{name}:{cheaper}"

@@ -33,14 +33,14 @@ class Timeouts:
     between_chunks: float = 120.0
 
     @classmethod
-    def from_litellm(cls, timeout: float | httpx.Timeout | None, *, asked_for: bool) -> Timeouts:
+    def from_litellm(cls, timeout: float | httpx.Timeout | None, *, set_by_caller: bool) -> Timeouts:
         """The timeouts of a call: one number of the caller's bounds every stage, none means the defaults.
 
         Args:
             timeout: What LiteLLM passes, in seconds.
-            asked_for: Whether the caller itself set a timeout.
+            set_by_caller: Whether the caller itself set a timeout.
         """
-        if timeout is None or timeout in LITELLM_UNSET_TIMEOUTS[asked_for:]:
+        if timeout is None or timeout in LITELLM_UNSET_TIMEOUTS[set_by_caller:]:
             return cls()
         seconds = timeout.read if isinstance(timeout, httpx.Timeout) else timeout
         if seconds is None:

@@ -227,7 +227,7 @@ def _table_for(by: Sequence[str], filters: Filters) -> str | None:
     if filters.tag is not None or not set(by) <= _IN_HOURLY.keys():
         return None
     wanted = filters.columns() | {_IN_HOURLY[name].strip('"') for name in by if name not in _TIMES}
-    return next((table for table, kept_apart in HOURLY.items() if wanted <= set(kept_apart)), None)
+    return next((table for table, dimensions in HOURLY.items() if wanted <= set(dimensions)), None)
 
 
 def _whole_hours(period: Period) -> tuple[Period | None, list[Period]]:

@@ -178,8 +178,8 @@ def _into(table: str, values: str) -> str:
 
 def hourly_key(table: str, row: str = "") -> list[str]:
     """The row of a table of hourly sums that an event belongs to, in SQL over the event's columns."""
-    kept_apart = (f"coalesce({row}\"{name}\", '')" for name in HOURLY[table])
-    return [f"{row}started_at / {MICROSECONDS_PER_HOUR}", *kept_apart]
+    dimensions = (f"coalesce({row}\"{name}\", '')" for name in HOURLY[table])
+    return [f"{row}started_at / {MICROSECONDS_PER_HOUR}", *dimensions]
 
 
 def _add_up() -> str:

@@ -74,8 +74,8 @@ def _first(problems: Iterable[str], what: str) -> Iterator[str]:
 
 def _sums(ledger: Ledger) -> Iterator[str]:
     """Each row of hourly sums that is not what its events add up to."""
-    for table, kept_apart in HOURLY.items():
-        yield from _sums_of(ledger, table, columns((*kept_apart, *MEASURES)))
+    for table, dimensions in HOURLY.items():
+        yield from _sums_of(ledger, table, columns((*dimensions, *MEASURES)))
 
 
 def _sums_of(ledger: Ledger, table: str, stored: str) -> Iterator[str]:

@@ -74,15 +74,15 @@ class PriceBook:
 
     Args:
         official: The shipped file.
-        own: The user's file; where it prices a model on a day, it wins.
+        custom: The user's file; where it prices a model on a day, it wins.
         dollar_price: LiteLLM's dollar prices, for estimates; without it nothing is estimated.
     """
 
     def __init__(
-        self, official: OfficialFile, own: PriceFile | None = None, dollar_price: DollarPrice | None = None
+        self, official: OfficialFile, custom: PriceFile | None = None, dollar_price: DollarPrice | None = None
     ) -> None:
         self._official = official
-        self._own = own
+        self._custom = custom
         self._dollar_price = dollar_price
 
     @property
@@ -92,7 +92,7 @@ class PriceBook:
 
     def lists(self) -> Iterator[tuple[Basis, PriceList]]:
         """All lists with what their prices are called, in the order in which they are asked."""
-        for price_list in self._own.lists if self._own else ():
+        for price_list in self._custom.lists if self._custom else ():
             yield "custom", price_list
         for price_list in self._official.lists:
             yield "official", price_list
@@ -107,7 +107,7 @@ class PriceBook:
         return self._estimate(model_id)
 
     def _estimate(self, model_id: str) -> Price | None:
-        estimate = self._own.estimate if self._own else None
+        estimate = self._custom.estimate if self._custom else None
         dollars = self._dollar_price(model_id) if estimate and self._dollar_price else None
         if estimate is None or dollars is None:
             return None

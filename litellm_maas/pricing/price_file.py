@@ -78,15 +78,15 @@ class PriceEntry(_Strict):
     note: str | None = None
 
 
-def _gateways_id(written: str) -> str:
+def _strip_prefix(written: str) -> str:
     """Return a model id as the gateway knows it; people write ids as LiteLLM does, with `maas/` in front."""
     return written.strip().removeprefix("maas/").strip()
 
 
-def _with_gateways_ids(models: Mapping[str, PriceEntry]) -> Mapping[str, PriceEntry]:
+def _strip_prefixes(models: Mapping[str, PriceEntry]) -> Mapping[str, PriceEntry]:
     written: dict[str, str] = {}
     for name in models:
-        model_id = _gateways_id(name)
+        model_id = _strip_prefix(name)
         if not model_id:
             raise ValueError(f"{name!r} is not a model id; write one such as openai/gpt-4o")
         if model_id in written:
@@ -105,7 +105,7 @@ class PriceList(_Strict):
     read: _Day | str | None = Field(default=None, description="When it was read.")
     ids: Literal["official", "inferred"] = Field(default="official", description="Whether the source itself has ids.")
     note: str | None = None
-    models: Annotated[Mapping[str, PriceEntry], AfterValidator(_with_gateways_ids)]
+    models: Annotated[Mapping[str, PriceEntry], AfterValidator(_strip_prefixes)]
     unidentified: tuple[PriceEntry, ...] = Field(default=(), description="Prices whose model id is not known.")
 
     def is_active_on(self, day: dt.date) -> bool:
@@ -166,7 +166,7 @@ def read(file: Path, kind: type[_File]) -> _File:
             raise document.error(
                 (*at, "to"), f"{price_list.end_day} is not after `from`; a list holds for a day at least"
             )
-        written = {_gateways_id(name): name for name in document.subtree(*at, "models").data}
+        written = {_strip_prefix(name): name for name in document.subtree(*at, "models").data}
         for model_id, entry in price_list.models.items():
             where = (*at, "models", written[model_id])
             if entry.input is None and entry.images is None:

@@ -133,12 +133,12 @@ def is_repeated(bucket: Mapping[str, Any]) -> bool:
 
 def is_routed(call: Mapping[str, Any]) -> bool:
     """Whether a router makes the call."""
-    return _bucket(call) is not None
+    return _router_metadata(call) is not None
 
 
 def dedicated_fallbacks(call: Mapping[str, Any]) -> Collection[str]:
     """The kinds of failure for which a router has fallbacks of their own; empty where no rules have said so."""
-    found: Collection[str] = (_bucket(call) or {}).get(DEDICATED_FALLBACKS_PARAM, ())
+    found: Collection[str] = (_router_metadata(call) or {}).get(DEDICATED_FALLBACKS_PARAM, ())
     return found
 
 
@@ -154,7 +154,7 @@ class RoutedAttempt:
     def __init__(self, request: GatewayRequest, call: Mapping[str, Any]) -> None:
         self.set_request(request)
         self._started = time.perf_counter()
-        bucket = _bucket(call)
+        bucket = _router_metadata(call)
         self.bucket: MutableMapping[str, Any] = {} if bucket is None else bucket
         self._is_routed = bucket is not None
         params = call.get("litellm_params") or {}
@@ -268,7 +268,7 @@ def attempting(request: GatewayRequest, call: Mapping[str, Any], rule: Rule | No
         raise
 
 
-def _bucket(call: Mapping[str, Any]) -> MutableMapping[str, Any] | None:
+def _router_metadata(call: Mapping[str, Any]) -> MutableMapping[str, Any] | None:
     found = router_metadata_of(call.get("litellm_params") or {})
     # Of images LiteLLM hands on no metadata, and has it all the same.
     return router_metadata_of(_litellm_compat.original_kwargs(call.get("logging_obj"))) if found is None else found

@@ -90,15 +90,15 @@ class MaasLLM(CustomLLM):
         return stream
 
     def _stream(self, call: _Call) -> Generator[Chunk, None, None]:
-        with _litellm_errors(call) as stage, call_pipeline(_streamed_chat, call, "chat") as way:
-            decoder = StreamDecoder(way.request)
-            way.metered.attach_decoder(decoder)
-            with client.open_stream(way.request, call.get("client")) as reply:
+        with _litellm_errors(call) as stage, call_pipeline(_streamed_chat, call, "chat") as prepared:
+            decoder = StreamDecoder(prepared.request)
+            prepared.recording.attach_decoder(decoder)
+            with client.open_stream(prepared.request, call.get("client")) as reply:
                 yield _HEADERS_RECEIVED
                 stage.is_stream = True
-                for chunk in chain(_chunks(reply, decoder, way.request), decoder.finish()):
-                    yield stage.seen(chunk, way.attempt)
-            last = stage.seen(_final_chunks(decoder, way.metered), way.attempt)
+                for chunk in chain(_chunks(reply, decoder, prepared.request), decoder.finish()):
+                    yield stage.seen(chunk, prepared.attempt)
+            last = stage.seen(_final_chunks(decoder, prepared.recording), prepared.attempt)
         yield last
 
     async def astreaming(  # type: ignore[override]  # LiteLLM annotates it as a coroutine and iterates what it returns
@@ -116,15 +116,15 @@ class MaasLLM(CustomLLM):
             # All in one generator: when a loop ends, it closes all of its asynchronous generators at once.
             while True:
                 try:
-                    async with AsyncCallPipeline(_streamed_chat, call, "chat") as way:
-                        decoder = StreamDecoder(way.request)
-                        way.metered.attach_decoder(decoder)
-                        async with client.AsyncResponseStream(way.request, call.get("client")) as reply:
-                            async for chunk in _AsyncChunks(reply, decoder, way.request):
-                                yield stage.seen(chunk, way.attempt)
+                    async with AsyncCallPipeline(_streamed_chat, call, "chat") as prepared:
+                        decoder = StreamDecoder(prepared.request)
+                        prepared.recording.attach_decoder(decoder)
+                        async with client.AsyncResponseStream(prepared.request, call.get("client")) as reply:
+                            async for chunk in _AsyncChunks(reply, decoder, prepared.request):
+                                yield stage.seen(chunk, prepared.attempt)
                         for chunk in decoder.finish():
-                            yield stage.seen(chunk, way.attempt)
-                        last = stage.seen(_final_chunks(decoder, way.metered), way.attempt)
+                            yield stage.seen(chunk, prepared.attempt)
+                        last = stage.seen(_final_chunks(decoder, prepared.recording), prepared.attempt)
                     yield last
                     return
                 except GatewayError as error:
@@ -204,10 +204,10 @@ class _StreamState:
         return chunk
 
 
-def _final_chunks(decoder: StreamDecoder, metered: RecordedCall) -> Chunk:
+def _final_chunks(decoder: StreamDecoder, recording: RecordedCall) -> Chunk:
     """The last chunk of a stream, with its cost where its usage stands; recorded before it is handed out."""
     last = decoder.last()
-    cost = metered.stream_succeeded(decoder)
+    cost = recording.stream_succeeded(decoder)
     if last["usage"] is not None:
         # LiteLLM copies the details of a usage, and nothing else of it, to where a caller finds them.
         last["usage"].setdefault("prompt_tokens_details", {})[COST_PARAM] = cost.as_dict()
@@ -225,27 +225,29 @@ class _Operation(Generic[_Response]):
 
 
 def _run(operation: _Operation[_Response], call: _Call) -> _Response:
-    with _litellm_errors(call), call_pipeline(operation.request, call, operation.kind) as way:
+    with _litellm_errors(call), call_pipeline(operation.request, call, operation.kind) as prepared:
         with _timed(call):
-            reply = client.send(way.request, call.get("client"))
-        return _response(operation, way, reply, call)
+            reply = client.send(prepared.request, call.get("client"))
+        return _response(operation, prepared, reply, call)
 
 
 async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
-        async with AsyncCallPipeline(operation.request, call, operation.kind) as way:
+        async with AsyncCallPipeline(operation.request, call, operation.kind) as prepared:
             with _timed(call):
-                reply = await client.asend(way.request, call.get("client"))
-            return _response(operation, way, reply, call)
+                reply = await client.asend(prepared.request, call.get("client"))
+            return _response(operation, prepared, reply, call)
 
 
-def _response(operation: _Operation[_Response], way: PreparedCall, reply: client.Response, call: _Call) -> _Response:
-    payload = _parse(way.request, reply, call)
-    cost = way.metered.succeeded(payload.get("id"), operation.usage(way.request, payload))
-    response = operation.response(way.request, payload, call)
-    way.attempt.mark_succeeded()
+def _response(
+    operation: _Operation[_Response], prepared: PreparedCall, reply: client.Response, call: _Call
+) -> _Response:
+    payload = _parse(prepared.request, reply, call)
+    cost = prepared.recording.succeeded(payload.get("id"), operation.usage(prepared.request, payload))
+    response = operation.response(prepared.request, payload, call)
+    prepared.attempt.mark_succeeded()
     response._hidden_params[COST_PARAM] = cost.as_dict()
-    response._hidden_params[ATTEMPTS_PARAM] = way.attempt.history
+    response._hidden_params[ATTEMPTS_PARAM] = prepared.attempt.history
     return response
 
 
@@ -323,7 +325,7 @@ def _request(call: _Call, operation: str, body: dict[str, Any], headers: Any, su
         body=body,
         timeouts=Timeouts.from_litellm(
             call.get("timeout"),
-            asked_for=_litellm_compat.original_kwargs(call["logging_obj"]).get("timeout") is not None,
+            set_by_caller=_litellm_compat.original_kwargs(call["logging_obj"]).get("timeout") is not None,
         ),
         headers=caller_headers(headers),
     )

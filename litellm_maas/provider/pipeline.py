@@ -32,12 +32,12 @@ class PreparedCall:
     Attributes:
         request: What to send; a budget may have chosen a cheaper model.
         attempt: Where to note that the model answers.
-        metered: Where to note what was used.
+        recording: Where to note what was used.
     """
 
     request: GatewayRequest
     attempt: RoutedAttempt
-    metered: RecordedCall
+    recording: RecordedCall
 
 
 @contextmanager
@@ -51,14 +51,14 @@ def call_pipeline(make: RequestFactory, call: dict[str, Any], kind: Kind) -> Ite
     with (
         # An asynchronous router asks the rules itself, before it chooses.
         attempting(request, call, router_cooldowns.pass_over) as attempt,
-        BudgetGuard(request, _for_model(make, call), call, kind) as admitted,
+        BudgetGuard(request, _for_model(make, call), call, kind) as guard,
     ):
-        attempt.set_request(admitted.request)
+        attempt.set_request(guard.request)
         with (
-            RateLimited(admitted.request),
-            RecordedCall(admitted.request, call, kind, admitted.detach_reservation()) as metered,
+            RateLimited(guard.request),
+            RecordedCall(guard.request, call, kind, guard.detach_reservation()) as recording,
         ):
-            yield PreparedCall(admitted.request, attempt, metered)
+            yield PreparedCall(guard.request, attempt, recording)
 
 
 class AsyncCallPipeline:
@@ -74,14 +74,14 @@ class AsyncCallPipeline:
         async with AsyncExitStack() as entered:
             request = make(call)
             attempt = entered.enter_context(attempting(request, call))
-            admitted = await entered.enter_async_context(BudgetGuard(request, _for_model(make, call), call, kind))
-            attempt.set_request(admitted.request)
-            await entered.enter_async_context(RateLimited(admitted.request))
-            metered = await entered.enter_async_context(
-                RecordedCall(admitted.request, call, kind, admitted.detach_reservation())
+            guard = await entered.enter_async_context(BudgetGuard(request, _for_model(make, call), call, kind))
+            attempt.set_request(guard.request)
+            await entered.enter_async_context(RateLimited(guard.request))
+            recording = await entered.enter_async_context(
+                RecordedCall(guard.request, call, kind, guard.detach_reservation())
             )
             self._entered = entered.pop_all()
-        return PreparedCall(admitted.request, attempt, metered)
+        return PreparedCall(guard.request, attempt, recording)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
