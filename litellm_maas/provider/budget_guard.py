@@ -17,7 +17,7 @@ from litellm_maas.ledger.recorder import OnCommitted
 from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.credits import format_credits
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.provider.spend_recording import event_builder_for, is_recorded
+from litellm_maas.provider.spend_recording import event_builder_for
 from litellm_maas.tracking.tracker import tracking
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class BudgetGuard:
         self.__exit__(kind, error, traceback)
 
     def _steps(self) -> Generator[Step, None, None]:
-        if not is_recorded():
+        if not tracking.enabled:
             return
         # Not with the package: programs that do not record need none of it, and it takes a sixth of the import.
         from litellm_maas.budgets.enforcement import enforcer  # noqa: PLC0415

@@ -72,7 +72,7 @@ class RecordedCall:
     def __enter__(self) -> RecordedCall:
         self._process = os.getpid()
         _open[id(self)] = self
-        if is_recorded():
+        if tracking.enabled:
             tracking.recorder().open_in_background()
         return self
 
@@ -116,7 +116,7 @@ class RecordedCall:
             return None
         try:
             # What a setting forbids was not sent.
-            if is_recorded() and not isinstance(error, SettingsError):
+            if tracking.enabled and not isinstance(error, SettingsError):
                 return self._event(error)
         except Exception:
             logger.exception("a call could not be recorded; it goes on all the same")
@@ -180,11 +180,6 @@ def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], kind: Ki
         trace_id=logging_obj.litellm_trace_id,
         requested_model=call["model"],
     )
-
-
-def is_recorded() -> bool:
-    """Whether spend is recorded: switched on, or the cost callback is registered."""
-    return tracking.enabled or _litellm_compat.is_callback(tracking.logger)
 
 
 def _abandon_all() -> None:

@@ -18,7 +18,6 @@ from litellm_maas.provider.cooldown_rules import router_cooldowns
 from litellm_maas.provider.exceptions import PROVIDER
 from litellm_maas.provider.known_routers import mark_all, order_of
 from litellm_maas.provider.register import register
-from litellm_maas.provider.spend_recording import is_recorded
 from litellm_maas.resilience import rate_limiter
 from litellm_maas.router import templates
 from litellm_maas.router.lint.deployments import check_deployments, check_fallbacks, check_groups, deployments
@@ -26,7 +25,7 @@ from litellm_maas.router.lint.diagnostics import Diagnostic, error
 from litellm_maas.router.lint.includes import mapping_of
 from litellm_maas.router.lint.router_file import RouterFile, schema_errors, settings
 from litellm_maas.settings import RateLimit
-from litellm_maas.tracking.tracker import track_spend
+from litellm_maas.tracking.tracker import track_spend, tracking
 from litellm_maas.yaml_file import Document
 
 logger = logging.getLogger("litellm_maas")
@@ -73,7 +72,7 @@ def _apply_process_settings(file: RouterFile) -> None:
     """The budgets and the pacing of a router's file hold for the whole program, as those of the environment do."""
     if file.budgets:
         enforcer.configured = file.budgets
-        if not is_recorded():
+        if not tracking.enabled:
             # Budgets count what is recorded.
             track_spend()
     if file.pacing is not None:

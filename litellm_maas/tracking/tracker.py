@@ -62,8 +62,16 @@ class SpendTracker:
 
     @property
     def enabled(self) -> bool:
-        """Whether recording was switched on, by `track_spend` or by `MAAS_TRACK_SPEND`."""
-        return self._enabled or settings.track_spend()
+        """Whether spend is recorded: by `track_spend`, by `MAAS_TRACK_SPEND`, or as the cost callback is registered."""
+        return self._enabled or settings.track_spend() or self._is_registered()
+
+    def _is_registered(self) -> bool:
+        if self.logger is None:
+            return False
+        # Not with the module, which loads no LiteLLM; whoever has made the callback has.
+        from litellm_maas import _litellm_compat  # noqa: PLC0415
+
+        return _litellm_compat.is_callback(self.logger)
 
     def recorder(self) -> Recorder:
         """The recorder of the ledger in force."""
