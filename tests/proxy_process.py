@@ -126,6 +126,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.fail(f"{reason}. Install it, or pass --without-proxy", pytrace=False)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes long in one process first, and single tests last: no process has much left when others are done."""
+
+    def place(item: pytest.Item) -> int:
+        if any(re.search(users, item.nodeid) for users in _SHARED.values()):
+            return 0
+        return 2 if re.search(_APART, item.nodeid) else 1
+
+    items.sort(key=place)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Let one process run all tests that share what is made once in a session: the proxy, or the installed wheel.
@@ -134,6 +145,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     # pytest-xdist has marks for this, which pytest 9.2 takes no notice of.
     from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
+
+    config.option.loadscopereorder = False  # the order above, not the largest files first
 
     class Shared(LoadFileScheduling):  # type: ignore[misc]  # the same
         def _split_scope(self, nodeid: str) -> str:
