@@ -134,7 +134,8 @@ def test_a_signal_in_the_midst_of_a_call(
         raise raised
 
     before = signal.signal(signal.SIGUSR1, interrupt)
-    other = threading.Thread(target=_interrupt, args=(sandbox, "amid" in way))
+    under_way = threading.Event()
+    other = threading.Thread(target=_interrupt, args=(sandbox, under_way if "amid" in way else None))
     other.start()
     try:
         # LiteLLM wraps whatever is an Exception into one of its own.
@@ -142,8 +143,11 @@ def test_a_signal_in_the_midst_of_a_call(
             if way == "completion":
                 litellm.completion(**CALL)
             else:
-                list(litellm.completion(stream=True, **CALL))
+                for number, _ in enumerate(litellm.completion(stream=True, **CALL)):
+                    if number == 5:
+                        under_way.set()
     finally:
+        under_way.set()
         other.join()
         signal.signal(signal.SIGUSR1, before)
     gc.collect()
@@ -156,11 +160,11 @@ def test_a_signal_in_the_midst_of_a_call(
     assert event.micro_credits == 2 * 70_888 + event.output_tokens * 283_550
 
 
-def _interrupt(sandbox: Sandbox, comes_late: bool) -> None:
-    """Send this process the signal once the call is under way."""
+def _interrupt(sandbox: Sandbox, under_way: threading.Event | None) -> None:
+    """Send this process the signal once the call has been sent, or once its answer is under way."""
     until(lambda: sandbox.requests)
-    if comes_late:
-        threading.Event().wait(0.3)
+    if under_way is not None:
+        under_way.wait()
     os.kill(os.getpid(), signal.SIGUSR1)
 
 
