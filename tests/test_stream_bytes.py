@@ -246,7 +246,7 @@ def test_whatever_is_large_takes_linear_time(name: str) -> None:
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_a_large_event_reaches_the_caller_in_linear_time(mode: str) -> None:
-    """So it is for a caller: what comes in small pieces is there whole, long before joining for each piece would end."""
+    """A caller has what came in small pieces whole, long before joining it for each piece would end."""
     body = delta({"content": "A" * SIZE}) + delta({}, "stop") + DONE
     pieces = [body[start : start + 1_400] for start in range(0, len(body), 1_400)]
     if mode == "async":
