@@ -167,7 +167,8 @@ def proxy_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def proxy(tmp_path_factory: pytest.TempPathFactory, proxy_ledger: Path) -> Iterator[tuple[str, Sandbox]]:
     """A proxy that serves `maas/` models from a sandbox and records spend, both for the whole session.
 
-    Besides the models by their ids it has a group `smart`, which falls back to the group `cheap`.
+    Besides the models by their ids it has a group `smart`, which falls back to the group `cheap`, and below `/through`
+    what it passes on to the sandbox as it is.
     """
     groups = {**{name: name for name in catalogue().ids()}, "smart": "openai/gpt-4o", "cheap": "openai/gpt-4o-mini"}
     models: dict[str, dict[str, Any]] = {name: {"model": f"maas/{model}"} for name, model in groups.items()}
@@ -185,8 +186,13 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, proxy_ledger: Path) -> Itera
     folder = tmp_path_factory.mktemp("proxy")
     (folder / "proxy_auth.py").write_text(AUTHENTICATION)
     file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(config))
     with Sandbox(key=KEY) as sandbox:
+        headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+        config["general_settings"]["pass_through_endpoints"] = [
+            {"path": f"/through/{name}", "target": f"{sandbox.url}/{name}", "headers": headers}
+            for name in ("chat/completions", "embeddings")
+        ]
+        file.write_text(yaml.safe_dump(config))
         environment = {**sandbox.environment(), "MAAS_LEDGER": str(proxy_ledger)}
         with running_proxy(file, environment) as url:
             yield url, sandbox
