@@ -127,7 +127,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes long in one process first, and single tests last: no process has much left when others are done."""
+    """Put what one process runs for long first, and single tests last: no process is left alone at the end."""
 
     def place(item: pytest.Item) -> int:
         if any(re.search(users, item.nodeid) for users in _SHARED.values()):
