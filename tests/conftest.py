@@ -25,6 +25,10 @@ REAL_DATA_FOLDER = settings.data_folder()
 """That of whoever runs the tests."""
 
 
+COVERED_PROCESSES = ("test_cli", "test_doctor", "test_recorder", "test_spend_commands", "test_versions")
+"""Files of tests whose processes run code that no test runs itself. To trace those of others costs a minute."""
+
+
 def live_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process, and those that it starts, take a folder for the user's home."""
     monkeypatch.setenv("HOME", str(home))
@@ -57,6 +61,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith(("MAAS_", "OPENAI_")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
     live_in(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def uncovered_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the processes that a test starts unmeasured, unless they are the ones that run some of the code at all."""
+    if request.path.stem not in COVERED_PROCESSES:
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from litellm_maas.sandbox import Answer, Charge, Choice, Fault, Sandbox
 from tests.ledgers import locked, rows, total
 
 KEY = "vn-loss-0123456789abcdef0123456789"
-LONG = Answer((Choice(" ".join(map(str, range(1000, 1200)))),))
+LONG = Answer((Choice(" ".join(map(str, range(1000, 1400)))),))
 SLOW = Fault(chunk_delay=0.02, times=None, model="openai/gpt-4o")
 PROCESSES, CALLS = 4, 500
 PRELUDE = """
@@ -199,9 +199,15 @@ LOSSES = (
         "each is cancelled and recorded as aborted, by what was sent and had come back",
         """
         async def main():
-            calls = [asyncio.ensure_future(astream()) for _ in range(40)]
-            calls += [asyncio.ensure_future(acall(model="maas/openai/gpt-4o-mini")) for _ in range(10)]
-            await asyncio.sleep(2)
+            begun, all_have = set(), asyncio.Event()
+            async def read():
+                async for chunk in await litellm.acompletion(stream=True, **CALL):
+                    begun.add(chunk.id)
+                    if len(begun) == 40:
+                        all_have.set()
+            calls = [asyncio.ensure_future(acall(model="maas/openai/gpt-4o-mini")) for _ in range(10)]
+            calls += [asyncio.ensure_future(read()) for _ in range(40)]
+            await all_have.wait()
             assert not any(call.done() for call in calls)
         asyncio.run(main())
         """,

@@ -126,6 +126,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.fail(f"{reason}. Install it, or pass --without-proxy", pytrace=False)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what one process runs for long first, and single tests last: no process is left alone at the end."""
+
+    def place(item: pytest.Item) -> int:
+        if any(re.search(users, item.nodeid) for users in _SHARED.values()):
+            return 0
+        return 2 if re.search(_APART, item.nodeid) else 1
+
+    items.sort(key=place)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Let one process run all tests that share what is made once in a session: the proxy, or the installed wheel.
@@ -134,6 +145,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     # pytest-xdist has marks for this, which pytest 9.2 takes no notice of.
     from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
+
+    config.option.loadscopereorder = False  # the order above, not the largest files first
 
     class Shared(LoadFileScheduling):  # type: ignore[misc]  # the same
         def _split_scope(self, nodeid: str) -> str:
@@ -154,7 +167,8 @@ def proxy_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def proxy(tmp_path_factory: pytest.TempPathFactory, proxy_ledger: Path) -> Iterator[tuple[str, Sandbox]]:
     """A proxy that serves `maas/` models from a sandbox and records spend, both for the whole session.
 
-    Besides the models by their ids it has a group `smart`, which falls back to the group `cheap`.
+    Besides the models by their ids it has a group `smart`, which falls back to the group `cheap`, and below `/through`
+    what it passes on to the sandbox as it is.
     """
     groups = {**{name: name for name in catalogue().ids()}, "smart": "openai/gpt-4o", "cheap": "openai/gpt-4o-mini"}
     models: dict[str, dict[str, Any]] = {name: {"model": f"maas/{model}"} for name, model in groups.items()}
@@ -172,8 +186,13 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, proxy_ledger: Path) -> Itera
     folder = tmp_path_factory.mktemp("proxy")
     (folder / "proxy_auth.py").write_text(AUTHENTICATION)
     file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(config))
     with Sandbox(key=KEY) as sandbox:
+        headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+        config["general_settings"]["pass_through_endpoints"] = [
+            {"path": f"/through/{name}", "target": f"{sandbox.url}/{name}", "headers": headers}
+            for name in ("chat/completions", "embeddings")
+        ]
+        file.write_text(yaml.safe_dump(config))
         environment = {**sandbox.environment(), "MAAS_LEDGER": str(proxy_ledger)}
         with running_proxy(file, environment) as url:
             yield url, sandbox

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,8 +10,8 @@ import litellm
 import pytest
 
 from litellm_maas.provider.thinking import ThinkSplitter
-from tests.raw_gateway import answering, delta, event, reply, serving, usage
-from tests.support import MESSAGES, Assembled, assemble
+from tests.raw_gateway import answering, async_answering, delta, event, reply, serving, usage
+from tests.support import MESSAGES, Assembled, assemble, astream
 
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES}
 DONE = b"data: [DONE]\n\n"
@@ -27,6 +28,11 @@ def plain(payload: object, **call: Any) -> Any:
     """The response to a plain call that is answered this."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return litellm.completion(client=answering(body), **CALL, **call)
+
+
+async def aplain(body: bytes) -> Any:
+    """The response to a plain asynchronous call that is answered this."""
+    return await litellm.acompletion(client=async_answering(body), **CALL)
 
 
 def call_of(name: str = "f", arguments: object = "{}", **rest: Any) -> dict[str, Any]:
@@ -161,6 +167,26 @@ def test_wherever_the_text_stands(choice: dict[str, Any]) -> None:
     assert streamed(event(payload)).content == "xin chào"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        ["xin ", "chào"],
+        [{"type": "text", "text": "xin "}, TEXT],
+        [{"text": "xin chào"}],
+        [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "xin chào"}],
+    ],
+)
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_parts_in_a_delta_are_a_text(content: Any, mode: str) -> None:
+    """Whoever adds up the deltas of a stream has texts to add, where the upstream sends parts."""
+    body = delta({"role": "assistant", "content": content}) + delta({"content": ["!"]}, "stop") + DONE
+    if mode == "async":
+        chunks = asyncio.run(astream(client=async_answering(body), **CALL))
+    else:
+        chunks = list(litellm.completion(stream=True, client=answering(body), **CALL))
+    assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == "xin chào!"
+
+
 @pytest.mark.parametrize("choice", [{}, {"message": None}, {"message": 5}, {"message": {"content": 5}}, {"delta": []}])
 def test_an_answer_that_stands_nowhere_is_an_error(choice: dict[str, Any]) -> None:
     """What holds no answer is never an empty success."""
@@ -220,7 +246,8 @@ def test_thinking_in_its_own_field_leaves_the_text_alone() -> None:
 
 
 @pytest.mark.parametrize("begins", [b"", b": hello\n\n", b"event: x\n", b"\n\n", b"\xef\xbb\xbf"])
-def test_a_stream_in_the_place_of_a_plain_reply(begins: bytes) -> None:
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_stream_in_the_place_of_a_plain_reply(begins: bytes, mode: str) -> None:
     """An event stream that nobody asked for is read as the reply that it comes to."""
     body = (
         begins
@@ -230,7 +257,7 @@ def test_a_stream_in_the_place_of_a_plain_reply(begins: bytes) -> None:
         + event({"choices": [], "usage": usage(10, 5)})
         + DONE
     )
-    response = plain(body)
+    response: Any = plain(body) if mode == "sync" else asyncio.run(aplain(body))
     message = response.choices[0].message
     assert (message.content, message.reasoning_content) == ("xin chào", "hm")
     assert [(call.id, call.function.name, call.function.arguments) for call in message.tool_calls] == [("a", "f", "{}")]
@@ -277,6 +304,21 @@ def test_other_fields_are_kept() -> None:
     chunks = list(litellm.completion(stream=True, client=answering(body), **CALL))
     for name, value in OTHERS.items():
         assert [getattr(chunk, name) for chunk in chunks if hasattr(chunk, name)] == [value]
+
+
+def test_other_fields_of_a_streams_choices_are_kept() -> None:
+    """What the protocol does not know of a choice and of a delta reaches the caller in the chunk that has it."""
+    filtered = {"hate": {"filtered": False}}
+    choices = [
+        {"index": 0, "delta": {"content": "a", "own": 1}, "content_filter_results": filtered},
+        {"index": 0, "delta": {"content": "b"}, "stop_reason": "eos", "finish_reason": "stop"},
+    ]
+    body = b"".join(event({"id": "c", "choices": [choice]}) for choice in choices) + DONE
+    chunks = list(litellm.completion(stream=True, client=answering(body), **CALL))
+    found = [choice for chunk in chunks for choice in chunk.choices]
+    assert [each.content_filter_results for each in found if hasattr(each, "content_filter_results")] == [filtered]
+    assert [each.stop_reason for each in found if hasattr(each, "stop_reason")] == ["eos"]
+    assert [each.delta.own for each in found if hasattr(each.delta, "own")] == [1]
 
 
 @pytest.mark.parametrize(

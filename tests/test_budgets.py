@@ -535,6 +535,8 @@ def test_warnings_reach_hook_and_webhook(
     }
     _wait_until(lambda: len(webhook) == 2)
     assert webhook == [told[0], told[0]]
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert [name for name in told[0] if f"`{name}`" not in readme] == []
     assert "s3cret" not in caplog.text
     for thread in threading.enumerate():
         if thread.name == "maas-webhook":
@@ -771,7 +773,16 @@ def _misspelt(file: Path) -> None:
     file.write_text("budgets:\n  - {name: a, credit: 1}")
 
 
-@pytest.mark.parametrize("breaks", [Path.unlink, _half_saved, _misspelt])
+def _emptied(file: Path) -> None:
+    file.write_text("")
+
+
+def _unreadable(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("breaks", [Path.unlink, _half_saved, _misspelt, _emptied, _unreadable])
 def test_the_last_sound_budgets_stay_in_force(
     tmp_path: Path,
     ledger: Path,
@@ -793,8 +804,32 @@ def test_the_last_sound_budgets_stay_in_force(
     (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said.startswith(f"MAAS_BUDGETS: {file}")
     assert said.endswith("The budgets that it held before stay in force until it is mended.")
+    if file.is_dir():
+        file.rmdir()
     file.write_text(f"budgets:\n  - {{name: a, credits: {COST * 9}, warn_at: []}}")
     litellm.completion(**CALL)
+
+
+def test_a_change_of_a_budgets_file_of_the_same_time_is_seen(
+    tmp_path: Path, ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of budgets that keeps its time holds as soon as its size or the file itself is another."""
+    file = tmp_path / "budgets.yaml"
+    monkeypatch.setenv("MAAS_BUDGETS", str(file))
+    for limit, refuses in (("2", True), ("90000", False), ("1", True), ("3", True), ("95000", False)):
+        other = tmp_path / "other.yaml"
+        other.write_text(f"budgets:\n  - {{name: a, credits: {limit}}}")
+        os.utime(other, (1, 1))
+        if file.exists() and other.stat().st_size != file.stat().st_size:
+            file.write_bytes(other.read_bytes())
+            os.utime(file, (1, 1))
+        else:
+            other.replace(file)
+        if refuses:
+            with pytest.raises(litellm.BudgetExceededError, match=rf"{limit} VND per month"):
+                litellm.completion(**CALL)
+        else:
+            litellm.completion(**CALL)
 
 
 @pytest.mark.parametrize("by", [dt.timedelta(minutes=20), dt.timedelta(days=3650)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -38,6 +39,24 @@ def test_an_example(script: Path) -> None:
     versions = dict(pair.split() for pair in row.split(", "))
     known = [pins for pins in map(pinned, PINS) if versions.items() <= pins.items()]
     assert known, f"{row}: not what examples/requirements say"
+
+
+def test_where_metadata_belongs() -> None:
+    """The places that the README names for session and tags are those of the examples and of the runs of frameworks."""
+    named = set(re.findall(r'`(\w+)\((\w+)=(?:…|{"metadata": …})\)`', README))
+    assert len(named) == len(SCRIPTS) - 2  # all but those without a framework
+    runs = EXAMPLES.parent / "tests" / "slow" / "in_environment" / "agent_cases.py"
+    written = set()
+    for file in (*SCRIPTS, runs):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                given = (each.arg for each in node.keywords if "metadata" in (each.arg, *_texts(each.value)))
+                written |= {(ast.unparse(node.func).rpartition(".")[2], name) for name in given}
+    assert named <= written
+
+
+def _texts(node: ast.expr) -> list[object]:
+    return [each.value for each in ast.walk(node) if isinstance(each, ast.Constant)]
 
 
 @pytest.mark.parametrize("file", PINS, ids=lambda file: file.stem)

@@ -15,10 +15,12 @@ from litellm.caching.caching import Cache
 from litellm.integrations.custom_logger import CustomLogger
 
 import litellm_maas
+from litellm_maas.ledger.event import Event
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
 from litellm_maas.tracking.spend_logger import SpendLogger
 from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import rows, total
+from tests.raw_gateway import reply, usage
 from tests.recording import CALL, EACH_WAY, WAYS, auntil, by_address, compare, recorded, until, who
 from tests.support import KEY, MESSAGES, astream, run
 
@@ -363,6 +365,87 @@ def test_a_prompt_is_counted_once(sandbox: Sandbox, ledger_path: Path, prompt: s
     _event_of("completion", litellm.ModelResponse(usage=litellm.Usage()), sandbox, **said)
     (event,) = rows(ledger_path)
     assert event.input_tokens == 1000
+
+
+NO_COUNTS: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "null": {"usage": None},
+    "no fields": {"usage": {}},
+    "zeros": {"usage": usage(0, 0)},
+    "a total alone": {"usage": {"total_tokens": 150}},
+}
+
+
+@pytest.mark.parametrize("name", NO_COUNTS)
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_reply_by_address_without_counts_is_estimated(
+    sandbox: Sandbox, ledger_path: Path, name: str, is_async: bool
+) -> None:
+    """A gateway that answers by address and counts nothing has made no free call: the row is an estimate."""
+    body = reply({"role": "assistant", "content": "a" * 400})
+    del body["usage"]
+    sandbox.faults.add(Fault(status=200, body={**body, **NO_COUNTS[name]}))
+    event = recorded_by_address(sandbox, ledger_path, is_async=is_async)
+    assert (event.status, event.usage_source, event.basis) == ("ok", "estimated", "official")
+    assert (event.input_tokens, event.output_tokens) == (1000, 100)
+    assert event.micro_credits == 1000 * 70_888 + 100 * 283_550
+
+
+def recorded_by_address(sandbox: Sandbox, ledger_path: Path, *, is_async: bool) -> Event:
+    """The row of a call by address with a prompt of 4,000 characters."""
+    litellm.callbacks = [litellm_maas.spend_logger]
+    call = by_address(sandbox, messages=[{"role": "user", "content": "b" * 4000}])
+
+    async def made() -> None:
+        await litellm.acompletion(**call)
+        await auntil(lambda: recorded(ledger_path))
+        await litellm.close_litellm_async_clients()  # type: ignore[no-untyped-call]  # LiteLLM leaves it untyped
+
+    if is_async:
+        asyncio.run(made())
+    else:
+        litellm.completion(**call)
+        until(lambda: recorded(ledger_path))
+    (event,) = rows(ledger_path)
+    return event
+
+
+@pytest.mark.parametrize(
+    ("said", "counts", "is_priced"),
+    [
+        (usage(1000, 200), (1000, 200), True),
+        ({"input_tokens": 1000, "output_tokens": 200}, (1000, 200), True),
+        ({**usage(100, 10), "total_tokens": 5000}, (100, 10), False),
+        (usage(0, 10), (0, 10), False),
+        (usage(1000, 0), (1000, 0), False),
+    ],
+)
+def test_what_a_reply_by_address_counts(
+    sandbox: Sandbox, ledger_path: Path, said: dict[str, Any], counts: tuple[int, int], is_priced: bool
+) -> None:
+    """What is counted by address is the row's, and has a price unless it contradicts itself or what was sent."""
+    sandbox.faults.add(Fault(status=200, body=reply({"role": "assistant", "content": "a" * 400}, usage=said)))
+    event = recorded_by_address(sandbox, ledger_path, is_async=False)
+    assert (event.usage_source, (event.input_tokens, event.output_tokens)) == ("reported", counts)
+    assert (event.basis == "official", bool(event.micro_credits), len(event.anomalies)) == (
+        (True, True, 0) if is_priced else (False, False, 1)
+    )
+
+
+@pytest.mark.parametrize("name", NO_COUNTS)
+def test_an_embedding_by_address_without_counts(sandbox: Sandbox, ledger_path: Path, name: str) -> None:
+    """An embedding that nobody counted is estimated; where there is a total, that is what was read."""
+    litellm.callbacks = [litellm_maas.spend_logger]
+    body = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]}
+    sandbox.faults.add(Fault(status=200, body={**body, **NO_COUNTS[name]}))
+    call: dict[str, Any] = {"model": "openai/qwen/qwen3-embedding-8b", "input": ["b" * 4000]}
+    litellm.embedding(api_base=sandbox.url, api_key=KEY, encoding_format="float", **call)
+    until(lambda: recorded(ledger_path))
+    (event,) = rows(ledger_path)
+    has_total = name == "a total alone"
+    assert (event.kind, event.usage_source) == ("embedding", "reported" if has_total else "estimated")
+    assert event.input_tokens == (150 if has_total else 1000)
+    assert event.micro_credits == event.input_tokens * 1_134
 
 
 @pytest.mark.parametrize("zeros", ["prompt_tokens", "completion_tokens", "both"])

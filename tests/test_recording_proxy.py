@@ -88,6 +88,21 @@ def test_one_row_for_each_billed_response(client: Proxy, endpoint: str) -> None:
         assert reply.headers["x-maas-price-basis"] == "official"
 
 
+@pytest.mark.parametrize("endpoint", ["chat", "streamed chat", "embeddings"])
+def test_what_is_passed_through_is_never_free(client: Proxy, endpoint: str) -> None:
+    """What the proxy passes on as it is costs what was billed, or is unpriced where LiteLLM keeps no usage of it."""
+    path, body = ENDPOINTS[endpoint]
+    assert client.post(path.replace("/v1", "/through"), body).status_code == 200
+    until(client.new_rows)
+    (event,), (charge,) = client.new_rows(), client.new_charges()
+    assert (event.status, event.model_served, event.key_alias) == ("ok", charge.model, "alias-of-the-key")
+    if body.get("stream"):
+        assert (event.micro_credits, event.basis, event.usage_source) == (None, "unpriced", "none")
+    else:
+        assert (event.micro_credits, event.basis, event.usage_source) == (charge.micro_credits, "official", "reported")
+        assert (event.input_tokens, event.output_tokens) == (charge.input_tokens, charge.output_tokens)
+
+
 def test_what_the_body_says(client: Proxy) -> None:
     """Tags, session and end user of the request's body are in the row, and the owner of the key pays."""
     body = {**CHAT, "user": "an end user", "metadata": {"tags": ["a", "b"], "session_id": "s-1"}}

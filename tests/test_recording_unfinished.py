@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import signal
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -111,6 +114,58 @@ def test_a_call_cancelled_before_its_answer(sandbox: Sandbox, ledger_path: Path,
     (event,) = rows(ledger_path)
     assert (event.status, event.error_class, event.usage_source) == ("aborted", "CancelledError", "estimated")
     assert (event.input_tokens, event.output_tokens) == (2, 0)
+
+
+class TaskTimeoutError(Exception):
+    """What a task queue raises in the midst of a task that takes too long, as Celery does."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signal")
+@pytest.mark.parametrize("raised", [TaskTimeoutError, KeyboardInterrupt, SystemExit, LookupError])
+@pytest.mark.parametrize("way", ["completion", "stream before its answer", "stream amid its answer"])
+def test_a_signal_in_the_midst_of_a_call(
+    sandbox: Sandbox, ledger_path: Path, way: str, raised: type[BaseException]
+) -> None:
+    """A call that a signal's handler interrupts is the caller giving up: its prompt, and what came, are estimated."""
+    sandbox.script(Answer((Choice(LONG),)))
+    sandbox.faults.add(Fault(chunk_delay=0.02) if "amid" in way else Fault(delay=30))
+
+    def interrupt(*_: object) -> None:
+        raise raised
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    under_way = threading.Event()
+    other = threading.Thread(target=_interrupt, args=(sandbox, under_way if "amid" in way else None))
+    other.start()
+    try:
+        # LiteLLM wraps whatever is an Exception into one of its own.
+        with pytest.raises(Exception if issubclass(raised, Exception) else raised):
+            if way == "completion":
+                litellm.completion(**CALL)
+            else:
+                for number, _ in enumerate(litellm.completion(stream=True, **CALL)):
+                    if number == 5:
+                        under_way.set()
+    finally:
+        under_way.set()
+        other.join()
+        signal.signal(signal.SIGUSR1, before)
+    gc.collect()
+    until(lambda: recorded(ledger_path))
+    (event,) = rows(ledger_path)
+    assert (event.status, event.usage_source, event.basis) == ("aborted", "estimated", "official")
+    assert event.error_class in (raised.__name__, None)
+    assert event.input_tokens == 2
+    assert (event.output_tokens > 0) == ("amid" in way)
+    assert event.micro_credits == 2 * 70_888 + event.output_tokens * 283_550
+
+
+def _interrupt(sandbox: Sandbox, under_way: threading.Event | None) -> None:
+    """Send this process the signal once the call has been sent, or once its answer is under way."""
+    until(lambda: sandbox.requests)
+    if under_way is not None:
+        under_way.wait()
+    os.kill(os.getpid(), signal.SIGUSR1)
 
 
 def test_the_input_of_an_aborted_call_is_estimated_from_its_texts(sandbox: Sandbox, ledger_path: Path) -> None:

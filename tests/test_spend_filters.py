@@ -291,6 +291,32 @@ def test_names_that_differ_in_white_space_look_different(tmp_path: Path) -> None
     assert "'chatbot ' 1" in text
 
 
+def test_names_that_differ_in_white_space_look_different_wherever_they_stand(tmp_path: Path) -> None:
+    """So it does in headings, in a line of the tail, and where names are listed because none was found."""
+    path = tmp_path / "ledger.db"
+    recorded(path, [event(1, user="an "), event(2, user="an", tags=(" x", "y"))]).close()
+    assert ", user 'an ' period" in words(path, "--user", "an ")
+    assert "No call of the user minh is recorded; there are: an, 'an '." in " ".join(
+        spend(path, "--user", "minh").output.split()
+    )
+    warned = CliRunner().invoke(group, ["budget", "set", "5", "--user", "an  ", "--ledger", str(path)]).stderr
+    assert warned.startswith("Warning: no call of user 'an  ' is recorded; there are: an, 'an '.")
+    follow = [COMMAND, "spend", "tail", "--ledger", str(path)]
+    with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+    assert [line.partition("official  ")[2] for line in lines] == ["user 'an '\n", "user an  tags ' x', y\n"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--by", "model"), ("--by", "day", "--chart"), ("--since", "2026-01")])
+def test_calls_without_a_price_are_said_once(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """However many periods, groups and charts are shown, what is in none of the sums is said once."""
+    path = tmp_path / "ledger.db"
+    recorded(path, [event(number, basis="unpriced", micro_credits=None) for number in range(9)]).close()
+    assert words(path, *arguments).count("9 calls without a price are not in the sums") == 1
+
+
 @pytest.mark.parametrize("columns", [80, 100])
 def test_long_groups_stand_in_columns_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int

@@ -224,6 +224,40 @@ def test_a_large_event_takes_linear_time() -> None:
     assert [len(data) for data in found] == [len(big) - len(b"data: \n\n")]
 
 
+SIZE = 64_000_000
+LARGE: dict[str, tuple[bytes, int, int]] = {
+    "an event that no line ends": (b"data: " + b"A" * SIZE, 1, SIZE),
+    "many lines of one event": (b"data: " + b"A" * 999 + b"\n", SIZE // 1_000, SIZE - 1),
+    "lines that end with a return": (b"data: " + b"A" * 999 + b"\r", SIZE // 1_000, SIZE - 1),
+    "a comment": (b": " + b"A" * SIZE + b"\n\ndata: a\n\n", 1, 1),
+    "no event": (b'{"choices": "' + b"A" * SIZE, 1, 0),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_whatever_is_large_takes_linear_time(name: str) -> None:
+    """Whatever 64 million characters in small pieces are, each is copied a few times, and not once for each piece."""
+    part, times, length = LARGE[name]
+    body = part * times
+    decoder, found = SSEDecoder(), list[bytes]()
+    for start in range(0, len(body), 1_400):
+        found += decoder.feed(body[start : start + 1_400])
+    found += decoder.end()
+    assert sum(map(len, found)) == length
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_large_event_reaches_the_caller_in_linear_time(mode: str) -> None:
+    """A caller has what came in small pieces whole, long before joining it for each piece would end."""
+    body = delta({"content": "A" * SIZE}) + delta({}, "stop") + DONE
+    pieces = [body[start : start + 1_400] for start in range(0, len(body), 1_400)]
+    if mode == "async":
+        chunks = asyncio.run(_all({**CALL, "client": async_answering(*pieces)}))
+    else:
+        chunks = list(litellm.completion(client=answering(*pieces), **CALL))
+    assert len(_text(chunks)) == SIZE
+
+
 @pytest.mark.parametrize("where", ["first", "all"])
 def test_all_chunks_of_a_stream_have_one_time(where: str) -> None:
     """`created` is the same in every chunk, whatever the gateway wrote."""
@@ -246,6 +280,66 @@ def test_what_cannot_be_read_is_an_error_of_the_gateways(get: Any, body: bytes) 
     """Nesting, types and numbers that break a reader become LiteLLM's error for a faulty server, and nothing else."""
     assert get(body)[1] in (litellm.InternalServerError, litellm.APIConnectionError)
     assert get(b"data: " + body + b"\n\n")[1] in (litellm.InternalServerError, litellm.APIConnectionError)
+
+
+UNREADABLE = {
+    "deep": b"[" * 200_000,
+    "deep choices": b'{"choices": ' + b"[" * 200_000,
+    "deep error": b'{"error": ' + b"[" * 200_000,
+    "a number of choices": b'{"choices": 5}',
+    "an object of choices": b'{"choices": {"a": 1}}',
+    "numbers without an end": b'{"choices": [{"index": 1e999, "message": 5}]}',
+    "a number of calls": b'{"choices": [{"message": {"content": "a", "tool_calls": 5}}]}',
+    "a list in the place of a call": b'{"choices": [{"message": {"content": "a", "tool_calls": [[]]}}]}',
+    "a number of many digits": b"9" * 5_000,
+    "no UTF-8": b"\xff\xfe{}",
+}
+
+
+async def acompletion(body: bytes, status: int) -> Any:
+    """A plain asynchronous call that is answered this."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, content=body))
+    return await litellm.acompletion(**{**CALL, "stream": False}, client=httpx.AsyncClient(transport=transport))
+
+
+def completion(body: bytes, status: int) -> Any:
+    """A plain call that is answered this."""
+    return litellm.completion(**{**CALL, "stream": False}, client=answering(body, status=status))
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_plain_reply_that_cannot_be_read(mode: str, status: int, name: str) -> None:
+    """A plain reply, or the body of an error, that breaks a reader becomes LiteLLM's error for a faulty server."""
+    with pytest.raises(litellm.InternalServerError) as caught:
+        asyncio.run(acompletion(UNREADABLE[name], status)) if mode == "async" else completion(UNREADABLE[name], status)
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "beside", [{"created": "1e999", "usage": [[]]}, {"usage": 5, "id": []}, {"model": {}, "object": 7}]
+)
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_what_cannot_be_read_beside_an_answer_costs_no_answer(mode: str, beside: dict[str, Any]) -> None:
+    """What stands beside an answer, and cannot be what it is called, loses at most itself."""
+    choice = {"message": {"content": "a", **beside}, "finish_reason": "stop"}
+    body = json.dumps({"choices": [choice], **beside}).encode()
+    found = asyncio.run(acompletion(body, 200)) if mode == "async" else completion(body, 200)
+    assert found.choices[0].message.content == "a"
+
+
+@pytest.mark.parametrize("body", [b"[" * 200_000, b'{"data": 5}', b'{"data": {"a": 1}}', b"null", b"7", b"\xff{}"])
+@pytest.mark.parametrize("operation", ["embedding", "image"])
+def test_other_replies_that_cannot_be_read(operation: str, body: bytes) -> None:
+    """Embeddings and images whose reply breaks a reader fail as LiteLLM's error for a faulty server."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with serving(head + body) as server, pytest.raises(litellm.InternalServerError) as caught:
+        if operation == "image":
+            litellm.image_generation(model="maas/openai/gpt-image-2", prompt="x", api_base=server.url)
+        else:
+            litellm.embedding(model="maas/qwen/qwen3-embedding-8b", input=["a"], api_base=server.url)
+    assert "Traceback" not in str(caught.value)
 
 
 def test_json_of_an_event_may_stand_on_several_lines() -> None:

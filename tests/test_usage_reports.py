@@ -17,7 +17,7 @@ from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.usage import Usage, has_counts, of_embeddings
 from litellm_maas.tracking.tracker import tracking
 from tests.raw_gateway import answering, async_answering, delta, event, reply, serving, usage
-from tests.support import MESSAGES
+from tests.support import MESSAGES, astream
 
 GPT, KIMI, MINIMAX = "maas/openai/gpt-4o", "maas/kimi/kimi-k2.6", "maas/minimax/minimax-m3"
 DONE = b"data: [DONE]\n\n"
@@ -263,6 +263,32 @@ def test_the_cost_of_each_of_two_replies_with_one_id() -> None:
     assert [cost.micro_credits for cost in costs if cost] == [10 * 70_888 + 5 * 283_550, 20 * 70_888 + 5 * 283_550]
 
 
+@pytest.mark.parametrize("way", ["stream", "async", "async stream"])
+def test_the_cost_of_each_of_two_calls_with_one_id(ledger_path: Path, way: str) -> None:
+    """However two calls are made that the gateway gives one id, each has its own cost and its own row."""
+    costs = []
+    for read in (10, 20):
+        last = event({"choices": [], "usage": usage(read, 5)})
+        body = delta({"content": "a"}) + delta({}, "stop") + last + DONE
+        call: dict[str, Any] = {"model": GPT, "messages": MESSAGES, "litellm_call_id": "mine"}
+        if way == "stream":
+            found: Any = list(litellm.completion(stream=True, client=answering(body), **call))
+        elif way == "async stream":
+            found = asyncio.run(astream(client=async_answering(body), **call))
+        else:
+            plainly = json.dumps(reply(usage=usage(read, 5))).encode()
+            found = [asyncio.run(_asynchronously(plainly, call))]
+        built = litellm.stream_chunk_builder(found) if "stream" in way else found[0]
+        costs.append([cost and cost.micro_credits for cost in map(litellm_maas.cost_of, (found[-1], built))])
+    expected = [read * 70_888 + 5 * 283_550 for read in (10, 20)]
+    assert costs == [[cost, cost] for cost in expected]
+    assert [row.micro_credits for row in rows(ledger_path)] == expected
+
+
+async def _asynchronously(body: bytes, call: dict[str, Any]) -> Any:
+    return await litellm.acompletion(client=async_answering(body), **call)
+
+
 # --- what the caller sees
 
 
@@ -338,6 +364,47 @@ def test_an_image_is_recorded_as_it_was_made(ledger_path: Path, asked: dict[str,
         litellm.image_generation(api_base=server.url, **call)
     (row,) = rows(ledger_path)
     assert (row.images, row.image_size, row.image_quality) == (1, "1024x1024", "high")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "cost"),
+    [
+        ({}, {"size": "1024x1024", "quality": "high"}, 170),
+        ({"size": "auto", "quality": "auto"}, {"size": "1536x1024", "quality": "low"}, 30),
+        ({"size": "1024x1024", "quality": "high"}, {"size": "1536x1024", "quality": "low"}, 30),
+        ({"quality": "low"}, {"size": "1536x1024"}, 30),
+        ({"size": "1024x1024", "quality": "high"}, {}, 170),
+        ({"size": "1024x1024", "quality": "high"}, {"size": None, "quality": 7}, 170),
+    ],
+)
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_an_image_costs_what_was_made(
+    ledger_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: dict[str, str],
+    said: dict[str, Any],
+    cost: int,
+    mode: str,
+) -> None:
+    """An image is priced by the size and quality that its reply says, and by what was asked for where it says none."""
+    (tmp_path / "prices.yaml").write_text(
+        "format: 1\nlists:\n  - {name: own, from: null, to: null, source: s, models: {openai/gpt-image-2:"
+        " {images: {1024x1024: {high: 170}, 1536x1024: {low: 30}}}}}\n"
+    )
+    monkeypatch.setenv("MAAS_PRICES", str(tmp_path / "prices.yaml"))
+    body = json.dumps({"created": 1, "data": [{"b64_json": "AA"}], **said}).encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with serving(head + body) as server:
+        call: dict[str, Any] = {"model": "maas/openai/gpt-image-2", "prompt": "x", "api_base": server.url, **asked}
+        response: Any = (
+            litellm.image_generation(**call) if mode == "sync" else asyncio.run(litellm.aimage_generation(**call))
+        )
+    (row,) = rows(ledger_path)
+    assert (row.micro_credits, row.basis) == (cost * 1_000_000, "custom")
+    found = litellm_maas.cost_of(response)
+    assert found is not None
+    assert found.credits == cost
 
 
 class InterruptedByCallerError(Exception):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import email
 import os
 import subprocess
+import sys
 import zipfile
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -52,12 +54,30 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     assert {f"litellm_maas/configs/{file.name}" for file in (ROOT / "configs").iterdir()} <= set(names)
 
 
+def described_by(wheel: Path) -> Message:
+    """What the wheel says of itself."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return email.message_from_bytes(archive.read(name))
+
+
+@pytest.mark.timeout(400)
+def test_what_the_wheel_says_of_itself(wheel: Path) -> None:
+    """An index would know what it is, whose, under which licence, for which Pythons, and that it has types."""
+    described = described_by(wheel)
+    for field in ("Summary", "Author", "Keywords", "License-Expression", "Description-Content-Type"):
+        assert described[field]
+    classifiers = described.get_all("Classifier", [])
+    assert "Typing :: Typed" in classifiers
+    pythons = {each.rpartition(" ")[2] for each in classifiers if "Python :: 3." in each}
+    assert pythons >= {"3.10", f"{sys.version_info.major}.{sys.version_info.minor}"}
+    assert described["Requires-Python"] == ">=3.10"
+
+
 @pytest.mark.timeout(400)
 def test_extras(wheel: Path) -> None:
     """Each extra brings what it is named for."""
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
-        described = email.message_from_bytes(archive.read(name))
+    described = described_by(wheel)
     wanted = [Requirement(text) for text in described.get_all("Requires-Dist", [])]
     extras = {
         extra: {

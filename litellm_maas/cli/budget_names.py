@@ -36,9 +36,9 @@ def unknown(ledger: Ledger, budget: Budget) -> Iterator[str]:
         wanted = getattr(budget, name)
         if wanted is not None and wanted not in (known := _known(ledger, groups)):
             what = name.replace("_", " ")
-            there_are = f"there are: {', '.join(known[:_MOST])}" + ", …" * (len(known) > _MOST)
+            there_are = f"there are: {', '.join(map(tables.named, known[:_MOST]))}" + ", …" * (len(known) > _MOST)
             others = f"; {there_are}" if known else ", nor of any other"
-            yield tables.printable(f"no call of {what} {wanted} is recorded{others}.")
+            yield f"no call of {what} {tables.named(wanted)} is recorded{others}."
 
 
 def _known(ledger: Ledger, groups: tuple[str, ...]) -> list[str]:

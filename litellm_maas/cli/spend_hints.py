@@ -101,14 +101,14 @@ def unknown_note(what: str, written: str, known: Iterable[str], asked: ReportQue
     known = list(dict.fromkeys(filter(None, known)))
     if written in known:
         return None
-    nothing = f"No call {_with(what)} {tables.printable(written) or '(none)'} is recorded"
+    nothing = f"No call {_with(what)} {tables.named(written) or '(none)'} is recorded"
     if (near := nearest(written, known)) is not None:
-        return Hint(f"{nothing}; did you mean {tables.printable(near)}?")
+        return Hint(f"{nothing}; did you mean {tables.named(near)}?")
     option = what.replace("_", "-")
     if not known:
         return Hint(f"{nothing}, nor any other {option}.")
     if len(known) <= _MOST_NAMES:
-        return Hint(f"{nothing}; there are: {', '.join(map(tables.printable, sorted(known)))}.")
+        return Hint(f"{nothing}; there are: {', '.join(map(tables.named, sorted(known)))}.")
     return Hint(f"{nothing}; to see what is recorded:", (asked.command(f"--by {what}", without=option),))
 
 

@@ -119,7 +119,7 @@ class SpendReport:
         now = self._asked.now
         days = f", days of {self._asked.timezone}" * (self._asked.timezone != DEFAULT_ZONE)
         given = "".join(
-            f", {name.replace('_', ' ')} {tables.printable(value) or '(none)'}"
+            f", {name.replace('_', ' ')} {tables.named(value) or '(none)'}"
             for name, value in self._asked.filters.given()
         )
         if not self._overview:

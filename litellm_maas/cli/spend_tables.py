@@ -164,6 +164,4 @@ def _details(total: Total, columns: Sequence[str]) -> Iterator[str]:
 def _name(value: Any) -> str:
     if value is None:
         return ""
-    text = tables.printable(str(value)) or "(none)"
-    # Or two names would look alike.
-    return text if text == text.strip() else f"'{text}'"
+    return tables.named(str(value)) or "(none)"

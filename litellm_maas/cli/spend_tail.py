@@ -51,11 +51,14 @@ def command(*, lines: int, timezone: str, as_json: bool, ledger: str | None, **n
 
 def _line(event: Event, zone: dt.tzinfo) -> str:
     tokens = f"{tables.number(event.input_tokens)} in ({tables.number(event.cached_tokens)} cached)"
-    of = {"user": event.user, "end user": event.end_user, "team": event.team, "tags": ", ".join(event.tags)}
+    of = {"user": event.user, "end user": event.end_user, "team": event.team}
+    names = {name: tables.named(value) for name, value in of.items() if value}
+    if event.tags:
+        names["tags"] = ", ".join(map(tables.named, event.tags))
     return tables.printable(
         f"{event.started_at.astimezone(zone):%Y-%m-%d %H:%M:%S}  {event.model_served}  {event.status}  {tokens}"
         f"  {tables.number(event.output_tokens)} out  {tables.money(event.micro_credits)}  {event.basis}"
-        + "".join(f"  {name} {value}" for name, value in of.items() if value)
+        + "".join(f"  {name} {value}" for name, value in names.items())
     )
 
 

@@ -100,6 +100,12 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
+def named(text: str) -> str:
+    """A name from outside, in quotes where white space at an end would make it look like another one."""
+    text = printable(text)
+    return text if text == text.strip() else f"'{text}'"
+
+
 def table(texts: Sequence[str], numbers: Sequence[str]) -> Table:
     """An empty table: columns of text, which fold where there is no room, and columns of numbers, which never do."""
     made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))

@@ -167,19 +167,20 @@ def of_reply(raw: object, prompt: Callable[[], int], written: Callable[[], int],
     return usage
 
 
-def images(made: object, size: object, quality: object) -> Usage:
+def images(made: object, said: Mapping[str, Any], asked: Mapping[str, Any]) -> Usage:
     """The usage of a reply with images.
 
     Args:
         made: The reply's list of images.
-        size: Their size: the reply's own word, or what was asked for.
-        quality: Their quality: the same.
+        said: What the reply says of them: `size` and `quality`.
+        asked: What was asked for, which counts where the reply says nothing.
     """
+    size, quality = (
+        next((value for value in (said.get(name), asked.get(name)) if isinstance(value, str) and value), None)
+        for name in ("size", "quality")
+    )
     return Usage(
-        images=len(made) if isinstance(made, list) else 0,
-        image_size=size if isinstance(size, str) else None,
-        image_quality=quality if isinstance(quality, str) else None,
-        source="reported",
+        images=len(made) if isinstance(made, list) else 0, image_size=size, image_quality=quality, source="reported"
     )
 
 

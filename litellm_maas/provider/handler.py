@@ -264,9 +264,7 @@ def _embedding_usage(request: GatewayRequest, payload: dict[str, Any]) -> Usage:
 
 
 def _images(request: GatewayRequest, payload: dict[str, Any]) -> Usage:
-    asked = request.body or {}
-    size, quality = (payload.get(name) or asked.get(name) for name in ("size", "quality"))
-    return usage.images(payload.get("data"), size, quality)
+    return usage.images(payload.get("data"), payload, request.body or {})
 
 
 _CHAT = _Operation(

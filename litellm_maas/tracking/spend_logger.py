@@ -174,9 +174,8 @@ def _runs_a_model(kwargs: Mapping[str, Any]) -> bool:
 
 def _usage(kwargs: Mapping[str, Any], response: Any, kind: Kind) -> Usage:
     if kind == "image":
-        asked = kwargs.get("optional_params") or {}
-        size, quality = (getattr(response, name, None) or asked.get(name) for name in ("size", "quality"))
-        return images(getattr(response, "data", None), size, quality)
+        said = {name: getattr(response, name, None) for name in ("size", "quality")}
+        return images(getattr(response, "data", None), said, kwargs.get("optional_params") or {})
     plain = response.model_dump(warnings=False) if isinstance(response, BaseModel) else response
     if _call_type(kwargs) == _PASSED_THROUGH:
         # The proxy parses no reply of those; it keeps the body of a plain one.
