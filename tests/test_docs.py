@@ -15,6 +15,8 @@ import httpx
 import pytest
 import yaml
 
+import litellm_maas
+from litellm_maas import settings
 from litellm_maas.sandbox import Sandbox
 from litellm_maas.spend import budget
 from tests.installed import ROOT
@@ -268,6 +270,21 @@ def headings(text: str) -> set[str]:
     without_code = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     titles = re.findall(r"^#+ (.*)$", without_code, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_exist(page: str) -> None:
+    """Public names and environment variables that a page names are there."""
+    assert set(re.findall(r"\bMAAS_\w+", PAGES[page])) <= set(settings.VARIABLES)
+    for name in set(re.findall(r"\blitellm_maas\.([a-z]\w+)", PAGES[page])):
+        assert hasattr(litellm_maas, name), name
+
+
+def test_every_variable_is_documented() -> None:
+    """docs/configuration.md has a row for each environment variable."""
+    assert set(re.findall(r"^\| `(MAAS_\w+)` \|", PAGES["docs/configuration.md"], re.MULTILINE)) == set(
+        settings.VARIABLES
+    )
 
 
 def test_index_links_every_page() -> None:
