@@ -46,6 +46,8 @@ NOT_RUN = {
     "export MAAS_API_KEY=": "the sandbox has a key of its own",
     "export LITELLM_MASTER_KEY=": "the same for proxies",
     "litellm --config": "tests/test_proxy_config.py starts the shipped proxies, `test_proxy` the one of docs/proxy.md",
+    "litellm-maas demo": "tests/test_cli.py runs it",
+    "litellm-maas config check": "it loads LiteLLM, so `test_configs` runs it once, for all files",
     "litellm-maas sandbox": "it runs until Ctrl-C; tests/test_cli.py starts it",
     "litellm-maas spend tail": "it runs until Ctrl-C; tests/test_spend_commands.py reads it",
     "python examples/": "tests/test_examples.py runs them",
@@ -65,7 +67,10 @@ PRINTED = {
 
 FORKS = """
 import json, os, sys, tempfile, traceback
-import litellm  # once, because it takes seconds; each snippet imports litellm_maas for itself, in a process of its own
+import litellm
+
+# Loaded once, because that takes seconds; each snippet imports litellm_maas for itself, in a process of its own.
+litellm.encode(model="gpt-4o", text="")
 
 results = []
 for code in json.load(sys.stdin):
@@ -207,14 +212,16 @@ def test_budget_files(tmp_path: Path, code: str) -> None:
 
 @pytest.mark.timeout(400)
 def test_configs(reader: Reader) -> None:
-    """`litellm-maas config check` has nothing to say about any config of the pages."""
+    """`litellm-maas config check` has nothing to say about any config of the pages, nor about those that they name."""
     reader = reader.in_folder("configs")
     reader.run("litellm-maas", "config", "init")
-    files = []
+    commands = [line for page in PAGES for code in blocks(page, "bash") for line in code.splitlines()]
+    named = [line.split() for line in commands if line.startswith("litellm-maas config check")]
+    files = [reader.folder / words[3] for words in named]
     for number, code in enumerate(code for page in PAGES for code in blocks(page, "yaml")):
         files.append(reader.folder / f"config-{number}.yaml")
         files[-1].write_text(code)
-    assert len(files) > 2
+    assert len(files) > len(named) > 1
     assert json.loads(reader.run("litellm-maas", "config", "check", "--json", *map(str, files))) == []
 
 
