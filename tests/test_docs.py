@@ -327,6 +327,6 @@ def test_named_modules_exist(page: str) -> None:
     """Files and folders of the code that a page names are there."""
     named = re.findall(r'[`"(]((?:[\w.-]+/)+|(?:[\w.-]+/)*\w+\.(?:py|yaml))[`") ]', PAGES[page])
     assert len(named) > 4
-    for path in named:
+    for path in set(named) - {"maas/"}:  # the prefix of model names
         places = (ROOT, ROOT / "litellm_maas", *(ROOT / "litellm_maas").glob("*/"))
         assert any((place / path).exists() for place in places), path
