@@ -1,4 +1,4 @@
-"""What becomes of a call's row when something goes wrong around it: the README's table, and how each row is tried.
+"""What becomes of a call's row when something goes wrong around it: the table of docs/durability.md, and its trials.
 
 Each loss is tried with real processes against a sandbox, whose own bill is the truth.
 """
@@ -79,7 +79,7 @@ class Loss:
     """
 
     event: str
-    outcome: Literal["kept", "kept for replay", "estimated", "lost"]
+    outcome: Literal["kept", "queued", "estimated", "lost"]
     why: str
     code: str
     meanwhile: Callable[[subprocess.Popen[str], Path], None] | None = None
@@ -196,7 +196,7 @@ LOSSES = (
     Loss(
         "`asyncio.run` ends with 50 calls still in flight",
         "estimated",
-        "each is cancelled and recorded as aborted, by what was sent and had come back",
+        "each is recorded as cancelled, by what was sent and received",
         """
         async def main():
             begun, all_have = set(), asyncio.Event()
@@ -214,9 +214,9 @@ LOSSES = (
         slow=True,
     ),
     Loss(
-        "a stream is dropped half read",
+        "a stream is abandoned half read",
         "estimated",
-        "it is recorded as aborted when it is closed, by what had come",
+        "it is recorded as cancelled when it is closed, by what had been received",
         """
         response = stream()
         for _ in range(20):
@@ -237,7 +237,7 @@ LOSSES = (
     Loss(
         "the process ends with streams half read",
         "estimated",
-        "they are recorded as aborted at the end, by what had been read",
+        "they are recorded as cancelled at the end, by what had been read",
         """
         left = stream()
         for _ in range(20):
@@ -252,7 +252,7 @@ LOSSES = (
     Loss(
         "`kill -9` or SIGTERM in the middle of a call",
         "lost",
-        "nothing runs in a process that is killed; calls that had returned are kept",
+        "nothing runs in a killed process; calls that had returned are kept",
         """
         call()
         response = stream()
@@ -287,7 +287,7 @@ LOSSES = (
     Loss(
         f"{PROCESSES} processes write {CALLS} calls each",
         "kept",
-        "SQLite lets one write at a time; the others wait their turn, at most 5 s, and off the event loop",
+        "SQLite lets one process write at a time; the others wait, at most 5 s, and off the event loop",
         f"""
         async def main():
             for _ in range({CALLS // 50}):
@@ -306,7 +306,7 @@ LOSSES = (
     Loss(
         "another program locks the ledger for 5 s",
         "kept",
-        "waited for, off the event loop; after 5 s a row is set aside and replayed",
+        "writers wait, off the event loop; after 5 s a row is queued, and flushed later",
         """
         call()
         ready()
@@ -322,8 +322,8 @@ LOSSES = (
     ),
     Loss(
         "the disk is full",
-        "kept for replay",
-        "rows are set aside in the temporary folder, at worst in memory, until there is room",
+        "queued",
+        "rows are queued in the temporary folder, or in memory, and flushed when there is space",
         """
         call()
         with open("disk/ballast", "wb", buffering=0) as ballast:
@@ -344,8 +344,8 @@ LOSSES = (
     ),
     Loss(
         "the ledger's folder is read-only",
-        "kept for replay",
-        "the same, until it can be written again",
+        "queued",
+        "the same, when it can be written again",
         "one_of_each()",
         prefix=_read_only,
     ),

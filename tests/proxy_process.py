@@ -28,7 +28,7 @@ MASTER_KEY = "sk-proxy-master-for-tests-only"
 _SHARED = {
     "proxy": r"test_clients\.py|test_recording_proxy\.py|test_feature\[.*-proxy\]",
     "reloaded": r"test_reloading_litellm\[",
-    "installed": r"test_wheel\.py|test_readme\.py",
+    "installed": r"test_wheel\.py|test_docs\.py",
 }
 # Files of tests that share nothing and take seconds each, because they start programs: whoever is idle takes the next.
 _APART = r"test_(loss|doctor|cli|registration|examples)\.py"

@@ -1,4 +1,4 @@
-"""Each row of the README's table of losses, tried with real processes, whose bill is the truth."""
+"""Each row of the table of losses in docs/durability.md, tried with real processes, whose bill is the truth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.losses import CALLS, LOSSES, PROCESSES, Loss, Trial, can_mount, table, tried
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
 NEEDS_MOUNT = {loss.event for loss in LOSSES if loss.prefix(Path()) != []}
 
 
@@ -45,7 +45,7 @@ def _kept(loss: Loss, trial: Trial) -> None:
         assert len(trial.events) == PROCESSES * CALLS
 
 
-def _kept_for_replay(loss: Loss, trial: Trial) -> None:
+def _queued(loss: Loss, trial: Trial) -> None:
     assert trial.in_the_end == trial.bill > 0
     assert trial.complaint.count("spend is not being recorded") == 1
     if trial.said:  # the program that saw the disk full, and then not full any more
@@ -75,11 +75,19 @@ def _lost(loss: Loss, trial: Trial) -> None:
     assert 0 < trial.in_the_end < trial.bill
 
 
-CHECKS = {"kept": _kept, "kept for replay": _kept_for_replay, "estimated": _estimated, "lost": _lost}
+CHECKS = {"kept": _kept, "queued": _queued, "estimated": _estimated, "lost": _lost}
 
 
-def test_the_readme_holds_this_table() -> None:
-    """The table in the README is the one that is tried here."""
-    found = re.search(r"<!-- loss table -->\n(.*?)\n<!-- end of loss table -->", README.read_text(), re.DOTALL)
+def test_durability_page_has_this_table() -> None:
+    """The table in docs/durability.md is the one that is tried here."""
+    page = (ROOT / "docs" / "durability.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- loss table -->\n(.*?)\n<!-- end of loss table -->", page, re.DOTALL)
     assert found is not None, "paste what scripts/loss-table prints between the markers"
     assert found.group(1) == table()
+
+
+def test_readme_has_every_outcome() -> None:
+    """The README's summary has a row for each outcome in the table, and no other."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    summary = readme.partition("<!-- loss summary -->")[2].partition("<!-- end of loss summary -->")[0]
+    assert sorted(re.findall(r"\| \*\*(.*?)\*\*", summary)) == sorted({loss.outcome for loss in LOSSES})

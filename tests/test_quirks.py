@@ -163,7 +163,7 @@ CACHED: dict[str, Any] = {"cache_control": {"type": "ephemeral"}}
     ],
 )
 def test_what_docs_say_is_changed_in_a_request(model: str, role: str, keeps_cache_control: bool, limit: str) -> None:
-    """Roles, cache marks and limits go out as docs/errors.md says of each family, and of ids that nobody knows."""
+    """Roles, cache marks and limits go out as docs/calls.md says of each family, and of ids that nobody knows."""
     messages: list[Any] = [
         {"role": "developer", "content": [{"type": "text", "text": "a", **CACHED}]},
         {"role": "user", "content": "b"},

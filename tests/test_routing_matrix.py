@@ -85,15 +85,14 @@ def test_what_litellm_does_by_itself(bench: Bench, cells: Cells, row: Row) -> No
 
 
 def test_the_tables_are_of_today(bench: Bench, cells: Cells) -> None:
-    """The tables in README.md and docs/routing.md say what a run says, but for the times, and for what cannot run."""
+    """The tables in docs/routing.md say what a run says, but for the times, and for what cannot run."""
     for row in ROWS:
         for mode in row.modes:
             for way in bench.ways:
                 cell_of(bench, cells, row, way, mode)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    printed = [line[: len(bench.ways) + 1] for line in table(between(readme, "routing matrix"))]
-    assert printed == table(routing_matrix.summary(cells)), "run scripts/routing-matrix"
     document = (ROOT / "docs" / "routing.md").read_text(encoding="utf-8")
+    printed = [line[: len(bench.ways) + 1] for line in table(between(document, "routing matrix"))]
+    assert printed == table(routing_matrix.summary(cells)), "run scripts/routing-matrix"
     for mode in MODES:
         found = table(between(document, f"routing matrix, {mode}"))
         printed = [line[:-1] for line in found if line[1] in ("way", "---", *bench.ways)]

@@ -158,7 +158,7 @@ def test_a_stream_keeps_its_chunks(sandbox: Sandbox) -> None:
 
 
 def test_a_look_up_of_parameters_shows_fewer_than_a_call_sends(sandbox: Sandbox) -> None:
-    """`get_optional_params` leaves out what a call sends, as docs/errors.md says."""
+    """`get_optional_params` leaves out what a call sends, as docs/calls.md says."""
     asked: Any = {"reasoning_effort": "low", "user": "u-1"}
     shown = litellm.utils.get_optional_params(model="openai/gpt-5", custom_llm_provider="maas", **asked)
     assert not asked.keys() & shown.keys()
