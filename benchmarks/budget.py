@@ -14,7 +14,7 @@ import functools
 import random
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -22,10 +22,11 @@ from recording import event, fill
 
 import _litellm_maas_cli  # noqa: F401 - the package registers with LiteLLM on import, but not under its command
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.enforcement import Reservation, Step, enforcer
-from litellm_maas.budgets.reservations import Denial
+from litellm_maas.budgets.enforcement import Reservation
 from litellm_maas.ledger.event import new_id
 from litellm_maas.ledger.recorder import Recorder
+from litellm_maas.runtime import runtime
+from litellm_maas.steps import run
 from litellm_maas.tracking.attribution import Attribution
 
 TARGET = 150.0
@@ -47,9 +48,9 @@ def main() -> None:
             Budget(name="tag", credits=10**9, per="rolling 24h", tag="app"),
         ]
         for count in (1, 3):
-            enforcer.configured = tuple(budgets[:count])
+            runtime.budgets.configured = tuple(budgets[:count])
             _measure(path, count, options.calls)
-            enforcer.close()
+            runtime.budgets.close()
 
 
 def _measure(path: Path, count: int, calls: int) -> None:
@@ -79,13 +80,7 @@ def _measure(path: Path, count: int, calls: int) -> None:
 
 
 def _ask(reservations: list[Reservation], path: Path, identity: Attribution) -> None:
-    def ask() -> Generator[Step, None, None]:
-        found.append((yield from enforcer.reserve(path, "openai/gpt-4o", identity, lambda: 1_000_000)))
-
-    found: list[Reservation | Denial | None] = []
-    for step in ask():
-        time.sleep(step) if isinstance(step, float) else step()
-    (reservation,) = found
+    reservation = run(runtime.budgets.reserve(path, "openai/gpt-4o", identity, lambda: 1_000_000))
     assert isinstance(reservation, Reservation)
     reservations.append(reservation)
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from litellm_maas.provider.cooldown_rules import router_cooldowns
     from litellm_maas.provider.handler import maas
     from litellm_maas.provider.register import register
+    from litellm_maas.provider.response_cost import cost_of
+    from litellm_maas.provider.spend_logger import spend_logger
+    from litellm_maas.reporting import session_spend
     from litellm_maas.router.load import load_router
-    from litellm_maas.tracking.response_cost import cost_of
-    from litellm_maas.tracking.session_spend import session_spend
-    from litellm_maas.tracking.spend_logger import spend_logger
-    from litellm_maas.tracking.tracker import track_spend
+    from litellm_maas.runtime import track_spend
 
 __all__ = [
     "Cost",
@@ -43,15 +43,15 @@ __all__ = [
 
 _HOMES = {
     "Cost": "litellm_maas.pricing.cost",
-    "cost_of": "litellm_maas.tracking.response_cost",
+    "cost_of": "litellm_maas.provider.response_cost",
     "router_cooldowns": "litellm_maas.provider.cooldown_rules",
     "load_router": "litellm_maas.router.load",
     "maas": "litellm_maas.provider.handler",
     "on_alert": "litellm_maas.alerts",
     "register": "litellm_maas.provider.register",
-    "session_spend": "litellm_maas.tracking.session_spend",
-    "spend_logger": "litellm_maas.tracking.spend_logger",
-    "track_spend": "litellm_maas.tracking.tracker",
+    "session_spend": "litellm_maas.reporting",
+    "spend_logger": "litellm_maas.provider.spend_logger",
+    "track_spend": "litellm_maas.runtime",
 }
 
 

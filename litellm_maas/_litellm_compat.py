@@ -82,10 +82,10 @@ def came_with_usage(stream: object) -> bool | None:
     return any(getattr(chunk, "usage", None) is not None for chunk in chunks) if isinstance(chunks, list) else None
 
 
-def is_callback(candidate: object) -> bool:
-    """Whether an object is registered as a callback. LiteLLM copies `litellm.callbacks` into its other lists."""
-    return candidate is not None and any(
-        registered is candidate
+def has_callback(kind: type) -> bool:
+    """Whether an object of a class is registered as a callback. LiteLLM copies `litellm.callbacks` into other lists."""
+    return any(
+        isinstance(registered, kind)
         for callbacks in (litellm.callbacks, litellm.success_callback)
         for registered in callbacks
     )

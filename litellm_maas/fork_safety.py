@@ -8,6 +8,7 @@ locks that nobody holds, so that a parent that ends deletes the log that its chi
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import weakref
@@ -27,7 +28,9 @@ class Forkable(Protocol):
         """After a fork, in the child."""
 
 
-_all: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_all: weakref.WeakValueDictionary[int, Forkable] = weakref.WeakValueDictionary()
+"""In the order in which they came: who owns others came before them."""
+_numbers = itertools.count()
 _still: list[Forkable] = []
 _no_fork = threading.RLock()
 
@@ -35,12 +38,16 @@ _no_fork = threading.RLock()
 def register(forkable: Forkable) -> None:
     """Tell it of every fork from now on; waits for one that has begun."""
     with _no_fork:
-        _all.add(forkable)
+        _all[next(_numbers)] = forkable
+
+
+def _newest_first() -> list[Forkable]:
+    return list(_all.values())[::-1]
 
 
 def _before() -> None:
     _no_fork.acquire()
-    _still[:] = [each for each in list(_all) if each.before_fork()]
+    _still[:] = [each for each in _newest_first() if each.before_fork()]
 
 
 def _in_parent() -> None:
@@ -51,7 +58,7 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     _still.clear()
-    for each in list(_all):
+    for each in _newest_first():
         each.after_fork_in_child()
     _no_fork.release()
 

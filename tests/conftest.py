@@ -15,10 +15,8 @@ import pytest
 
 import litellm_maas
 from litellm_maas import settings
-from litellm_maas.budgets.enforcement import enforcer
-from litellm_maas.resilience.cooldowns import cooldowns
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.tracking.tracker import tracking
 from tests.support import KEY, OTHER_KEYS
 
 REAL_DATA_FOLDER = settings.data_folder()
@@ -77,7 +75,6 @@ def clean_litellm() -> Iterator[None]:
     providers = list(litellm.custom_provider_map)
     litellm.suppress_debug_info = True
     yield
-    cooldowns.reset()
     for name, value in before.items():
         setattr(litellm, name, value)
     litellm.custom_provider_map = providers
@@ -89,12 +86,8 @@ def clean_litellm() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def clean_tracking() -> Iterator[None]:
     """Recording that a test switches on is off after it, and its ledgers are closed."""
-    before = {name: getattr(tracking, name) for name in ("_enabled", "_ledger", "_unreadable")}
     yield
-    tracking.close()
-    enforcer.configured = ()
-    for name, value in before.items():
-        setattr(tracking, name, value)
+    runtime.reset()
 
 
 @pytest.fixture
@@ -115,7 +108,7 @@ def ledger_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     monkeypatch.setenv("MAAS_LEDGER", str(tmp_path / "ledger.db"))
     monkeypatch.setenv("MAAS_TRACK_SPEND", "1")
     yield tmp_path / "ledger.db"
-    tracking.close()
+    runtime.tracker.close()
 
 
 @pytest.hookimpl(wrapper=True)

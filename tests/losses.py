@@ -333,11 +333,11 @@ LOSSES = (
             except OSError:
                 pass
         one_of_each()
-        from litellm_maas.tracking.tracker import tracking
-        print(tracking.recorder().queued)
+        from litellm_maas.runtime import runtime
+        print(runtime.tracker.recorder().queued)
         os.remove("disk/ballast")
         call()
-        tracking.close()
+        runtime.tracker.close()
         shutil.copy("disk/ledger.db", "copy.db")
         """,
         prefix=_full_disk,

@@ -12,7 +12,7 @@ from litellm.integrations.custom_logger import CustomLogger
 import litellm_maas
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.resilience.cooldowns import cooldowns
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox, ToolCall
 from tests.support import MESSAGES, astream
 
@@ -37,7 +37,7 @@ def events(ledger: Path) -> list[Event]:
 @pytest.fixture
 def router() -> Any:
     """A router of two models that fall back on each other."""
-    cooldowns.reset()
+    runtime.cooldowns.reset()
     deployments = [
         {"model_name": "maas", "litellm_params": {"model": model, "order": order}}
         for order, model in enumerate((MODEL, FALLBACK), start=1)

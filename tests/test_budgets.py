@@ -30,7 +30,6 @@ from litellm_maas import alerts
 from litellm_maas.budgets import budget
 from litellm_maas.budgets import enforcement as budgeting_module
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.enforcement import enforcer
 from litellm_maas.budgets.max_cost import estimate_max_cost
 from litellm_maas.budgets.reservations import BudgetStore
 from litellm_maas.budgets.spent_cache import SpentCache
@@ -41,7 +40,8 @@ from litellm_maas.ledger.base import Correction
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing import price_book
-from litellm_maas.resilience.cooldowns import DeploymentKey, cooldowns
+from litellm_maas.resilience.cooldowns import DeploymentKey
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
 from tests.ledgers import event
 from tests.support import KEY, MESSAGES, astream
@@ -70,7 +70,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def allow(amount: Decimal | float, **more: Any) -> Budget:
     """Put a budget in force."""
     made = Budget(name=more.pop("name", "test"), credits=amount, **more)
-    enforcer.configured = (*enforcer.configured, made)
+    runtime.budgets.configured = (*runtime.budgets.configured, made)
     return made
 
 
@@ -290,7 +290,8 @@ def test_a_downgrade_that_fails_makes_the_model_rest_that_was_called(ledger: Pat
     assert key is not None
     models = ("openai/gpt-4o", "qwen/qwen3.6-flash")
     assert [
-        bool(cooldowns.seconds_remaining(DeploymentKey.of(each, resolve_endpoint(None), key))) for each in models
+        bool(runtime.cooldowns.seconds_remaining(DeploymentKey.of(each, resolve_endpoint(None), key)))
+        for each in models
     ] == [
         False,
         True,
@@ -323,7 +324,7 @@ def test_models_without_a_price_need_leave(ledger: Path, sandbox: Sandbox, model
     with pytest.raises(litellm.BudgetExceededError, match=r"takes no model without a price.*\n.*MAAS_PRICES"):
         litellm.completion(**{**CALL, "model": f"maas/{model}"})
     assert not sandbox.requests
-    enforcer.configured = ()
+    runtime.budgets.configured = ()
     allow(COST, allow_unpriced=True)
     litellm.completion(**{**CALL, "model": f"maas/{model}"})
 
@@ -358,7 +359,7 @@ def test_only_what_a_budget_is_about_counts(
 ) -> None:
     """Calls that a budget's filters match count and are refused; others pass, and do not use it up."""
     sandbox.script(*[ANSWER] * 4)
-    enforcer.configured = (Budget(name="other", credits=COST * 3),)
+    runtime.budgets.configured = (Budget(name="other", credits=COST * 3),)
     litellm.completion(**CALL, **call)
     with SqliteLedger(ledger) as opened:
         (state,) = BudgetStore(opened).status([Budget(name="test", credits=1, **filters)])
@@ -520,7 +521,7 @@ def test_warnings_reach_hook_and_webhook(
     allow(COST * 4, per="month", name="team")
     for _ in range(3):
         litellm.completion(**CALL)
-    enforcer.close()  # another process would know nothing of what was said, but for the ledger
+    runtime.budgets.close()  # another process would know nothing of what was said, but for the ledger
     with pytest.raises(litellm.BudgetExceededError):
         litellm.completion(**{**CALL, "max_tokens": 400})
     assert [warning["percent"] for warning in told] == [50]

@@ -25,10 +25,10 @@ from litellm_maas.pricing import price_book
 from litellm_maas.pricing.credits import parse_credits
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
+from litellm_maas.runtime import runtime, track_spend
 from litellm_maas.sandbox import Answer, Charge, Choice, Sandbox
 from litellm_maas.tracking.attribution import Attribution
-from litellm_maas.tracking.event_builder import EventBuilder
-from litellm_maas.tracking.tracker import track_spend, tracking
+from litellm_maas.tracking.event_builder import AttemptCounter, EventBuilder
 from tests.ledgers import event
 from tests.support import KEY
 
@@ -76,7 +76,15 @@ class Month:
         self.sandbox.script(answer)
         body = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
         attempt = EventBuilder(
-            "chat", "provider", "openai/gpt-4o", "payg", Attribution(), None, None, started_at=self.now
+            "chat",
+            "provider",
+            "openai/gpt-4o",
+            "payg",
+            Attribution(),
+            None,
+            None,
+            AttemptCounter(),
+            started_at=self.now,
         )
         reply = self._http.post("/chat/completions", json=body)
         assert reply.status_code == 200, reply.text
@@ -592,7 +600,7 @@ def test_limits_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert isinstance(error, SettingsError)
     assert f"MAAS_CREDITS_WARN_{name}" in str(error)
     track_spend(tmp_path / "ledger.db")
-    tracking.recorder().record(event("another"))
+    runtime.tracker.recorder().record(event("another"))
 
 
 def test_a_running_program_warns(
@@ -622,8 +630,8 @@ def test_a_running_program_warns(
         _a_spender(path)
         for number in range(2):
             track_spend(path)
-            tracking.recorder().record(event(f"new {number}", started_at=dt.datetime.now(UTC)))
-            tracking.close()  # waits for what the recorder does in its own thread
+            runtime.tracker.recorder().record(event(f"new {number}", started_at=dt.datetime.now(UTC)))
+            runtime.tracker.close()  # waits for what the recorder does in its own thread
         assert came.wait(20)
     finally:
         server.shutdown()
@@ -651,8 +659,8 @@ def test_credits_with_a_ledger_in_postgres(database: str, monkeypatch: pytest.Mo
     done = CliRunner().invoke(group, ["credits", "set", "1000", "--at", "2h", "--ledger", database])
     assert done.exit_code == 0, done.output
     track_spend(database)
-    tracking.recorder().record(event("here", 100 * MILLION, started_at=dt.datetime.now(UTC)))
-    tracking.close()
+    runtime.tracker.recorder().record(event("here", 100 * MILLION, started_at=dt.datetime.now(UTC)))
+    runtime.tracker.close()
     found = json.loads(CliRunner().invoke(group, ["credits", "--json", "--ledger", database]).stdout)
     assert found["balance_micro_credits"] == 900 * MILLION
     spools = list(tmp_path.rglob("spool-*.db"))

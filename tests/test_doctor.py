@@ -35,8 +35,8 @@ from litellm_maas.doctor import connectivity, environment, ledger, probe, selfte
 from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.credits import format_credits
-from litellm_maas.resilience import rate_limiter
 from litellm_maas.router import templates
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Fault, Limit, Sandbox
 from litellm_maas.settings import RateLimit
 from tests.ledgers import event
@@ -884,7 +884,7 @@ def test_probes_are_paced_by_the_accounts_limit(setup: SetUp, monkeypatch: pytes
     assert {row["callable"] for row in rows} == {"yes"}
     minutes = -(-len(rows) // 5) - 1
     assert f"It takes about {minutes} minutes: the account's limit is 5 requests a minute (MAAS_RPM)." in done.stderr
-    assert rate_limiter.configured is None
+    assert runtime.rate_limit is None
 
 
 @pytest.mark.parametrize("retry_after", [True, False])

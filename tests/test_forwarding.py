@@ -285,19 +285,19 @@ def test_what_waited_under_a_wrong_address_arrives(
     at: Address, database: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Calls that were recorded under a wrong port arrive once the address is right, and budgets go on counting them."""
-    from litellm_maas.tracking.tracker import tracking
+    from litellm_maas.runtime import runtime
 
     wrong = at(other_address(database, port=free_port()))
     with SqliteLedger(spools.ready(wrong)) as spool:
         BudgetStore(spool).set(Budget(name="month", credits=10**6))
     for _ in range(3):
         litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
-    tracking.close()
+    runtime.tracker.close()
     right = at(database)
     assert right.outbox_path != wrong.outbox_path
     assert json.loads(cli("budget", "list", "--json").output)[0]["name"] == "month"
     litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
-    tracking.close()
+    runtime.tracker.close()
     assert len(arrived(right)) == 4
     with PostgresLedger(right) as found:
         assert sum(each.micro_credits or 0 for each in found.events()) == sandbox.bill.micro_credits

@@ -10,9 +10,9 @@ import litellm
 import pytest
 
 from litellm_maas.ledger.event import host_of, sanitize_text
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Sandbox
 from litellm_maas.tracking.attribution import attribution_from
-from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import rows
 from tests.support import MESSAGES
 
@@ -136,6 +136,6 @@ def test_long_texts_cost_nothing(sandbox: Sandbox, ledger_path: Path) -> None:
         long = f"{number % 2}" * 1_000_000
         metadata = {"tags": [long], "session_id": long, "user_api_key_alias": long}
         litellm.completion("maas/openai/gpt-4o", MESSAGES, user=long, metadata=metadata)
-    tracking.close()
+    runtime.tracker.close()
     assert sum(file.stat().st_size for file in ledger_path.parent.glob("ledger.db*")) < 300_000
     assert len({event.user for event in rows(ledger_path)}) == 2

@@ -102,6 +102,7 @@ _WORKER = """
     import _litellm_maas_cli, sys
     from litellm_maas import settings
     from litellm_maas.gateway import client
+    from litellm_maas.gateway.pools import ClientPools
     from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
     from litellm_maas.resilience.rate_limiter import RateLimited
     from litellm_maas.gateway.request import Timeouts, GatewayRequest
@@ -110,12 +111,13 @@ _WORKER = """
     request = GatewayRequest(
         resolve_endpoint(None), resolve_key(None), "/chat/completions", body["model"], body, Timeouts()
     )
+    pools = ClientPools()
     settings.pacing = lambda _: settings.RateLimit(60, 1.0, 0.5)
     print("ready", flush=True)
     sys.stdin.readline()
     for _ in range(45):
         with RateLimited(request):
-            client.send(request)
+            client.send(request, pools)
 """
 
 

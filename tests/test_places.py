@@ -22,8 +22,8 @@ from litellm_maas.errors import LedgerError, SettingsError
 from litellm_maas.ledger.location import PostgresLocation, as_typed, resolve_location
 from litellm_maas.ledger.periods import DEFAULT_ZONE
 from litellm_maas.ledger.postgres import PostgresLedger
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import total
 from tests.support import MESSAGES, astream
 
@@ -276,7 +276,7 @@ def test_no_missing_home_stops_a_call(
     for _ in range(2):
         litellm.completion("maas/openai/gpt-4o", MESSAGES)
         asyncio.run(astream(model="maas/openai/gpt-4o", messages=MESSAGES))
-    tracking.close()
+    runtime.tracker.close()
     assert len(sandbox.requests) == 4
     assert sum("Set MAAS_HOME" in record.getMessage() for record in caplog.records) == 1
     assert not re.search("s3.?cret", caplog.text)

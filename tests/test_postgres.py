@@ -31,8 +31,8 @@ from litellm_maas.ledger.verify import verify
 from litellm_maas.pricing import price_book
 from litellm_maas.pricing.cost import cost
 from litellm_maas.pricing.usage import Usage
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.tracking.tracker import tracking
 from tests.postgres_server import PostgresServer
 from tests.support import MESSAGES, run
 
@@ -187,7 +187,7 @@ def test_the_database_may_be_down(
     postgres_server: PostgresServer, ledger: PostgresLocation, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While the database is down calls go on, one warning says so, and what waits is sent when it is up again."""
-    tracking.close()
+    runtime.tracker.close()
     warned = threading.Event()
 
     class Watch(logging.Handler):
@@ -210,7 +210,7 @@ def test_the_database_may_be_down(
         logging.getLogger("litellm_maas").removeHandler(watch)
         postgres_server.start()
     litellm.completion(**CALL)
-    tracking.close()
+    runtime.tracker.close()
     there = PostgresLedger(ledger)
     assert sum(event.micro_credits or 0 for event in there.events()) == sandbox.bill.micro_credits
     assert len(list(there.events())) == 4
@@ -246,12 +246,12 @@ def test_a_fork_has_a_forwarder_of_its_own(ledger: PostgresLocation, sandbox: Sa
         """
         import litellm, litellm_maas, os, warnings
         from tests.test_postgres import CALL
-        from litellm_maas.tracking.tracker import tracking
+        from litellm_maas.runtime import runtime
         litellm.completion(**CALL)
         warnings.simplefilter("ignore")  # Python warns of forks in programs with threads
         if (child := os.fork()) == 0:
             litellm.completion(**CALL)
-            tracking.close()
+            runtime.tracker.close()
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
         litellm.completion(**CALL)

@@ -886,13 +886,13 @@ def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
     """All is imported when a recorder is made: a child forked amid another thread's import waits for it forever."""
     code = """
         import sys
-        from litellm_maas.tracking.tracker import tracking
+        from litellm_maas.runtime import runtime
         from tests.ledgers import event
-        recorder = tracking.recorder()
+        recorder = runtime.tracker.recorder()
         before = set(sys.modules)
         recorder.open_in_background()
         recorder.record(event("e", 1))
-        tracking.close()
+        runtime.tracker.close()
         print(sorted(set(sys.modules) - before))
     """
     environment = {**os.environ, "MAAS_LEDGER": str(path)}

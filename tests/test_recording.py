@@ -14,8 +14,8 @@ import litellm
 import pytest
 
 import litellm_maas
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
-from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import rows
 from tests.recording import CALL, CHAT, EACH_WAY, WAYS, by_address, compare, drop, in_a_loop, until, who
 from tests.support import KEY, MESSAGES, TOOL, astream
@@ -256,7 +256,7 @@ def test_nothing_secret_is_recorded(sandbox: Sandbox, ledger_path: Path) -> None
     # By address, and into side files.
     litellm.completion(**by_address(sandbox, messages=call["messages"]))
     until(lambda: any(event.route == "base_url" for event in rows(ledger_path)))
-    recorder = tracking.recorder()
+    recorder = runtime.tracker.recorder()
     ledger_path.rename(ledger_path.with_name("moved.db"))
     ledger_path.mkdir()
     for way in WAYS.values():

@@ -16,9 +16,9 @@ from litellm.integrations.custom_logger import CustomLogger
 
 import litellm_maas
 from litellm_maas.ledger.event import Event
+from litellm_maas.provider.spend_logger import SpendLogger
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
-from litellm_maas.tracking.spend_logger import SpendLogger
-from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import rows, total
 from tests.raw_gateway import reply, usage
 from tests.recording import CALL, EACH_WAY, WAYS, auntil, by_address, compare, recorded, until, who
@@ -243,7 +243,6 @@ def test_registering_the_callback_switches_recording_on(sandbox: Sandbox, ledger
     monkeypatch.delenv("MAAS_TRACK_SPEND")
     litellm.callbacks = [litellm_maas.spend_logger]
     litellm.completion(**CALL)
-    monkeypatch.setattr(tracking, "logger", tracking.logger)
     litellm.logging_callback_manager._reset_all_callbacks()  # type: ignore[no-untyped-call]  # noqa: SLF001 - nothing public does it
     litellm.completion(**CALL)
     assert len(rows(ledger_path)) == 1
@@ -257,15 +256,15 @@ def test_track_spend_survives_a_replaced_callback_list(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Callable[..., Any]
 ) -> None:
     """`track_spend()` goes on recording when somebody assigns `litellm.callbacks`, into the file that it was given."""
-    monkeypatch.setattr(tracking, "_enabled", False)
-    monkeypatch.setattr(tracking, "_ledger", None)
+    monkeypatch.setattr(runtime.tracker, "_enabled", False)
+    monkeypatch.setattr(runtime.tracker, "_ledger", None)
     path = tmp_path / "my.db"
     litellm_maas.track_spend(path)
     litellm.callbacks = []
     litellm.success_callback = []
     way(**CALL)
     assert len(compare(path, sandbox)) == 1
-    tracking.close()
+    runtime.tracker.close()
 
 
 def test_switching_on_by_the_environment_alone(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -291,7 +290,7 @@ def test_the_durability_that_the_environment_asks_for(
     """`MAAS_LEDGER_SYNC` decides whether each row waits for the disk; what it cannot be is said, and breaks no call."""
     monkeypatch.setenv("MAAS_LEDGER_SYNC", value)
     litellm.completion(**CALL)
-    ledger = tracking.recorder()._ledger  # noqa: SLF001 - the connection that rows are written by
+    ledger = runtime.tracker.recorder()._ledger  # noqa: SLF001 - the connection that rows are written by
     assert ledger is not None
     assert list(ledger.query("PRAGMA synchronous")) == [(number,)]
     said = [record.getMessage() for record in caplog.records if record.name == "litellm_maas"]

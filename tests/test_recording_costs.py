@@ -13,11 +13,10 @@ import pytest
 import litellm_maas
 from litellm_maas import settings
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.enforcement import enforcer
 from litellm_maas.gateway import endpoint
 from litellm_maas.pricing.usage import Usage
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Sandbox
-from litellm_maas.tracking.tracker import tracking
 from tests.ledgers import rows
 from tests.recording import CALL, CHAT, EACH_WAY, WAYS, by_address, in_a_loop, recorded, until
 from tests.support import MESSAGES
@@ -48,7 +47,7 @@ def test_cost_of_what_was_stored(sandbox: Sandbox, ledger_path: Path) -> None:
     """A stream's usage carries the cost, so that it is known where the response is not remembered any more."""
     chunks = WAYS["stream"](stream_options={"include_usage": True}, **CALL)
     stored = chunks[-1].model_dump()
-    tracking._costs.clear()  # noqa: SLF001 - as after ten thousand other calls, or in another process
+    runtime.tracker._costs.clear()  # noqa: SLF001 - as after ten thousand other calls, or in another process
     for candidate in (chunks[-1], chunks[-1].usage, stored, stored["usage"]):
         cost = litellm_maas.cost_of(candidate)
         assert cost is not None
@@ -67,8 +66,8 @@ def test_costs_are_remembered_up_to_a_limit(sandbox: Sandbox) -> None:
     cost = litellm_maas.cost_of(first)
     assert cost is not None
     for number in range(10_000):
-        tracking.cache_cost(f"r{number}", cost)
-    assert tracking.cached_cost(first.id) is None
+        runtime.tracker.cache_cost(f"r{number}", cost)
+    assert runtime.tracker.cached_cost(first.id) is None
     assert litellm_maas.cost_of(first) is not None  # it stands on the response too
 
 
@@ -183,7 +182,7 @@ def test_the_last_sound_prices_stay_in_force(
     prices = tmp_path / "prices.yaml"
     prices.write_text(OWN.replace("PRICE", "7"))
     monkeypatch.setenv("MAAS_PRICES", str(prices))
-    monkeypatch.setattr(enforcer, "configured", (Budget(name="a", credits=10**9),))
+    monkeypatch.setattr(runtime.budgets, "configured", (Budget(name="a", credits=10**9),))
     litellm.completion(**CALL)
     breaks(prices)
     for _ in range(2):
@@ -225,7 +224,7 @@ def test_a_budget_names_the_mistake_in_the_price_file(
     """Where the price file was never sound, a refusal for want of a price says what is wrong with the file."""
     (tmp_path / "prices.yaml").write_text("format: 1\nlists: [{naem: a}]")
     monkeypatch.setenv("MAAS_PRICES", str(tmp_path / "prices.yaml"))
-    monkeypatch.setattr(enforcer, "configured", (Budget(name="a", credits=10**9),))
+    monkeypatch.setattr(runtime.budgets, "configured", (Budget(name="a", credits=10**9),))
     with pytest.raises(litellm.BudgetExceededError, match=r"MAAS_PRICES has a mistake\.\n.*yaml:2: lists\.0\.naem"):
         litellm.completion(**CALL)
     assert not sandbox.requests

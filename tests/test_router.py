@@ -21,7 +21,8 @@ from litellm_maas.errors import ConfigFileError, SettingsError
 from litellm_maas.gateway.errors import Failure
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.provider.known_routers import cooling, group_names, members
-from litellm_maas.resilience.cooldowns import CooldownRegistry, DeploymentKey, cooldowns
+from litellm_maas.resilience.cooldowns import CooldownRegistry, DeploymentKey
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.routed import (
     FIRST,
@@ -58,7 +59,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that rests are measured by."""
     found = Clock()
-    monkeypatch.setattr(cooldowns, "clock", found)
+    monkeypatch.setattr(runtime.cooldowns, "clock", found)
     return found
 
 
@@ -659,14 +660,14 @@ def test_a_fork_amid_a_failure() -> None:
     code = """
         import os, threading
         from tests.test_router import GONE, TARGET
-        from litellm_maas.resilience.cooldowns import CooldownRegistry
+        from litellm_maas.runtime import runtime
         forked = threading.Event()
         class Slow(dict):
             def setdefault(self, *args):
                 inside.set()
                 forked.wait()
                 return super().setdefault(*args)
-        inside, rests = threading.Event(), CooldownRegistry()
+        inside, rests = threading.Event(), runtime.cooldowns
         rests._states = Slow()
         threading.Thread(target=rests.failed, args=(TARGET, GONE)).start()
         inside.wait()

@@ -8,12 +8,10 @@ import pytest
 
 import litellm_maas
 from litellm_maas.budgets.budget import Budget
-from litellm_maas.budgets.enforcement import enforcer
 from litellm_maas.errors import ConfigFileError
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.resilience import rate_limiter
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Sandbox
-from litellm_maas.tracking.tracker import tracking
 from tests.routed import (
     FIRST,
     SECOND,
@@ -41,7 +39,7 @@ pacing: {requests_per_minute: 2, longest_wait: 1}
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A router's file; what it sets is gone after the test."""
-    monkeypatch.setattr(rate_limiter, "configured", None)
+    monkeypatch.setattr(runtime, "rate_limit", None)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     (tmp_path / "router.yaml").write_text(ROUTER)
     return tmp_path / "router.yaml"
@@ -77,7 +75,7 @@ def refused(router: litellm.Router, way: ConnectionReport, group: str) -> litell
 
 def statuses(ledger: Path) -> list[tuple[str, str]]:
     """What is recorded: each event's model and status. The first of a process may be written by a thread."""
-    tracking.close()
+    runtime.tracker.close()
     with SqliteLedger(ledger) as found:
         return [(event.model_served, event.status) for event in found.events()]
 
@@ -88,7 +86,7 @@ def test_a_budget_without_room_ends_the_request(
     sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: ConnectionReport, made: Callable[[Path], Path]
 ) -> None:
     """Neither a fallback nor the next of an order is asked, though those have no price: one row and one cause."""
-    enforcer.configured = (Budget(name="small", credits=1, per="day"),)
+    runtime.budgets.configured = (Budget(name="small", credits=1, per="day"),)
     router = litellm_maas.load_router(made(tmp_path))
     error = refused(router, way, "a" if made is chain else "group")
     assert "'small'" in str(error)
@@ -105,7 +103,7 @@ def test_a_model_without_a_price_is_fallen_back_from(
     sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: ConnectionReport, amount: int, rows: list[str]
 ) -> None:
     """A model that is refused for want of a price gives way to one that has one; of two refusals the first counts."""
-    enforcer.configured = (Budget(name="small", credits=amount, per="day"),)
+    runtime.budgets.configured = (Budget(name="small", credits=amount, per="day"),)
     router = litellm_maas.load_router(ordered(tmp_path, SECOND, FIRST, settings={"num_retries": 0}))
     if rows[-1] == "ok":
         assert served(way(router, model="group", max_tokens=10)) == FIRST
@@ -122,7 +120,7 @@ def test_a_fallback_that_a_budget_refuses(
     sandbox.faults.add(broken("qwen/qwen3.6-flash"))
     models = ("qwen/qwen3.6-flash", FIRST, SECOND)
     router = litellm_maas.load_router(ordered(tmp_path, *models, settings={"num_retries": 0}))
-    enforcer.configured = (Budget(name="small", credits=1, per="day", model=FIRST),)
+    runtime.budgets.configured = (Budget(name="small", credits=1, per="day", model=FIRST),)
     assert "has no room" in str(refused(router, way, "group"))
     assert asked(sandbox) == ["qwen/qwen3.6-flash"]
     assert statuses(ledger_path)[1:] == [(FIRST, "refused")]

@@ -17,8 +17,8 @@ from packaging.version import Version
 
 import litellm_maas
 from litellm_maas.provider.known_routers import cooling, members, order_of
-from litellm_maas.resilience.cooldowns import cooldowns
 from litellm_maas.router import templates
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.routed import (
     FIRST,
@@ -177,7 +177,7 @@ def test_threads_try_once_whether_a_model_is_back(
 ) -> None:
     """Of synchronous calls in many threads, one asks the model whose cooldown is over, and the others go elsewhere."""
     now = [1000.0]
-    monkeypatch.setattr(cooldowns, "clock", lambda: now[0])
+    monkeypatch.setattr(runtime.cooldowns, "clock", lambda: now[0])
     router = litellm_maas.load_router(chain(tmp_path))
     sandbox.faults.add(broken(FIRST, times=1))
     plain(router, model="a")

@@ -15,7 +15,7 @@ import litellm_maas
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.usage import Usage, has_counts, of_embeddings
-from litellm_maas.tracking.tracker import tracking
+from litellm_maas.runtime import runtime
 from tests.raw_gateway import answering, async_answering, delta, event, reply, serving, usage
 from tests.support import MESSAGES, astream
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("sandbox")
 
 def rows(path: Path) -> list[Event]:
     """What the ledger holds, oldest first."""
-    tracking.close()
+    runtime.tracker.close()
     ledger = SqliteLedger(path)
     try:
         return list(ledger.events())
@@ -439,5 +439,5 @@ def test_a_request_that_cannot_be_built_costs_nothing(ledger_path: Path, call: d
     """What was never sent is no event."""
     with pytest.raises(litellm.BadRequestError):
         litellm.completion(model=GPT, messages=MESSAGES, **call)
-    tracking.recorder().open_in_background()
+    runtime.tracker.recorder().open_in_background()
     assert rows(ledger_path) == []

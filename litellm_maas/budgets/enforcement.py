@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from litellm_maas import settings
@@ -17,8 +16,8 @@ from litellm_maas.budgets.budget import Budget
 from litellm_maas.budgets.reservations import BudgetStore, Denial
 from litellm_maas.errors import ConfigFileError, LedgerBusyError, LedgerError
 from litellm_maas.ledger.sqlite import SqliteLedger
+from litellm_maas.steps import Steps, Wait, Work
 from litellm_maas.tracking.attribution import Attribution
-from litellm_maas.tracking.tracker import tracking
 from litellm_maas.yaml_file import Watched
 
 logger = logging.getLogger("litellm_maas")
@@ -30,10 +29,6 @@ _LONGEST_LOCK = 30.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 _WRITER_PAUSE = 0.000_2
 _STAYS = "a reservation stays for up to 15 minutes: %s"
-
-
-Step = float | Callable[[], None]
-"""Seconds to wait, or work that takes long and must not be done on an event loop."""
 
 
 class Reservation:
@@ -86,12 +81,10 @@ class BudgetEnforcer:
         self._ledgers: list[SqliteLedger] = []
         self._lock = threading.Lock()
         self._unreadable: str | None = None
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
 
     def reserve(
         self, ledger: Path, model: str, identity: Attribution, needed: Callable[[], int | None]
-    ) -> Generator[Step, None, Reservation | Denial | None]:
+    ) -> Steps[Reservation | Denial | None]:
         """Ask for room; yields what is to be done before the next try, and returns the room, or why there is none.
 
         Args:
@@ -116,13 +109,13 @@ class BudgetEnforcer:
                 ]
                 if not has_added_up and not store.is_warm(budgets):
                     has_added_up = True
-                    yield functools.partial(_compute, store, budgets)
+                    yield Work(functools.partial(_compute, store, budgets))
                 verdict = store.reserve(budgets, needed()) if budgets else None
             except LedgerBusyError:
                 if time.monotonic() - looked > _LONGEST_LOCK:
                     self._say_once(f"{ledger} is locked")
                     return None
-                yield writer_pause
+                yield Wait(writer_pause)
                 writer_pause = min(2 * writer_pause, _SHORTEST_PAUSE)
                 continue
             except LedgerError as error:
@@ -133,7 +126,7 @@ class BudgetEnforcer:
             looked = time.monotonic()
             if verdict is None or verdict.reason != "in_flight" or looked + pause - began > _LONGEST_WAIT:
                 return verdict
-            yield pause
+            yield Wait(pause)
             pause, writer_pause = min(2 * pause, _LONGEST_PAUSE), _WRITER_PAUSE
 
     def configured_budgets(self) -> tuple[Budget, ...]:
@@ -162,7 +155,8 @@ class BudgetEnforcer:
         while self._ledgers:
             self._ledgers.pop().close()
 
-    def _after_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
+        """Leave the connections of the parent to it."""
         self._lock = threading.Lock()
         self._ledgers.clear()
         self._stores.clear()
@@ -182,7 +176,3 @@ def _compute(store: BudgetStore, budgets: Sequence[Budget]) -> None:
         store.status(budgets)
     except LedgerError as error:
         logger.debug("the next try says what is wrong: %s", error)
-
-
-enforcer = BudgetEnforcer()
-tracking.on_close.append(enforcer.close)

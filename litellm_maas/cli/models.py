@@ -22,6 +22,7 @@ from litellm_maas.ledger import access
 from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.model_status import callable_models
 from litellm_maas.pricing.price_book import PriceBook
+from litellm_maas.runtime import runtime
 from litellm_maas.tracking import current_prices
 
 _NUMBERS = ("context", "input", "cached", "output")
@@ -122,7 +123,7 @@ def _listed() -> list[str]:
         raise MaasError("no API key: set MAAS_API_KEY, or list the shipped catalogue with --offline")
     request = GatewayRequest(resolve_endpoint(None), key, "/models", "models", None, Timeouts(first_byte=30.0))
     try:
-        payload = json.loads(client.send(request).body)
+        payload = json.loads(client.send(request, runtime.clients).body)
         return [str(entry["id"]) for entry in payload["data"]]
     except GatewayError as error:
         raise MaasError(f"{error.failure.message}. {error.failure.hint}") from None

@@ -17,7 +17,7 @@ from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.ledger.location import resolve_location
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing.credits import format_credits
-from litellm_maas.resilience import rate_limiter
+from litellm_maas.runtime import runtime
 from litellm_maas.settings import RateLimit
 from litellm_maas.tracking import current_prices
 
@@ -78,13 +78,13 @@ def _probed(prober: Prober, models: Sequence[str], *, once: bool) -> Iterator[Pr
 @contextlib.contextmanager
 def _paced() -> Iterator[RateLimit | None]:
     """Pace the calls by the account's documented limit, unless MAAS_RPM says otherwise; give the limit."""
-    before = rate_limiter.configured
+    before = runtime.rate_limit
     # Calls of other programs are waited for too, where they are paced themselves.
-    rate_limiter.configured = before or _LIMIT
+    runtime.rate_limit = before or _LIMIT
     try:
-        yield settings.pacing(rate_limiter.configured)
+        yield settings.pacing(runtime.rate_limit)
     finally:
-        rate_limiter.configured = before
+        runtime.rate_limit = before
 
 
 def _ask(prober: Prober, models: Sequence[str], limit: RateLimit | None, *, yes: bool, once: bool) -> None:

@@ -26,8 +26,8 @@ from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing.credits import format_credits
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
-from litellm_maas.resilience import rate_limiter
 from litellm_maas.resilience.rate_limiter import RateLimited
+from litellm_maas.runtime import runtime
 from litellm_maas.tracking.attribution import Attribution
 from litellm_maas.tracking.event_builder import EventBuilder
 
@@ -209,11 +209,11 @@ class Prober:
                 if not patience or failure.kind != "rate_limit" or failure.status is None:
                     raise
             patience -= 1
-            if failure.retry_after is None or settings.pacing(rate_limiter.configured) is None:
+            if failure.retry_after is None or settings.pacing(runtime.rate_limit) is None:
                 _sleep(min(failure.retry_after or _WINDOW, _WINDOW))  # else pacing waits by itself
 
     def _call_once(self, found: Probe, request: GatewayRequest, kind: Kind, body: dict[str, Any]) -> Mapping[str, Any]:
-        with RateLimited(request):
+        with RateLimited(request, runtime.rate_limit):
             attempt = EventBuilder(
                 kind=kind,
                 route="provider",
@@ -222,6 +222,7 @@ class Prober:
                 identity=Attribution(host=host_of(self.endpoint.base_url), session_id=self._session, tags=(TAG,)),
                 call_id=uuid.uuid4().hex,
                 trace_id=self._session,
+                attempts=runtime.tracker.attempts,
             )
             found.calls += 1
             try:
@@ -239,7 +240,7 @@ class Prober:
 
     def _plain(self, found: Probe, request: GatewayRequest) -> Mapping[str, Any]:
         began = time.perf_counter()
-        body = client.send(request).body
+        body = client.send(request, runtime.clients).body
         if found.latency is None:
             found.latency = time.perf_counter() - began
         reply = _parsed(body)
@@ -249,7 +250,7 @@ class Prober:
     def _streamed(self, found: Probe, request: GatewayRequest) -> Mapping[str, Any]:
         began, events = time.perf_counter(), SSEDecoder()
         reply: dict[str, Any] = {}
-        with client.open_stream(request) as received, client.map_httpx_errors(request):
+        with client.open_stream(request, runtime.clients) as received, client.map_httpx_errors(request):
             for data in itertools.chain.from_iterable(map(events.feed, received.iter_bytes())):
                 chunk = _parsed(data)
                 if found.first_token is None and chunk.get("choices"):

@@ -23,8 +23,8 @@ from litellm_maas import settings
 from litellm_maas.doctor.check import Check, failed, passed
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.provider.exceptions import PROVIDER
+from litellm_maas.runtime import runtime
 from litellm_maas.supported import REQUIREMENT
-from litellm_maas.tracking.tracker import tracking
 
 _PATIENCE = 20.0
 """Seconds for LiteLLM's threads to call a callback."""
@@ -65,7 +65,7 @@ def callback(folder: Path) -> Check:
     except Empty:
         return failed("callback", "LiteLLM does not call the cost callback", mend)
     litellm_maas.spend_logger.log_success_event({**kwargs, "api_base": settings.PAYG_BASE_URL}, *rest)
-    tracking.close()
+    runtime.tracker.close()
     with SqliteLedger(folder / "ledger.db") as ledger:
         recorded = [(event.status, event.basis) for event in ledger.events()]
     if recorded != [("ok", "official")]:

@@ -7,31 +7,23 @@ pooled per base URL; asynchronous ones also per event loop, because a connection
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
-import ssl
-import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import SecretStr
 
-from litellm_maas._version import __version__
 from litellm_maas.errors import SettingsError
 from litellm_maas.gateway import error_response
-from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.gateway.errors import GatewayError
+from litellm_maas.gateway.pools import ClientPools
 from litellm_maas.gateway.request import GatewayRequest
 
-_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=60.0)
-_PoolKey = tuple[str, str]
 _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 
 
@@ -47,35 +39,36 @@ _GRACE = 0.1
 """Seconds for which the end of a body is waited for after the last event, so that its connection can be used again."""
 
 
-def send(request: GatewayRequest, client: object = None) -> Response:
+def send(request: GatewayRequest, pools: ClientPools, client: object = None) -> Response:
     """Send a request and read the whole reply.
 
     Args:
         request: What to send.
+        pools: Where the client is taken from.
         client: The caller's own `httpx.Client`, or LiteLLM's wrapper around one, instead of the pooled one.
 
     Raises:
         GatewayError: No reply, or one with an error status.
     """
-    with open_stream(request, client) as reply, map_httpx_errors(request):
+    with open_stream(request, pools, client) as reply, map_httpx_errors(request):
         return Response(reply.headers, b"".join(reply.iter_bytes()))
 
 
-async def asend(request: GatewayRequest, client: object = None) -> Response:
+async def asend(request: GatewayRequest, pools: ClientPools, client: object = None) -> Response:
     """Like `send`, asynchronously."""
-    async with AsyncResponseStream(request, client) as reply:
+    async with AsyncResponseStream(request, pools, client) as reply:
         with map_httpx_errors(request):
             return Response(reply.headers, b"".join([data async for data in reply.aiter_bytes()]))
 
 
 @contextmanager
-def open_stream(request: GatewayRequest, client: object = None) -> Iterator[httpx.Response]:
+def open_stream(request: GatewayRequest, pools: ClientPools, client: object = None) -> Iterator[httpx.Response]:
     """A reply whose body is still to be read; closed on leaving, read or not.
 
     Raises:
         GatewayError: No reply, or one with an error status.
     """
-    http = _unwrap(client, httpx.Client) or _pools.client(request.endpoint)
+    http = _unwrap(client, httpx.Client) or pools.client(request.endpoint)
     prepared = _prepare(http, request)
     try:
         reply = http.send(prepared, stream=True, auth=_BearerAuth(request.key), follow_redirects=False)
@@ -99,14 +92,15 @@ class AsyncResponseStream:
     another included.
     """
 
-    def __init__(self, request: GatewayRequest, client: object) -> None:
+    def __init__(self, request: GatewayRequest, pools: ClientPools, client: object = None) -> None:
         self._request = request
+        self._pools = pools
         self._client = client
 
     async def __aenter__(self) -> httpx.Response:
         request = self._request
         async with AsyncExitStack() as opened:
-            http = _unwrap(self._client, httpx.AsyncClient) or await _pools.async_client(request.endpoint, opened)
+            http = _unwrap(self._client, httpx.AsyncClient) or await self._pools.async_client(request.endpoint, opened)
             prepared = _prepare(http, request)
             try:
                 reply = await http.send(prepared, stream=True, auth=_BearerAuth(request.key), follow_redirects=False)
@@ -203,126 +197,6 @@ class _BearerAuth(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["authorization"] = f"Bearer {self._key.get_secret_value()}"
         yield request
-
-
-class _Pools:
-    """The clients of this process: the only state of this module, behind one lock."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._forget()
-        atexit.register(self.close)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
-
-    def _forget(self) -> None:
-        self._clients: dict[_PoolKey, httpx.Client] = {}
-        self._async_clients: dict[asyncio.AbstractEventLoop, dict[_PoolKey, httpx.AsyncClient]] = {}
-        self._keepers: dict[asyncio.AbstractEventLoop, list[AsyncGenerator[None, None]]] = {}
-        self._contexts: dict[str, ssl.SSLContext] = {}
-
-    def _after_fork(self) -> None:
-        # The parent's sockets are shared with the child: closing them properly there would end the parent's TLS
-        # sessions, so they are only forgotten. The lock may have been held by a thread that the child does not have.
-        self._lock = threading.Lock()
-        self._forget()
-
-    def client(self, endpoint: Endpoint) -> httpx.Client:
-        key = (endpoint.base_url, _verification())
-        with self._lock:
-            if (client := self._clients.get(key)) is None:
-                client = self._clients[key] = httpx.Client(**self._options(endpoint, key))
-            return client
-
-    async def async_client(self, endpoint: Endpoint, call: AsyncExitStack) -> httpx.AsyncClient:
-        """A client of the running loop; on a loop that may just be dropped, one that is closed with the call."""
-        key = (endpoint.base_url, _verification())
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            if (client := self._async_clients.get(loop, {}).get(key)) is not None:
-                return client
-            client = httpx.AsyncClient(**self._options(endpoint, key))
-            keeper = _close_with_loop(client)
-            if kept := _runner_closes_asyncgens():
-                self._drop_closed_loops()
-                self._async_clients.setdefault(loop, {})[key] = client
-                self._keepers.setdefault(loop, []).append(keeper)
-        await keeper.__anext__()
-        if not kept:
-            call.push_async_callback(keeper.aclose)
-        return client
-
-    def _drop_closed_loops(self) -> None:
-        for loop in [loop for loop in self._async_clients if loop.is_closed()]:
-            del self._async_clients[loop], self._keepers[loop]
-
-    def _options(self, endpoint: Endpoint, key: _PoolKey) -> dict[str, Any]:
-        verification = key[1]
-        if verification not in self._contexts:
-            self._contexts[verification] = _tls_context(verification)
-        return {
-            "verify": self._contexts[verification],
-            # A proxy from the environment must not see a plain-http request to this machine, with the key in it.
-            "trust_env": not endpoint.is_loopback,
-            "limits": _LIMITS,
-            "follow_redirects": False,
-            "headers": {"user-agent": f"litellm-maas/{__version__}"},
-            # A pool is shared by calls with different keys: what one of them is told to keep is not for the others.
-            "cookies": CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-        }
-
-    def close(self) -> None:
-        with self._lock:
-            clients, self._clients = self._clients, {}
-        for client in clients.values():
-            client.close()
-
-
-_pools = _Pools()
-
-
-async def _close_with_loop(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
-    # A loop that ends properly (asyncio.run, anyio, pytest plugins) closes its suspended asynchronous generators
-    # first. This one exists to be closed then, while the client's connections can still be closed with it.
-    try:
-        yield
-    finally:
-        await client.aclose()
-
-
-_RUNNERS = frozenset({"asyncio.runners", "anyio._backends._asyncio", "aiohttp.web", "uvicorn._compat"})
-
-
-def _runner_closes_asyncgens() -> bool:
-    """Whether the running loop will close its asynchronous generators before it is closed itself.
-
-    Who runs the loop decides that, and only the stack tells who it is. LiteLLM, for one, runs synchronous fallbacks on
-    loops that it then just closes; a connection kept on such a loop could never be closed properly.
-    """
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the one way to look at the stack
-    while frame is not None:
-        if frame.f_code is asyncio.BaseEventLoop.run_until_complete.__code__:
-            return frame.f_back is not None and frame.f_back.f_globals.get("__name__") in _RUNNERS
-        frame = frame.f_back
-    return True
-
-
-def _verification() -> str:
-    """LiteLLM's own setting for TLS verification, as text: it is part of what distinguishes one pool from another."""
-    litellm = sys.modules.get("litellm")
-    return str(getattr(litellm, "ssl_verify", True))
-
-
-def _tls_context(verification: str) -> ssl.SSLContext:
-    if verification in ("True", "False"):
-        return httpx.create_ssl_context(verify=verification == "True")
-    try:
-        return ssl.create_default_context(cafile=verification)
-    except OSError as error:
-        raise SettingsError(
-            f"litellm.ssl_verify is {verification!r}, which cannot be read ({error.strerror or error}); "
-            "set it to True, False or the path of a CA bundle"
-        ) from None
 
 
 def _unwrap(client: object, kind: type[_Client]) -> _Client | None:

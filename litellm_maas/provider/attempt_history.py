@@ -18,7 +18,8 @@ from litellm_maas import _litellm_compat
 from litellm_maas.gateway.errors import ErrorKind, Failure, GatewayError
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.provider.exceptions import exception_class_name
-from litellm_maas.resilience.cooldowns import DeploymentKey, cooldowns
+from litellm_maas.resilience.cooldowns import DeploymentKey
+from litellm_maas.runtime import runtime
 from litellm_maas.tracking.attribution import EARLIER_PARAM, attempt_count, is_first_attempt
 
 logger = logging.getLogger("litellm_maas")
@@ -227,13 +228,13 @@ class RoutedAttempt:
             What the caller is to hear: where budgets refused several attempts, the first refusal.
         """
         self._add(failure)
-        cooldowns.failed(self.target, failure, is_routed=self._is_routed)
+        runtime.cooldowns.failed(self.target, failure, is_routed=self._is_routed)
         return (last_failure(self._history) or failure) if failure.budget is not None else failure
 
     def mark_succeeded(self) -> None:
         """Note that the model answers."""
         self._add(None)
-        cooldowns.succeeded(self.target)
+        runtime.cooldowns.succeeded(self.target)
 
     def _add(self, failure: Failure | None) -> None:
         seconds, account = time.perf_counter() - self._started, self.target.account

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,10 +16,11 @@ from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.credits import format_credits
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.provider.spend_recording import event_builder_for
-from litellm_maas.tracking.tracker import tracking
+from litellm_maas.runtime import runtime
+from litellm_maas.steps import Steps, arun, run
 
 if TYPE_CHECKING:
-    from litellm_maas.budgets.enforcement import Reservation, Step
+    from litellm_maas.budgets.enforcement import Reservation
     from litellm_maas.budgets.reservations import Denial
 
 
@@ -59,13 +58,11 @@ class BudgetGuard:
         return None if reservation is None else reservation.release
 
     def __enter__(self) -> BudgetGuard:
-        for step in self._steps():
-            time.sleep(step) if isinstance(step, float) else step()
+        run(self._steps())
         return self
 
     async def __aenter__(self) -> BudgetGuard:
-        for step in self._steps():
-            await (asyncio.sleep(step) if isinstance(step, float) else asyncio.to_thread(step))
+        await arun(self._steps())
         return self
 
     def __exit__(
@@ -80,17 +77,16 @@ class BudgetGuard:
     ) -> None:
         self.__exit__(kind, error, traceback)
 
-    def _steps(self) -> Generator[Step, None, None]:
-        if not tracking.enabled:
+    def _steps(self) -> Steps[None]:
+        if not runtime.tracker.enabled:
             return
         # Not with the package: programs that do not record need none of it, and it takes a sixth of the import.
-        from litellm_maas.budgets.enforcement import enforcer  # noqa: PLC0415
         from litellm_maas.budgets.reservations import Denial  # noqa: PLC0415
 
-        ledger, tried = tracking.recorder().path, {self._asked}
+        ledger, tried = runtime.tracker.recorder().path, {self._asked}
         identity = event_builder_for(self.request, self._call, self._kind).identity
         while True:
-            found = yield from enforcer.reserve(ledger, self.request.model, identity, self._max_cost)
+            found = yield from runtime.budgets.reserve(ledger, self.request.model, identity, self._max_cost)
             if not isinstance(found, Denial):
                 self._reservation = found
                 return
@@ -102,7 +98,7 @@ class BudgetGuard:
             self.request = self._for_model(cheaper)
 
     def _max_cost(self) -> int | None:
-        request, book = self.request, tracking.price_book()
+        request, book = self.request, runtime.tracker.price_book()
         if book is None:
             return None
         return estimate_max_cost(request.model, self._kind, request.body or {}, request.endpoint.billing_mode, book)
@@ -110,7 +106,7 @@ class BudgetGuard:
     def _record_blocked(self) -> None:
         attempt = event_builder_for(self.request, self._call, self._kind)
         event = attempt.event("refused", Cost(0, "official", Usage()), None, "BudgetExceededError")
-        tracking.recorder().record_nowait(event)
+        runtime.tracker.recorder().record_nowait(event)
 
 
 def _failure(denial: Denial) -> Failure:
@@ -124,7 +120,7 @@ def _message(denial: Denial) -> tuple[str, str]:
     """What happened and why, and what to do."""
     state, budget = denial.status, denial.status.budget
     what = f"budget {budget.name!r} ({format_credits(budget.limit)} per {budget.per}, {budget.describe()})"
-    if denial.reason == "unpriced" and (mistake := tracking.price_error) is not None:
+    if denial.reason == "unpriced" and (mistake := runtime.tracker.price_error) is not None:
         return (
             f"{what} takes no model whose price is not known, and no price is while MAAS_PRICES has a mistake.",
             str(mistake),

@@ -34,7 +34,8 @@ from litellm_maas.provider.known_routers import (
     members,
     order_of,
 )
-from litellm_maas.resilience.cooldowns import DeploymentKey, cooldowns
+from litellm_maas.resilience.cooldowns import DeploymentKey
+from litellm_maas.runtime import runtime
 
 _DEDICATED_LISTS: dict[str, str] = {
     "context_window": "context_window_fallbacks",
@@ -110,14 +111,14 @@ class CooldownFilter(CustomLogger):
             GatewayError: It is no fallback for what went wrong; or it rests, and the router can go on to another one
                 that is awake. Why the last attempt of this request failed or, if there was none, why this one rests.
         """
-        routers = self._routers.of(attempt.deployment) if _litellm_compat.is_callback(self) else []
+        routers = self._routers.of(attempt.deployment) if _litellm_compat.has_callback(CooldownFilter) else []
         own = deployment_of(routers[0], str(attempt.deployment.get("id"))) if routers else None
         if own is None:
             return
         failure = attempt_history.last_failure(attempt.history)
         if failure is not None and not self._dedicated_fallbacks({}, attempt.bucket, [own], failure.kind):
             raise GatewayError(failure)
-        if cooldowns.try_acquire_probe(attempt.target):
+        if runtime.cooldowns.try_acquire_probe(attempt.target):
             return
         # The caller is to hear why the model that was called failed, not why others were not called.
         if failure is None:
@@ -306,7 +307,7 @@ def _target(deployment: Deployment) -> DeploymentKey | None:
 
 def _try_acquire_probe(deployment: Deployment) -> bool:
     target = _target(deployment)
-    return target is None or cooldowns.try_acquire_probe(target)
+    return target is None or runtime.cooldowns.try_acquire_probe(target)
 
 
 def _available(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -323,22 +324,22 @@ def _available(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _is_closed(deployment: Deployment) -> bool:
     target = _target(deployment)
-    return target is None or cooldowns.is_closed(target)
+    return target is None or runtime.cooldowns.is_closed(target)
 
 
 def _is_available(deployment: Deployment) -> bool:
     target = _target(deployment)
-    return target is None or cooldowns.is_available(target)
+    return target is None or runtime.cooldowns.is_available(target)
 
 
 def _remaining(deployment: Deployment) -> float:
     target = _target(deployment)
-    return 0.0 if target is None else cooldowns.seconds_remaining(target)
+    return 0.0 if target is None else runtime.cooldowns.seconds_remaining(target)
 
 
 def _failure(deployment: Deployment) -> Failure | None:
     target = _target(deployment)
-    return None if target is None else cooldowns.failure(target)
+    return None if target is None else runtime.cooldowns.failure(target)
 
 
 def _model(deployment: Deployment) -> str:

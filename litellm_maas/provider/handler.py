@@ -40,6 +40,7 @@ from litellm_maas.provider.request_params import (
 )
 from litellm_maas.provider.spend_recording import RecordedCall
 from litellm_maas.provider.streaming import Chunk, StreamDecoder
+from litellm_maas.runtime import runtime
 from litellm_maas.tracking.event_builder import COST_PARAM
 
 _RETRYABLE = frozenset({"timeout", "connection", "retryable", "rate_limit", "server", "bad_gateway", "unavailable"})
@@ -93,7 +94,7 @@ class MaasLLM(CustomLLM):
         with _litellm_errors(call) as stage, call_pipeline(_streamed_chat, call, "chat") as prepared:
             decoder = StreamDecoder(prepared.request)
             prepared.recording.attach_decoder(decoder)
-            with client.open_stream(prepared.request, call.get("client")) as reply:
+            with client.open_stream(prepared.request, runtime.clients, call.get("client")) as reply:
                 yield _HEADERS_RECEIVED
                 stage.is_stream = True
                 for chunk in chain(_chunks(reply, decoder, prepared.request), decoder.finish()):
@@ -119,7 +120,9 @@ class MaasLLM(CustomLLM):
                     async with AsyncCallPipeline(_streamed_chat, call, "chat") as prepared:
                         decoder = StreamDecoder(prepared.request)
                         prepared.recording.attach_decoder(decoder)
-                        async with client.AsyncResponseStream(prepared.request, call.get("client")) as reply:
+                        async with client.AsyncResponseStream(
+                            prepared.request, runtime.clients, call.get("client")
+                        ) as reply:
                             async for chunk in _AsyncChunks(reply, decoder, prepared.request):
                                 yield stage.seen(chunk, prepared.attempt)
                         for chunk in decoder.finish():
@@ -227,7 +230,7 @@ class _Operation(Generic[_Response]):
 def _run(operation: _Operation[_Response], call: _Call) -> _Response:
     with _litellm_errors(call), call_pipeline(operation.request, call, operation.kind) as prepared:
         with _timed(call):
-            reply = client.send(prepared.request, call.get("client"))
+            reply = client.send(prepared.request, runtime.clients, call.get("client"))
         return _response(operation, prepared, reply, call)
 
 
@@ -235,7 +238,7 @@ async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
         async with AsyncCallPipeline(operation.request, call, operation.kind) as prepared:
             with _timed(call):
-                reply = await client.asend(prepared.request, call.get("client"))
+                reply = await client.asend(prepared.request, runtime.clients, call.get("client"))
             return _response(operation, prepared, reply, call)
 
 

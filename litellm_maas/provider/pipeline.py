@@ -20,6 +20,7 @@ from litellm_maas.provider.budget_guard import BudgetGuard
 from litellm_maas.provider.cooldown_rules import router_cooldowns
 from litellm_maas.provider.spend_recording import RecordedCall
 from litellm_maas.resilience.rate_limiter import RateLimited
+from litellm_maas.runtime import runtime
 
 RequestFactory = Callable[[dict[str, Any]], GatewayRequest]
 """Makes a request out of LiteLLM's call."""
@@ -55,7 +56,7 @@ def call_pipeline(make: RequestFactory, call: dict[str, Any], kind: Kind) -> Ite
     ):
         attempt.set_request(guard.request)
         with (
-            RateLimited(guard.request),
+            RateLimited(guard.request, runtime.rate_limit),
             RecordedCall(guard.request, call, kind, guard.detach_reservation()) as recording,
         ):
             yield PreparedCall(guard.request, attempt, recording)
@@ -76,7 +77,7 @@ class AsyncCallPipeline:
             attempt = entered.enter_context(attempting(request, call))
             guard = await entered.enter_async_context(BudgetGuard(request, _for_model(make, call), call, kind))
             attempt.set_request(guard.request)
-            await entered.enter_async_context(RateLimited(guard.request))
+            await entered.enter_async_context(RateLimited(guard.request, runtime.rate_limit))
             recording = await entered.enter_async_context(
                 RecordedCall(guard.request, call, kind, guard.detach_reservation())
             )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
-import weakref
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from litellm_maas import _litellm_compat
 from litellm_maas.errors import SettingsError
 from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.request import GatewayRequest
@@ -20,9 +17,9 @@ from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.usage import Usage, has_counts, of_reply, prompt_characters, usage_in
 from litellm_maas.provider.exceptions import exception_class_name
 from litellm_maas.provider.streaming import StreamDecoder
+from litellm_maas.runtime import runtime
 from litellm_maas.tracking.attribution import attribution_from
 from litellm_maas.tracking.event_builder import EventBuilder
-from litellm_maas.tracking.tracker import tracking
 
 logger = logging.getLogger("litellm_maas")
 
@@ -62,7 +59,7 @@ class RecordedCall:
         self._attempt.response_id = response_id if isinstance(response_id, str) and response_id else None
         self.cost = self._cost(usage)
         if self._attempt.response_id is not None:
-            tracking.cache_cost(self._attempt.response_id, self.cost)
+            runtime.tracker.cache_cost(self._attempt.response_id, self.cost)
         return self.cost
 
     def stream_succeeded(self, decoder: StreamDecoder) -> Cost:
@@ -71,9 +68,9 @@ class RecordedCall:
 
     def __enter__(self) -> RecordedCall:
         self._process = os.getpid()
-        _open[id(self)] = self
-        if tracking.enabled:
-            tracking.recorder().open_in_background()
+        runtime.in_flight[id(self)] = self
+        if runtime.tracker.enabled:
+            runtime.tracker.recorder().open_in_background()
         return self
 
     def __exit__(
@@ -83,7 +80,7 @@ class RecordedCall:
             # It may be garbage collection that closes the stream, in the midst of another recording in this thread.
             self._abandon(error)
         elif (event := self._take_event(error)) is not None:
-            tracking.recorder().record(event, self._on_committed)
+            runtime.tracker.recorder().record(event, self._on_committed)
 
     async def __aenter__(self) -> RecordedCall:
         return self.__enter__()
@@ -95,7 +92,7 @@ class RecordedCall:
             # A cancelled task has no time left to wait in.
             self._abandon(error)
         elif (event := self._take_event(error)) is not None:
-            await tracking.recorder().arecord(event, self._on_committed)
+            await runtime.tracker.recorder().arecord(event, self._on_committed)
 
     def __del__(self) -> None:
         # An asynchronous stream whose event loop is gone is dropped by Python without being closed.
@@ -107,7 +104,7 @@ class RecordedCall:
 
     def _abandon(self, error: BaseException | None) -> None:
         if (event := self._take_event(error)) is not None:
-            tracking.recorder().record_nowait(event, self._on_committed)
+            runtime.tracker.recorder().record_nowait(event, self._on_committed)
 
     def _take_event(self, error: BaseException | None) -> Event | None:
         """What there is to record: once for each attempt, and not in the child of a fork in its midst."""
@@ -116,7 +113,7 @@ class RecordedCall:
             return None
         try:
             # What a setting forbids was not sent.
-            if tracking.enabled and not isinstance(error, SettingsError):
+            if runtime.tracker.enabled and not isinstance(error, SettingsError):
                 return self._event(error)
         except Exception:
             logger.exception("a call could not be recorded; it goes on all the same")
@@ -161,7 +158,7 @@ class RecordedCall:
         )
 
     def _cost(self, usage: Usage) -> Cost:
-        return self._attempt.cost(usage, tracking.price_book())
+        return self._attempt.cost(usage, runtime.tracker.price_book())
 
 
 def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], kind: Kind) -> EventBuilder:
@@ -178,18 +175,6 @@ def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], kind: Ki
         ),
         call_id=logging_obj.litellm_call_id,
         trace_id=logging_obj.litellm_trace_id,
+        attempts=runtime.tracker.attempts,
         requested_model=call["model"],
     )
-
-
-def _abandon_all() -> None:
-    """At the end of the process: calls of daemon threads, and streams that some loop has left half read."""
-    for reference in _open.valuerefs():
-        if (attempt := reference()) is not None:
-            attempt.abandon()
-
-
-_open: weakref.WeakValueDictionary[int, RecordedCall] = weakref.WeakValueDictionary()
-"""The attempts that have not come to their end, and some that have."""
-atexit.register(_abandon_all)
-tracking.dollar_price = _litellm_compat.dollar_price

@@ -8,7 +8,6 @@ no LiteLLM and no router: `litellm_maas.provider.cooldown_rules` decides what to
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -103,12 +102,10 @@ class CooldownRegistry:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._states: dict[DeploymentKey, _State] = {}
-        self._forget_lock()
-        if hasattr(os, "register_at_fork"):
-            # Another thread may have held it at the moment of the fork.
-            os.register_at_fork(after_in_child=self._forget_lock)
+        self.after_fork_in_child()
 
-    def _forget_lock(self) -> None:
+    def after_fork_in_child(self) -> None:
+        """Have a lock that no thread of the parent holds."""
         self._lock = threading.Lock()
 
     def failed(self, target: DeploymentKey, failure: Failure, *, is_routed: bool = True) -> None:
@@ -206,6 +203,3 @@ class CooldownRegistry:
         """Wake everything."""
         with self._lock:
             self._states.clear()
-
-
-cooldowns = CooldownRegistry()

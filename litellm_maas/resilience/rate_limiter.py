@@ -8,10 +8,10 @@ long to wait is heeded by everybody who shares the turns.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import TracebackType
@@ -23,13 +23,11 @@ from litellm_maas import settings
 from litellm_maas.errors import RateLimitStoreError
 from litellm_maas.gateway.errors import Failure, GatewayError
 from litellm_maas.gateway.request import GatewayRequest
-from litellm_maas.resilience.limiter_stores import RateLimitStore, RedisRateLimitStore, SqliteRateLimitStore
+from litellm_maas.resilience.limiter_stores import RateLimitStore, RedisRateLimitStore, Slot, SqliteRateLimitStore
 from litellm_maas.settings import RateLimit
+from litellm_maas.steps import Steps, Wait, Work, arun, run
 
 logger = logging.getLogger("litellm_maas")
-
-configured: RateLimit | None = None
-"""The pacing that a router's file sets; the environment goes before it."""
 
 _AT_ONCE = 0.05
 """Seconds. Who waits no longer than this need not look again whether the turns were held meanwhile."""
@@ -44,67 +42,65 @@ class RateLimited:
         GatewayError: The turn is further away than the longest wait; nothing was sent. It says how long to wait.
     """
 
-    def __init__(self, request: GatewayRequest) -> None:
+    def __init__(self, request: GatewayRequest, configured: RateLimit | None = None) -> None:
         self._account = urlsplit(request.endpoint.base_url).netloc
         self._model = f"{self._account}/{request.model}"
-        self._pacing = settings.pacing(configured)
+        self._limit = settings.pacing(configured)
 
     def __enter__(self) -> None:
-        if self._pacing is not None:
-            for wait in self._waits(self._pacing):
-                time.sleep(wait)
+        if self._limit is not None:
+            run(self._acquire(self._limit))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._pacing is not None and isinstance(error, GatewayError):
-            self._apply_retry_after(self._pacing, error.failure)
+        if self._limit is not None and isinstance(error, GatewayError):
+            self._apply_retry_after(self._limit, error.failure)
 
     async def __aenter__(self) -> None:
-        if self._pacing is None:
-            return
-        waits = _Steps(self._waits(self._pacing))
-        try:
-            while (wait := await asyncio.to_thread(waits.next)) is not None:  # noqa: ASYNC110 - a turn is a time
-                await asyncio.sleep(wait)
-        except asyncio.CancelledError:
-            # A turn that a thread is still asking for can be given back only when it is there.
-            await asyncio.shield(asyncio.to_thread(waits.close))
-            raise
+        if self._limit is not None:
+            await arun(self._acquire(self._limit))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._pacing is not None and isinstance(error, GatewayError):
-            await asyncio.to_thread(self._apply_retry_after, self._pacing, error.failure)
+        if self._limit is not None and isinstance(error, GatewayError):
+            await asyncio.to_thread(self._apply_retry_after, self._limit, error.failure)
 
-    def _waits(self, pacing: RateLimit) -> Generator[float, None, None]:
-        """Seconds to wait, one after the other, until the request may be sent."""
-        for store in shared_stores(pacing):
+    def _acquire(self, limit: RateLimit) -> Steps[None]:
+        for store in shared_stores(limit):
             with _saying_what_fails():
-                yield from self._waits_for(store, pacing)
+                yield from self._acquire_from(store, limit)
                 return
 
-    def _waits_for(self, store: RateLimitStore, pacing: RateLimit) -> Generator[float, None, None]:
-        deadline = time.monotonic() + pacing.max_wait
+    def _acquire_from(self, store: RateLimitStore, limit: RateLimit) -> Steps[None]:
+        deadline = time.monotonic() + limit.max_wait
         while True:
             left = deadline - time.monotonic()
-            if (blocked := store.blocked_for(self._model)) > 0:
-                if blocked > left:
-                    raise GatewayError(_wait_exceeded(pacing, blocked))
-                yield blocked
+            slot = yield Work(functools.partial(self._try, store, limit, left))
+            if isinstance(slot, float):
+                if slot > left:
+                    raise GatewayError(_wait_exceeded(limit, slot))
+                yield Wait(slot)
                 continue
-            slot = store.try_acquire(self._account, pacing, left)
             if not slot.acquired:
-                raise GatewayError(_wait_exceeded(pacing, slot.delay))
+                raise GatewayError(_wait_exceeded(limit, slot.delay))
             try:
-                yield slot.delay
+                yield Wait(slot.delay)
             except GeneratorExit:
                 store.release(self._account, slot)
                 raise
-            if slot.delay <= _AT_ONCE or not (store.blocked_for(self._account) or store.blocked_for(self._model)):
+            if slot.delay <= _AT_ONCE or not (yield Work(functools.partial(self._is_blocked, store))):
                 return
-            store.release(self._account, slot)
+            yield Work(functools.partial(store.release, self._account, slot))
+
+    def _try(self, store: RateLimitStore, limit: RateLimit, left: float) -> Slot | float:
+        """Acquire a slot, or return the seconds for which the model is blocked."""
+        blocked = store.blocked_for(self._model)
+        return blocked if blocked > 0 else store.try_acquire(self._account, limit, left)
+
+    def _is_blocked(self, store: RateLimitStore) -> bool:
+        return store.blocked_for(self._account) > 0 or store.blocked_for(self._model) > 0
 
     def _apply_retry_after(self, pacing: RateLimit, failure: Failure) -> None:
         """Hold the turns for as long as the gateway asked to wait: those of the model, where it says that it is one."""
@@ -115,24 +111,6 @@ class RateLimited:
             with _saying_what_fails():
                 store.block_for(name, failure.retry_after)
                 return
-
-
-class _Steps:
-    """A generator that threads run, one at a time."""
-
-    def __init__(self, steps: Generator[float, None, None]) -> None:
-        self._steps = steps
-        self._lock = threading.Lock()
-
-    def next(self) -> float | None:
-        """The next value, or None at the end."""
-        with self._lock:
-            return next(self._steps, None)
-
-    def close(self) -> None:
-        """End it where it stands."""
-        with self._lock:
-            self._steps.close()
 
 
 def shared_stores(pacing: RateLimit) -> Iterator[RateLimitStore]:

@@ -11,21 +11,19 @@ from typing import Any
 
 import litellm
 
-from litellm_maas.budgets.enforcement import enforcer
 from litellm_maas.errors import SettingsError
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.provider.cooldown_rules import router_cooldowns
 from litellm_maas.provider.exceptions import PROVIDER
 from litellm_maas.provider.known_routers import mark_all, order_of
 from litellm_maas.provider.register import register
-from litellm_maas.resilience import rate_limiter
 from litellm_maas.router import templates
 from litellm_maas.router.lint.deployments import check_deployments, check_fallbacks, check_groups, deployments
 from litellm_maas.router.lint.diagnostics import Diagnostic, error
 from litellm_maas.router.lint.includes import mapping_of
 from litellm_maas.router.lint.router_file import RouterFile, schema_errors, settings
+from litellm_maas.runtime import runtime, track_spend
 from litellm_maas.settings import RateLimit
-from litellm_maas.tracking.tracker import track_spend, tracking
 from litellm_maas.yaml_file import Document
 
 logger = logging.getLogger("litellm_maas")
@@ -71,12 +69,12 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
 def _apply_process_settings(file: RouterFile) -> None:
     """The budgets and the pacing of a router's file hold for the whole program, as those of the environment do."""
     if file.budgets:
-        enforcer.configured = file.budgets
-        if not tracking.enabled:
+        runtime.budgets.configured = file.budgets
+        if not runtime.tracker.enabled:
             # Budgets count what is recorded.
             track_spend()
     if file.pacing is not None:
-        rate_limiter.configured = RateLimit(file.pacing.requests_per_minute, max_wait=file.pacing.longest_wait)
+        runtime.rate_limit = RateLimit(file.pacing.requests_per_minute, max_wait=file.pacing.longest_wait)
 
 
 def check(document: Document, book: PriceBook | None = None) -> Iterator[Diagnostic]:

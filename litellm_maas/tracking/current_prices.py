@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def current() -> PriceBook:
         ConfigFileError: The file has a mistake.
     """
     own = settings.prices()
-    return price_book.official_prices() if own is None else price_book.with_overrides(Path(own), _dollar_price)
+    return price_book.official_prices() if own is None else price_book.with_overrides(Path(own), dollar_price)
 
 
 def known_models() -> set[str]:
@@ -31,10 +32,11 @@ def known_models() -> set[str]:
     return {*catalogue().ids(), *(model_id for _, each in current().lists() for model_id in each.models)}
 
 
-def _dollar_price(model_id: str) -> tuple[Decimal, Decimal | None, Decimal] | None:
-    # Asked only where the user's file has estimates switched on: LiteLLM takes seconds, and would otherwise try to
-    # download its price map.
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+def dollar_price(model_id: str) -> tuple[Decimal, Decimal | None, Decimal] | None:
+    """Return LiteLLM's own dollars per token of input, cached input and output; asked where estimates are on."""
+    if "litellm" not in sys.modules:
+        # It takes seconds to load, and would otherwise try to download its price map.
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     from litellm_maas import _litellm_compat  # noqa: PLC0415 - it imports LiteLLM
 
     return _litellm_compat.dollar_price(model_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -21,6 +20,30 @@ COST_PARAM = "maas_cost"
 """Where the cost stands: in a response's hidden parameters, and in the details of a stream's usage."""
 
 
+class AttemptCounter:
+    """Counts the attempts of calls without a router: LiteLLM's retries and fallbacks of a call share its id."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[str, int] = OrderedDict()
+        self.after_fork_in_child()
+
+    def after_fork_in_child(self) -> None:
+        """Have a lock that no thread of the parent holds."""
+        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of this.
+        self._lock = threading.RLock()
+
+    def next(self, call_id: str | None) -> int:
+        """The number of this attempt."""
+        if call_id is None:
+            return 1
+        with self._lock:
+            number = self._made.pop(call_id, 0) + 1
+            self._made[call_id] = number
+            if len(self._made) > 10_000:
+                self._made.popitem(last=False)
+            return number
+
+
 @dataclass(slots=True)
 class EventBuilder:
     """One attempt that reaches the gateway, from its start to its event."""
@@ -32,6 +55,7 @@ class EventBuilder:
     identity: Attribution
     call_id: str | None
     trace_id: str | None
+    attempts: AttemptCounter
     requested_model: str | None = None
     started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc))
     response_id: str | None = None
@@ -75,7 +99,7 @@ class EventBuilder:
             response_id=response_id,
             call_id=call_id,
             trace_id=trace_id,
-            attempt=self.identity.attempt or _attempts.next(call_id),
+            attempt=self.identity.attempt or self.attempts.next(call_id),
             user=self.identity.user,
             end_user=self.identity.end_user,
             team_id=self.identity.team_id,
@@ -98,32 +122,3 @@ class EventBuilder:
 def _text(given: object) -> str | None:
     """What a column can hold: callers give LiteLLM ids of all types."""
     return None if given is None else sanitize_text(str(given))
-
-
-class _AttemptCounter:
-    """Counts the attempts of calls without a router: LiteLLM's retries and fallbacks of a call share its id."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[str, int] = OrderedDict()
-        self._forget_lock()
-        if hasattr(os, "register_at_fork"):
-            # Another thread may have held it at the moment of the fork.
-            os.register_at_fork(after_in_child=self._forget_lock)
-
-    def _forget_lock(self) -> None:
-        # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of this.
-        self._lock = threading.RLock()
-
-    def next(self, call_id: str | None) -> int:
-        """The number of this attempt."""
-        if call_id is None:
-            return 1
-        with self._lock:
-            number = self._made.pop(call_id, 0) + 1
-            self._made[call_id] = number
-            if len(self._made) > 10_000:
-                self._made.popitem(last=False)
-            return number
-
-
-_attempts = _AttemptCounter()

@@ -1,14 +1,12 @@
-"""Whether spend is recorded in this process, where to, and by which prices: all of it the state of one object."""
+"""Track spend: whether this process records it, where to, and by which prices."""
 
 from __future__ import annotations
 
-import atexit
 import functools
 import logging
-import os
+import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,9 @@ from litellm_maas.ledger.location import PostgresLocation, default_ledger, resol
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing import price_book
 from litellm_maas.pricing.cost import Cost
-from litellm_maas.pricing.price_book import DollarPrice, PriceBook
+from litellm_maas.pricing.price_book import PriceBook
+from litellm_maas.tracking import current_prices
+from litellm_maas.tracking.event_builder import AttemptCounter
 from litellm_maas.yaml_file import Watched
 
 if TYPE_CHECKING:
@@ -29,13 +29,15 @@ logger = logging.getLogger("litellm_maas")
 _REMEMBERED_COSTS = 10_000
 
 
+class SpendCallback:
+    """What a callback of LiteLLM's is that switches recording on, by being registered."""
+
+
 class SpendTracker:
     """The recording of this process.
 
     Attributes:
-        logger: The cost callback, once somebody has asked for it; registering it with LiteLLM switches recording on.
-        dollar_price: LiteLLM's own dollar prices, for estimates.
-        on_close: Called once all is written: whoever else has a ledger open lets go of it.
+        attempts: Numbers the attempts of calls without a router.
     """
 
     def __init__(self) -> None:
@@ -45,20 +47,23 @@ class SpendTracker:
         self._ledger: str | None = None
         self._recorders: dict[str | None, Recorder] = {}
         self._forwarders: list[Forwarder] = []
-        self._own_prices = Watched(lambda file: price_book.with_overrides(file, self.dollar_price), _say_prices_stay)
+        self._own_prices = Watched(
+            lambda file: price_book.with_overrides(file, current_prices.dollar_price), _say_prices_stay
+        )
         self._unreadable: str | None = None
         self._costs: OrderedDict[str, Cost] = OrderedDict()
-        self.logger: object = None
-        self.dollar_price: DollarPrice | None = None
-        self.on_close: list[Callable[[], None]] = []
-        atexit.register(self.close)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
+        self.attempts = AttemptCounter()
 
     def enable(self, ledger: str | None) -> None:
         """Record from now on, into `ledger` or where the environment says."""
         self._enabled = True
         self._ledger = ledger
+
+    def disable(self) -> None:
+        """Record no more, unless the environment or a callback says so, and forget costs and complaints."""
+        self._enabled = False
+        self._ledger = self._unreadable = None
+        self._costs.clear()
 
     @property
     def enabled(self) -> bool:
@@ -66,12 +71,12 @@ class SpendTracker:
         return self._enabled or settings.track_spend() or self._is_registered()
 
     def _is_registered(self) -> bool:
-        if self.logger is None:
+        if "litellm" not in sys.modules:
             return False
-        # Not with the module, which loads no LiteLLM; whoever has made the callback has.
+        # Not with the module, which loads no LiteLLM.
         from litellm_maas import _litellm_compat  # noqa: PLC0415
 
-        return _litellm_compat.is_callback(self.logger)
+        return _litellm_compat.has_callback(SpendCallback)
 
     def recorder(self) -> Recorder:
         """The recorder of the ledger in force."""
@@ -143,15 +148,19 @@ class SpendTracker:
             recorder.close()
         for forwarder in forwarders:
             forwarder.close()
-        for close in self.on_close:
-            close()
 
-    def _after_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
+        """Let recorders and forwarders begin anew."""
+        self.attempts.after_fork_in_child()
         self._lock = threading.RLock()
         for recorder in self._recorders.values():
             recorder.after_fork()
         for forwarder in self._forwarders:
             forwarder.after_fork()
+
+
+def _with_overrides(file: Path) -> PriceBook:
+    return price_book.with_overrides(file, current_prices.dollar_price)
 
 
 def _say_prices_stay(mistake: ConfigFileError) -> None:
@@ -174,20 +183,3 @@ def _synchronous() -> settings.Synchronous:
     except SettingsError as error:
         logger.warning("%s", error)
         return "normal"
-
-
-tracking = SpendTracker()
-
-
-def track_spend(ledger: str | os.PathLike[str] | None = None) -> None:
-    """Record what every `maas/` call of this process costs, from now on, whatever happens to `litellm.callbacks`.
-
-    Args:
-        ledger: The ledger's file, or `postgresql://…`; `MAAS_LEDGER` or `ledger.db` in the user's data folder by
-            default.
-
-    Raises:
-        SettingsError: The ledger is an address of something else.
-    """
-    resolve_location(ledger)
-    tracking.enable(None if ledger is None else os.fspath(ledger))

@@ -16,7 +16,7 @@ import pytest
 
 import litellm_maas
 from litellm_maas.ledger.sqlite import SqliteLedger
-from litellm_maas.resilience.cooldowns import cooldowns
+from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.support import MESSAGES
 
@@ -81,7 +81,7 @@ async def until_it_answers(router: litellm.Router, group: str, model: str) -> in
 async def test_two_thousand_calls(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call is answered or says why not, the ledger is the gateway's bill, and each model is used again."""
     # A minute of rest takes a second, so that models rest and come back many times.
-    monkeypatch.setattr(cooldowns, "clock", lambda: time.monotonic() * 60)
+    monkeypatch.setattr(runtime.cooldowns, "clock", lambda: time.monotonic() * 60)
     litellm_maas.track_spend(tmp_path / "ledger.db")
     router = litellm_maas.load_router("router.current.yaml", timeout=5, stream_timeout=5)
     started = time.monotonic()

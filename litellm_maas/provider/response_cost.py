@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from litellm_maas.pricing.cost import CACHE_HIT, Cost
 from litellm_maas.pricing.usage import Usage
+from litellm_maas.runtime import runtime
 from litellm_maas.tracking.event_builder import COST_PARAM, PROVIDER
-from litellm_maas.tracking.tracker import tracking
 
 
 def cost_of(response: object) -> Cost | None:
@@ -36,7 +36,7 @@ def cost_of(response: object) -> Cost | None:
     noted = noted or _field(_field(response if usage is None else usage, "prompt_tokens_details"), COST_PARAM)
     if is_last and isinstance(hidden, Mapping) and _is_repeated(hidden, noted):
         return CACHE_HIT
-    remembered = tracking.cached_cost(_field(response, "id"))
+    remembered = runtime.tracker.cached_cost(_field(response, "id"))
     if isinstance(noted, Mapping):
         # First: ids of replies repeat.
         reported = Usage.from_response(_plain(response if usage is None else usage))

@@ -19,10 +19,11 @@ from litellm_maas import _litellm_compat, settings
 from litellm_maas.ledger.event import Event, Kind, host_of, response_event_id
 from litellm_maas.pricing.cost import CACHE_HIT, BillingMode
 from litellm_maas.pricing.usage import Usage, characters, images, of_embeddings, of_reply
+from litellm_maas.provider.response_cost import cost_of
+from litellm_maas.runtime import runtime
 from litellm_maas.tracking.attribution import attribution_from
 from litellm_maas.tracking.event_builder import PROVIDER, EventBuilder
-from litellm_maas.tracking.response_cost import cost_of
-from litellm_maas.tracking.tracker import tracking
+from litellm_maas.tracking.tracker import SpendCallback
 
 COST_HEADER = "x-maas-cost-vnd"
 BASIS_HEADER = "x-maas-price-basis"
@@ -38,32 +39,28 @@ _RUN_A_MODEL = _CHAT | {
 """LiteLLM's call types that are billed, without the `a` of asynchronous ones; others read, list or delete something."""
 
 
-class SpendLogger(CustomLogger):
+class SpendLogger(CustomLogger, SpendCallback):
     """Records spend, for `litellm.callbacks` and a proxy's `callbacks`. Registering it switches recording on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        tracking.logger = self
 
     def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """LiteLLM calls this after a synchronous call that succeeded."""
         if (event := _success(kwargs, response_obj, start_time)) is not None:
-            tracking.recorder().record(event)
+            runtime.tracker.recorder().record(event)
 
     async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """LiteLLM calls this after an asynchronous call that succeeded."""
         if (event := _success(kwargs, response_obj, start_time)) is not None:
-            await tracking.recorder().arecord(event)
+            await runtime.tracker.recorder().arecord(event)
 
     def log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """LiteLLM calls this after a synchronous call that failed."""
         if (event := _failure(kwargs, start_time)) is not None:
-            tracking.recorder().record(event)
+            runtime.tracker.recorder().record(event)
 
     async def async_log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """LiteLLM calls this after an asynchronous call that failed."""
         if (event := _failure(kwargs, start_time)) is not None:
-            await tracking.recorder().arecord(event)
+            await runtime.tracker.recorder().arecord(event)
 
     async def async_post_call_response_headers_hook(
         self,
@@ -97,7 +94,7 @@ def _success(kwargs: Mapping[str, Any], response: Any, start_time: Any) -> Event
         return None
     attempt = _attempt(kwargs, start_time, billing_mode)
     attempt.response_id = response_id if isinstance(response_id, str) else None
-    cost = attempt.cost(_usage(kwargs, response, attempt.kind), tracking.price_book())
+    cost = attempt.cost(_usage(kwargs, response, attempt.kind), runtime.tracker.price_book())
     return attempt.event("ok", cost, 200)
 
 
@@ -107,7 +104,7 @@ def _failure(kwargs: Mapping[str, Any], start_time: Any) -> Event | None:
         return None
     error = kwargs.get("exception")
     attempt = _attempt(kwargs, start_time, billing_mode)
-    cost = attempt.cost(Usage(), tracking.price_book())
+    cost = attempt.cost(Usage(), runtime.tracker.price_book())
     event = attempt.event("failed", cost, getattr(error, "status_code", None), type(error).__name__ if error else None)
     # LiteLLM may report a failure twice, to the synchronous and to the asynchronous callback.
     return _renamed(event, f"failed at {event.started_at}", cache_hit=False)
@@ -133,6 +130,7 @@ def _attempt(kwargs: Mapping[str, Any], start_time: Any, billing_mode: BillingMo
         identity=attribution_from(params, kwargs.get("user"), host_of(_api_base(kwargs))),
         call_id=kwargs.get("litellm_call_id"),
         trace_id=kwargs.get("litellm_trace_id"),
+        attempts=runtime.tracker.attempts,
         # LiteLLM's times are naive and local; `astimezone` takes them as that.
         started_at=started_at.astimezone(dt.timezone.utc),
     )

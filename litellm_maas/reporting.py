@@ -5,7 +5,7 @@ from __future__ import annotations
 from litellm_maas.ledger.reports import Total
 from litellm_maas.ledger.schema import MEASURES, SUM_OF_EVENT
 from litellm_maas.ledger.sqlite import opened_to_read
-from litellm_maas.tracking.tracker import tracking
+from litellm_maas.runtime import runtime
 
 
 def session_spend(session_id: str) -> Total:
@@ -19,12 +19,12 @@ def session_spend(session_id: str) -> Total:
         LedgerError: The ledger cannot be read.
     """
     total = Total()
-    path = tracking.recorder().path
+    path = runtime.tracker.recorder().path
     if not path.exists() or not path.stat().st_size:  # the file is made before the ledger in it
         return total
     sums = ", ".join(f"sum({SUM_OF_EVENT[name].format(row='')})" for name in MEASURES)
     with opened_to_read(path) as ledger:
-        sql = f"SELECT basis, {sums} FROM current_events WHERE session_id = ? GROUP BY basis"
+        sql = f"SELECT basis, {sums} FROM current_events WHERE session_id = ? GROUP BY basis"  # noqa: S608 - names of columns alone
         for basis, *added in ledger.query(sql, (session_id,)):
             total.add(basis, [int(value) for value in added])
     return total
