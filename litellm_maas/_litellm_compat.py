@@ -7,7 +7,6 @@ LiteLLM; two of its tables get an entry each.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from decimal import Decimal
@@ -17,9 +16,7 @@ from typing import Any
 
 import litellm
 
-from litellm_maas import yaml_file
 from litellm_maas.catalogue import catalogue
-from litellm_maas.errors import ConfigFileError
 
 logger = logging.getLogger("litellm_maas")
 
@@ -107,30 +104,6 @@ def proxy_router() -> litellm.Router | None:
     """The router of the proxy that runs in this process, if one does. Without it a proxy's fallbacks are unknown."""
     router: litellm.Router | None = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
     return router
-
-
-def effective_config(file: Path) -> dict[str, Any]:
-    """A proxy's config after its includes, by LiteLLM's own merging.
-
-    Raises:
-        Exception: LiteLLM's own, about an include that it cannot read.
-    """
-    from litellm.proxy.common_utils.config_includes import resolve_include_file_path, resolve_includes
-
-    async def read(location: str) -> dict[str, Any]:
-        return _plain(Path(location))
-
-    def resolve(entry: str, declared_in: str) -> str:
-        return resolve_include_file_path(entry, declared_in, str(file))
-
-    return asyncio.run(resolve_includes(config=_plain(file), location=str(file), resolve=resolve, read=read))
-
-
-def _plain(file: Path) -> dict[str, Any]:
-    content = yaml_file.read(file).data
-    if not isinstance(content, dict):
-        raise ConfigFileError(file, 1, "", "is not a mapping of sections")
-    return content
 
 
 def named_instance(name: str, config: Path) -> Any:

@@ -141,7 +141,7 @@ def test_models_of_the_key(sandbox: Sandbox, tmp_path: Path) -> None:
     assert rows["z-ai/glm-5.2"]["max_input_tokens"] == 200_000
     assert rows["openai/gpt-4o"]["max_input_tokens"] is None
     table = litellm_maas("models", **environment).stdout
-    assert "Which of them can be called is not known yet: litellm-maas models --probe" in table
+    assert "Which of them can be called is not known yet: litellm-maas doctor --probe MODEL" in table
     assert re.search(r"openai/gpt-4o +text\+image\+file +- +70,888 +35,444 +283,550", table)
     assert max(map(len, table.splitlines())) <= 80
 

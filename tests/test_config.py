@@ -16,7 +16,7 @@ import litellm_maas
 from litellm_maas.catalogue import catalogue
 from litellm_maas.cli import config as command_line
 from litellm_maas.did_you_mean import meant
-from litellm_maas.errors import ConfigFileError, MaasError, SettingsError
+from litellm_maas.errors import ConfigFileError, SettingsError
 from litellm_maas.pricing import price_book, price_file
 from litellm_maas.router import templates
 from litellm_maas.router.lint.proxy_config import check_file
@@ -275,64 +275,6 @@ def test_a_config_that_is_one_of_several(tmp_path: Path) -> None:
     (tmp_path / "more/first.yaml").write_text("include: [second.yaml]\nmodel_list: []\n")
     (tmp_path / "more/second.yaml").write_text(f"include: [first.yaml, ../config.yaml]\n{far}")
     assert config("check", tmp_path / "config.yaml").output.startswith("OK: nothing is wrong with ")
-
-
-def test_show_is_what_litellm_makes_of_it(tmp_path: Path) -> None:
-    """`show` prints the config after its includes, by LiteLLM's own merging: lists joined, sections replaced."""
-    (tmp_path / "config.yaml").write_text(PROXY.replace("model_list:", "include: [other.yaml]\nmodel_list:"))
-    model = {"model_name": "b", "litellm_params": {"model": "maas/z-ai/glm-5.2", "api_key": "vn-0123456789"}}
-    other = {"model_list": [model], "general_settings": {"database_url": "postgresql://me:secret@db/x"}}
-    (tmp_path / "other.yaml").write_text(yaml.safe_dump(other))
-    result = config("show", tmp_path / "config.yaml")
-    shown = yaml.safe_load(result.output)
-    assert [each["model_name"] for each in shown["model_list"]] == ["maas", "b"]
-    assert shown["model_list"][1]["litellm_params"]["api_key"] == "***"
-    assert shown["general_settings"] == {"database_url": "postgresql://***@db/x"}
-    assert "include" not in shown
-    assert json.loads(config("show", "--json", tmp_path / "config.yaml").output) == shown
-
-
-def test_show_masks_every_secret(tmp_path: Path) -> None:
-    """Headers, bearers and webhooks are secrets too, whatever stands below them; references to variables are none."""
-    headers = {"Authorization": "Bearer 0123456789", "x-api-key": "0123456789", "x-team": "bearer abcdef, a team"}
-    params = {"model": "maas/z-ai/glm-5.2", "extra_headers": headers, "api_key": "os.environ/MAAS_API_KEY"}
-    alerts = {"alert_to_webhook_url": {"budget_alerts": ["https://hooks.example/T0/B0/0123456789"]}}
-    content = {"model_list": [{"model_name": "a", "litellm_params": params}], "general_settings": alerts}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
-    output = config("show", tmp_path / "config.yaml").output
-    assert not [secret for secret in ("0123456789", "abcdef") if secret in output]
-    assert "os.environ/MAAS_API_KEY" in output
-    assert "a team" in output
-
-
-def test_show_of_the_shipped_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`show` of the shipped proxy config has its models, and prints variables by name and no secret."""
-    for variable, value in CLUSTER.items():
-        monkeypatch.setenv(variable, value)
-    for name in ("proxy.yaml", "proxy-cluster.yaml"):
-        output = config("show", templates.config_file(name)).output
-        assert "master_key: os.environ/LITELLM_MASTER_KEY" in output
-        assert "model: maas/qwen/qwen3-27b" in output
-        assert "max_retries: 0" in output
-        for secret in (MASTER_KEY, KEY, "a password", "a-secret"):
-            assert secret not in output
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ("- a list\n", "is not a mapping of sections"),
-        ("include: [nothing.yaml]\n", "cannot be read"),
-        ("include: 5\n", "must be a list"),
-    ],
-)
-def test_show_says_why_it_cannot(tmp_path: Path, content: str, says: str) -> None:
-    """A config that LiteLLM cannot put together is said to be so, in one line."""
-    file = tmp_path / "config.yaml"
-    file.write_text(content)
-    result = config("show", file)
-    assert isinstance(result.exception, MaasError)
-    assert says in str(result.exception)
 
 
 def test_init_writes_starters_and_never_over_a_file(tmp_path: Path) -> None:

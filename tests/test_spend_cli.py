@@ -392,18 +392,6 @@ def test_hours_of_a_day_on_which_clocks_change(tmp_path: Path, zone: str, since:
     assert [line[:16] for line in lines] == [f"{since} {hour:02}:00" for hour in range(hours)]
 
 
-def test_many_values_become_a_sparkline(tmp_path: Path) -> None:
-    """More hours than there are lines for are drawn as one character each, with the highest named."""
-    events = [event(n, started_at=NOW - n * dt.timedelta(hours=1), micro_credits=n * 10**6) for n in range(100)]
-    recorded(tmp_path / "ledger.db", events).close()
-    _, *lines = shown(tmp_path / "ledger.db", "--by", "hour", "--chart").splitlines()
-    drawn = "".join(line[18:] for line in lines[:-1])
-    assert len(drawn) == 100
-    assert (drawn[0], drawn[-1]) == ("█", " ")
-    assert list(drawn[:-1]) == sorted(drawn[:-1], reverse=True)
-    assert "100 values up to 2026-11-22 18:00; the highest is 99 VND (2026-11-18 15:00)" in lines[-1]
-
-
 @pytest.mark.parametrize("arguments", [(), ("--by", "model"), ("--chart",), ("--since", "7d")])
 def test_an_empty_ledger(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """With an empty ledger, or an empty file, it is said how recording is switched on."""

@@ -14,13 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 
 from litellm_maas.cli.app import group
 from litellm_maas.errors import MaasError
-from litellm_maas.ledger import export
 from litellm_maas.ledger.base import INSERT_EVENT, Correction, to_row
 from litellm_maas.ledger.event import FIELDS, Event
 from litellm_maas.ledger.sqlite import SqliteLedger
@@ -123,18 +121,6 @@ def test_export_as_csv(history: tuple[Path, list[Event]]) -> None:
         assert row == {name: "" if value is None else str(value) for name, value in expected.items()}
 
 
-def test_export_as_parquet(history: tuple[Path, list[Event]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Parquet file read back is the events, also where it is written in several pieces."""
-    path, events = history
-    monkeypatch.setattr(export, "_BATCH", 64)
-    done = spend(path, "export", "--format", "parquet", "--output", str(tmp_path / "events.parquet"))
-    assert done.exit_code == 0
-    assert "200 events written" in done.stderr
-    rows = pyarrow.parquet.read_table(tmp_path / "events.parquet").to_pylist()
-    assert [Event(**row | {name: tuple(row[name]) for name in ("tags", "anomalies")}) for row in rows] == events
-    assert sorted(file.name for file in tmp_path.iterdir() if "events" in file.name) == ["events.parquet"]
-
-
 def test_export_of_a_period_into_a_file(history: tuple[Path, list[Event]], tmp_path: Path) -> None:
     """A period is exported from its first moment until its end, into a file, never silently over one."""
     path, events = history
@@ -169,14 +155,14 @@ def test_export_of_what_is_odd(history: tuple[Path, list[Event]], only: str, is_
 
 
 def test_export_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parquet needs a file and pyarrow; a file that cannot be written is an error, and leaves no half of it."""
+    """Xlsx needs a file and its package; a file that cannot be written is an error, and leaves no half of it."""
     recorded(tmp_path / "ledger.db", [event(1)]).close()
-    assert "name a file with --output" in spend(tmp_path / "ledger.db", "export", "--format", "parquet").output
+    assert "name a file with --output" in spend(tmp_path / "ledger.db", "export", "--format", "xlsx").output
     out = str(tmp_path / "none" / "out.csv")
     assert "choose another --output" in mistake(tmp_path / "ledger.db", "export", "--output", out)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    parquet = ("--format", "parquet", "--output", str(tmp_path / "out.parquet"))
-    assert "pip install pyarrow" in mistake(tmp_path / "ledger.db", "export", *parquet)
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    xlsx = ("--format", "xlsx", "--output", str(tmp_path / "out.xlsx"))
+    assert "pip install xlsxwriter" in mistake(tmp_path / "ledger.db", "export", *xlsx)
     assert [file.name for file in tmp_path.glob("out*")] == []
 
 
@@ -202,7 +188,7 @@ def test_export_without_a_ledger(tmp_path: Path) -> None:
     assert "MAAS_TRACK_SPEND=1" in done.stderr
     done = spend(tmp_path / "ledger.db", "export", "--format", "csv")
     assert (done.exit_code, done.stdout) == (1, ",".join(FIELDS) + "\n")
-    for form in ("jsonl", "csv", "xlsx", "parquet"):
+    for form in ("jsonl", "csv", "xlsx"):
         out = tmp_path / f"out.{form}"
         assert spend(tmp_path / "ledger.db", "export", "--format", form, "--output", str(out)).exit_code == 1
         assert not out.exists()

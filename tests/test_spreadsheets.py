@@ -241,7 +241,7 @@ def test_a_workbook_that_cannot_be_written(tmp_path: Path) -> None:
     assert "No space left on device" in str(result.exception)
 
 
-@pytest.mark.parametrize("form", ["jsonl", "csv", "xlsx", "parquet"])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "xlsx"])
 def test_no_file_is_replaced_silently(tmp_path: Path, form: str) -> None:
     """A file that is there stays, unless it is empty or --force is given."""
     path, out = tmp_path / "ledger.db", tmp_path / f"out.{form}"

@@ -1,4 +1,4 @@
-"""Charts in the terminal: bars, or a sparkline where there are more values than lines to show them on."""
+"""Draw bars in the terminal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from rich.text import Text
 
 from litellm_maas.cli.tables import supports_chars
 
-MOST_BARS = 60
-"""Values that are drawn as bars; more become a sparkline."""
-
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_HEIGHTS = "▁▂▃▄▅▆▇█"
-_ASCII_HEIGHTS = "_.:-=+*#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +39,6 @@ def draw_bars(to: Console, bars: Sequence[Bar]) -> None:
         drawn = _bar(-(-max(bar.value, 0) * room * 8 // most))
         label, amount = set_cell_size(bar.label, labels), f"{bar.shown:>{amounts}}"
         to.print(Text.assemble(f"{label}  ", (f"{drawn:<{room}}", "cyan"), f"  {amount}"), soft_wrap=True)
-
-
-def draw_sparkline(to: Console, bars: Sequence[Bar]) -> None:
-    """Draw each value as one character, in lines as wide as the terminal, with the first label of each line."""
-    heights = _HEIGHTS if supports_chars(_HEIGHTS) else _ASCII_HEIGHTS
-    most = max([1, *(bar.value for bar in bars)])
-    labels = max(cell_len(bar.label) for bar in bars)
-    room = max(to.width - labels - 2, 8)
-    for start in range(0, len(bars), room):
-        heights_of_bars = (-(-bar.value * 8 // most) - 1 for bar in bars[start : start + room])
-        line = "".join(heights[height] if height >= 0 else " " for height in heights_of_bars)
-        to.print(Text.assemble(f"{set_cell_size(bars[start].label, labels)}  ", (line, "cyan")), soft_wrap=True)
-    highest = max(bars, key=lambda bar: bar.value)
-    to.print(Text(f"{len(bars)} values up to {bars[-1].label}; the highest is {highest.shown} ({highest.label})"))
 
 
 def _bar(eighths: int) -> str:

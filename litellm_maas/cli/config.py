@@ -1,4 +1,4 @@
-"""`litellm-maas config`: what a config comes to, what is wrong with it, and starters."""
+"""`litellm-maas config`: check configs, and write starters."""
 
 from __future__ import annotations
 
@@ -9,44 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from litellm_maas import settings
-from litellm_maas.errors import MaasError
 from litellm_maas.pricing import price_book
 
-_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(name="config")
 def command() -> None:
-    """Show, check or start a config for LiteLLM's router or proxy."""
+    """Check or start a config for LiteLLM's router or proxy."""
     # LiteLLM would otherwise try to download its price map.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-
-
-@command.command(short_help="Print a proxy's config after its includes, secrets masked.")
-@_FILE
-@_JSON
-def show(file: Path, *, as_json: bool) -> None:
-    """Print the config that a proxy started with FILE has, after its includes, with secrets masked.
-
-    LiteLLM itself puts it together. References to environment variables are printed as they are written.
-    """
-    from litellm_maas import _litellm_compat  # noqa: PLC0415 - loads LiteLLM, which takes seconds
-    from litellm_maas.router.lint.redact import masked  # noqa: PLC0415 - the same
-
-    try:
-        effective = masked(_litellm_compat.effective_config(file.absolute()))
-    except MaasError:
-        raise
-    except Exception as error:  # noqa: BLE001 - LiteLLM raises what it likes
-        raise MaasError(f"{file}: LiteLLM cannot put it together: {error}") from None
-    if as_json:
-        click.echo(json.dumps(effective, ensure_ascii=False, indent=2))
-    else:
-        click.echo(yaml.safe_dump(effective, allow_unicode=True, sort_keys=False), nl=False)
 
 
 @command.command(short_help="Say what is wrong with a config, and how to fix it.")

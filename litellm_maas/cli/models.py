@@ -33,27 +33,17 @@ _DROPPED = ("takes", "context", "basis", "cached", "callable")
 
 @click.command(name="models")
 @click.option("--offline", is_flag=True, help="List the shipped catalogue instead of asking the gateway.")
-@click.option("--probe", is_flag=True, help="Make one small call to each, to see whether it answers.")
-@click.option("--yes", is_flag=True, help="Probe without asking what it may cost.")
 @options.ledger_option
 @options.as_json
-def command(*, offline: bool, probe: bool, yes: bool, ledger: str | None, as_json: bool) -> None:
+def command(*, offline: bool, ledger: str | None, as_json: bool) -> None:
     """List the models that the key can see, with their prices, and whether they can be called.
 
     Prices are credits (1 credit = 1 VND) per 1,000,000 tokens. The gateway lists models that then answer 404 or 403:
     being listed does not mean being callable. That is known of models that were called within 30 days, by what their
-    last calls came to in the ledger, and of those that --probe calls, as slowly as the account's limit asks for (10 a
-    minute, or MAAS_RPM); `litellm-maas doctor --probe MODEL` shows more of one model.
+    last calls came to in the ledger; `litellm-maas doctor --probe MODEL` calls one, and shows more of it.
     """
-    if offline and probe:
-        raise click.UsageError("--offline asks nobody, so it cannot --probe")
     ids = list(catalogue().ids()) if offline else _listed()
     known = _attempts(ledger)
-    if probe:
-        from litellm_maas.cli import probe as probing  # noqa: PLC0415 - only where it is asked for
-
-        probes = probing.probe(resolve_endpoint(None), resolve_key(None), ids, yes=yes, once=True)
-        known |= {each.model: answer for each in probes if (answer := each.answer) is not None}
     book = current_prices.current()
     rows = [_row(model_id, book, known.get(model_id, "unknown")) for model_id in ids]
     if as_json:
@@ -82,7 +72,7 @@ def _show(to: Console, rows: list[dict[str, Any]]) -> None:
         if refused:
             to.print(f"Not callable at the last attempt: {', '.join(refused)}.")
     if "callable" not in wanted:
-        to.print("Which of them can be called is not known yet: litellm-maas models --probe")
+        to.print("Which of them can be called is not known yet: litellm-maas doctor --probe MODEL")
     if dropped:
         to.print(f"Not shown at {to.width} columns: {', '.join(dropped)}. Widen the terminal, or use --json.")
 

@@ -27,9 +27,7 @@ _CALLS = 3
 """What a whole probe of a model makes."""
 
 
-def probe(
-    endpoint: Endpoint | None, key: SecretStr | None, models: Sequence[str], *, yes: bool, once: bool = False
-) -> list[Probe]:
+def probe(endpoint: Endpoint | None, key: SecretStr | None, models: Sequence[str], *, yes: bool) -> list[Probe]:
     """Probe models, after asking; what each showed.
 
     Args:
@@ -37,7 +35,6 @@ def probe(
         key: The key.
         models: The model ids.
         yes: Do not ask.
-        once: Only whether each answers: one call, not three.
 
     Raises:
         MaasError: There is no key, or no base URL.
@@ -49,8 +46,8 @@ def probe(
     try:
         prober = Prober(endpoint, key, current_prices.current(), recorder)
         with _paced() as limit:
-            _ask(prober, models, limit, yes=yes, once=once)
-            found = list(_probed(prober, models, once=once))
+            _ask(prober, models, limit, yes=yes)
+            found = list(_probed(prober, models))
     finally:
         recorder.close()
     spent = sum(each.micro_credits or 0 for each in found)
@@ -66,13 +63,13 @@ def probe(
     return found
 
 
-def _probed(prober: Prober, models: Sequence[str], *, once: bool) -> Iterator[Probe]:
+def _probed(prober: Prober, models: Sequence[str]) -> Iterator[Probe]:
     to = tables.console(stderr=True)
     with to.status("", spinner="line") if to.is_terminal else contextlib.nullcontext() as status:
         for number, model in enumerate(models, 1):
             if status is not None:
                 status.update(f"{number} of {len(models)}: {tables.printable(model)}")
-            yield prober.probe(model, once=once)
+            yield prober.probe(model)
 
 
 @contextlib.contextmanager
@@ -87,13 +84,13 @@ def _paced() -> Iterator[RateLimit | None]:
         runtime.rate_limit = before
 
 
-def _ask(prober: Prober, models: Sequence[str], limit: RateLimit | None, *, yes: bool, once: bool) -> None:
-    costs = [prober.estimate_max_cost(model, once=once) for model in models]
+def _ask(prober: Prober, models: Sequence[str], limit: RateLimit | None, *, yes: bool) -> None:
+    costs = [prober.estimate_max_cost(model) for model in models]
     unknown = costs.count(None)
     more = f", and what {unknown} of them cost is not known" if unknown else ""
     most = format_credits(sum(cost or 0 for cost in costs))
     click.echo(f"Probing {tables.counted(len(models), 'model')} costs at most {most}{more}.", err=True)
-    calls = len(models) * (1 if once else _CALLS)
+    calls = len(models) * _CALLS
     if limit is not None and calls > limit.requests:
         minutes = -(-calls // limit.requests) - 1
         click.echo(

@@ -24,11 +24,10 @@ _ONLY: Mapping[str, Callable[[Event], bool]] = {
     "estimated": lambda event: event.usage_source == "estimated",
     "anomalies": lambda event: bool(event.anomalies),
 }
-_BINARY = ("xlsx", "parquet")
-_FORMATS = ("jsonl", "csv", *_BINARY)
+_FORMATS = ("jsonl", "csv", "xlsx")
 
 
-@click.command(name="export", short_help="Write one record per call: JSON lines, CSV, xlsx, Parquet.")
+@click.command(name="export", short_help="Write one record per call: JSON lines, CSV or xlsx.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="What to write; default: jsonl.")
 @options.csv_for
 @options.period
@@ -48,16 +47,16 @@ def command(
 ) -> None:
     """Write one record per event, oldest first.
 
-    For programs: JSON lines, CSV and Parquet have times in UTC and costs in micro-credits (1,000,000 are 1 VND).
+    For programs: JSON lines and CSV have times in UTC and costs in micro-credits (1,000,000 are 1 VND).
 
     For people: xlsx, and CSV with --csv-for excel, have dates and times of --timezone and costs in VND with decimals.
-    In CSV a text that a spreadsheet would take for a formula has a ' in front. xlsx and Parquet need --output, and
-    packages of their own: pip install xlsxwriter, or pyarrow.
+    In CSV a text that a spreadsheet would take for a formula has a ' in front. xlsx needs --output, and a
+    package of its own: pip install xlsxwriter.
     """
     if csv_for is not None and form not in (None, "csv"):
         raise click.UsageError("--csv-for is a kind of CSV, so it goes with --format csv alone")
     form = form or ("csv" if csv_for is not None else "jsonl")
-    if form in _BINARY and output is None:
+    if form == "xlsx" and output is None:
         raise click.UsageError(f"{form} is no text: name a file with --output")
     if output is not None and not force and output.is_file() and output.stat().st_size:
         raise MaasError(f"{output} is there already; name another --output, or overwrite it with --force")
@@ -74,7 +73,7 @@ def command(
                 with tables.utf8_output() as out:
                     write(chosen, out)
             elif not is_missing:
-                written = _to_file(write, chosen, output, is_text=form not in _BINARY)
+                written = _to_file(write, chosen, output, is_text=form != "xlsx")
                 click.echo(f"{tables.counted(written, 'event')} written to {output}.", err=True)
     if is_missing:
         say_beside(missing_note(asked.ledger))
@@ -91,7 +90,6 @@ def _writer(form: str, asked: ReportQuery, *, for_people: bool) -> Callable[[Ite
     writers: Mapping[str, Callable[[Iterator[Event], Any], int]] = {
         "jsonl": export.write_jsonl,
         "csv": export.write_csv,
-        "parquet": export.write_parquet,
     }
     return writers[form]
 

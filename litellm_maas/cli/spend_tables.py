@@ -64,10 +64,7 @@ def show_chart(to: Console, by: Sequence[str], groups: Mapping[Key, Total], zone
         keys = [key[0] for key in groups]
         shown = {(key,): groups.get((key,), Total()) for key in reports.timeline(by[0], keys[0], keys[-1], zone)}
     bars = [Bar(" / ".join(map(_name, key)), total.micro_credits, _cost(total)) for key, total in shown.items()]
-    if len(bars) > charts.MOST_BARS and any(map(reports.is_time, by)):
-        charts.draw_sparkline(to, bars)
-    else:
-        charts.draw_bars(to, bars)
+    charts.draw_bars(to, bars)
 
 
 def as_json(by: Sequence[str], groups: Mapping[Key, Total]) -> list[dict[str, Any]]:

@@ -127,25 +127,21 @@ class Prober:
     timeout: float = 60.0
     _session: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def estimate_max_cost(self, model: str, *, once: bool = False) -> int | None:
+    def estimate_max_cost(self, model: str) -> int | None:
         """The most that probing a model can cost, in micro-credits; None where it has no price."""
-        requests = list(self._requests(model))[: 1 if once else None]
         costs = [
-            estimate_max_cost(model, kind, body, self.endpoint.billing_mode, self.book) for _, kind, body in requests
+            estimate_max_cost(model, kind, body, self.endpoint.billing_mode, self.book)
+            for _, kind, body in self._requests(model)
         ]
         return None if None in costs else sum(cost or 0 for cost in costs)
 
-    def probe(self, model: str, *, once: bool = False) -> Probe:
-        """Probe a model.
-
-        Args:
-            model: Its id.
-            once: Only whether it answers: one call.
-        """
+    def probe(self, model: str) -> Probe:
+        """Probe a model."""
         found = Probe(model)
         for number, (operation, kind, body) in enumerate(self._requests(model)):
             reply: Mapping[str, Any] = {}
             refused: str | None = None
+            is_limited = False
             try:
                 reply = self._call(found, operation, kind, body)
             except GatewayError as error:
@@ -158,12 +154,11 @@ class Prober:
                     if is_limited
                     else f"no: {error.failure.status or error.failure.message}"
                 )
-                once = once or is_limited
             if "tools" in body:
                 found.tools = refused or ("yes" if _message(reply).get("tool_calls") else "offered, not called")
             elif "response_format" in body:
                 found.json_mode = refused or ("yes" if _is_json(_message(reply).get("content")) else "no JSON came")
-            if once:
+            if is_limited:
                 break
         return found
 

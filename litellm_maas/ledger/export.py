@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import json
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import IO, Any
 
-from litellm_maas.errors import MaasError
 from litellm_maas.ledger import plain_text, spreadsheets
 from litellm_maas.ledger.event import FIELDS, Event
 from litellm_maas.ledger.spreadsheets import PLAIN, Dialect
 from litellm_maas.pricing.credits import MONEY_CONTEXT, to_credits
 
-_BATCH = 10_000
-"""Events in a row group of a Parquet file."""
 _COUNTS = (
     *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "images"),
     *("micro_credits", "saved_micro_credits", "attempt", "http_status"),
@@ -86,28 +82,3 @@ def _value(event: Event, name: str) -> Any:
     if name in _AMOUNTS:
         return credits_of(value)
     return ", ".join(value) if name in _LISTS else value
-
-
-def write_parquet(events: Iterable[Event], to: IO[bytes]) -> int:
-    """Write events as a Parquet file; return how many there were.
-
-    Raises:
-        MaasError: pyarrow is not installed.
-    """
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - large, and most people do without
-        import pyarrow.parquet as pq  # noqa: PLC0415 - the same
-    except ImportError:
-        raise MaasError("Parquet needs pyarrow: pip install pyarrow, or choose another --format") from None
-    types: dict[str, Any] = dict.fromkeys(FIELDS, pa.string())
-    types |= dict.fromkeys(_COUNTS, pa.int64())
-    types |= dict.fromkeys(_LISTS, pa.list_(pa.string()))
-    types |= dict.fromkeys(("started_at", "ended_at"), pa.timestamp("us", tz="UTC"))
-    schema = pa.schema(types.items())
-    written, remaining = 0, iter(events)
-    with pq.ParquetWriter(to, schema) as writer:
-        while batch := list(itertools.islice(remaining, _BATCH)):
-            columns = {name: [getattr(event, name) for event in batch] for name in FIELDS}
-            writer.write_table(pa.table(columns, schema))
-            written += len(batch)
-    return written

@@ -184,14 +184,6 @@ def test_the_settings_of_a_router_are_read_off_litellm() -> None:
     assert "model_list" not in known
 
 
-def test_litellm_merges_includes(tmp_path: Path) -> None:
-    """`_litellm_compat.effective_config` joins lists and replaces everything else, as the proxy does."""
-    (tmp_path / "a.yaml").write_text("include: [b.yaml]\nmodel_list: [1]\ngeneral_settings: {x: 1}\n")
-    (tmp_path / "b.yaml").write_text("model_list: [2]\ngeneral_settings: {y: 2}\n")
-    merged = _litellm_compat.effective_config(tmp_path / "a.yaml")
-    assert merged == {"model_list": [1, 2], "general_settings": {"y": 2}}
-
-
 def test_litellm_resolves_dotted_names(tmp_path: Path) -> None:
     """`_litellm_compat.named_instance` finds attributes of installed modules and of modules beside the config."""
     (tmp_path / "own.py").write_text("thing = 5\n")
