@@ -117,16 +117,6 @@ def named_instance(name: str, config: Path) -> Any:
     return get_instance_fn(name, config_file_path=str(config))
 
 
-def well_known_master_keys() -> frozenset[str]:
-    """SHA-256 digests of the master keys that LiteLLM refuses to start with; empty where it starts with any."""
-    try:
-        from litellm.proxy.auth.master_key_boot_check import PUBLICLY_KNOWN_MASTER_KEY_SHA256_DIGESTS
-    except ImportError as error:
-        logger.debug("LiteLLM has no list of well-known master keys (%r)", error)
-        return frozenset()
-    return PUBLICLY_KNOWN_MASTER_KEY_SHA256_DIGESTS
-
-
 _rules: list[dict[str, Any]] = []
 
 

@@ -306,15 +306,6 @@ def test_a_shipped_config_that_does_not_exist() -> None:
         templates.config_file("other.yaml")
 
 
-def test_a_master_key_that_the_environment_brings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A config without a master key is right where LITELLM_MASTER_KEY is set, unless everybody knows it."""
-    file = tmp_path / "config.yaml"
-    file.write_text(PROXY.replace("master_key: os.environ/LITELLM_MASTER_KEY", "alerting: []"))
-    assert config("check", file).output.startswith("OK: nothing is wrong with ")
-    monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-1234")
-    assert "one that everybody knows" in config("check", file).output
-
-
 def test_a_proxy_without_our_models_is_left_alone(tmp_path: Path) -> None:
     """Nothing is said about spend or rests in a proxy that serves no MaaS model; functions may be callbacks."""
     (tmp_path / "own.py").write_text("def log(*args): pass\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
@@ -13,7 +12,6 @@ from litellm import CustomLLM
 from litellm.integrations.custom_logger import CustomLogger
 
 from litellm_maas import _litellm_compat, settings
-from litellm_maas.did_you_mean import did_you_mean
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.provider.exceptions import PROVIDER
 from litellm_maas.router import load
@@ -33,13 +31,8 @@ HANDLER = "litellm_maas.maas"
 SPEND = "litellm_maas.spend_logger"
 RULES = "litellm_maas.router_cooldowns"
 
-_DOCUMENTED_KEY = "sk-1234"
-"""The master key of LiteLLM's own documentation."""
-
-_ELSEWHERE = {"health_check_interval": "general_settings", "health_check_concurrency": "general_settings"}
 _SECTIONS = ("litellm_settings", "router_settings", "general_settings")
 _PROXYS_OWN = ("litellm_settings", "general_settings", "include", "environment_variables")
-_OTHERS = ("model_list", "router_settings", "callback_settings", "guardrails", "credential_list", "mcp_servers")
 
 
 def check_file(file: Path, book: PriceBook | None) -> Iterator[Diagnostic]:
@@ -66,24 +59,13 @@ def check_file(file: Path, book: PriceBook | None) -> Iterator[Diagnostic]:
 
 def check(config: Config, book: PriceBook | None) -> Iterator[Diagnostic]:
     """What is wrong with a proxy's config."""
-    yield from _check_sections(config)
     yield from _check_models(config, book)
     yield from _check_router(config)
     ours = [each for document in config.documents for each in _readable(document) if each.model is not None]
     if ours:
         yield from _check_registration(config, ours[0])
-        yield from _check_timeouts(config, ours)
     yield from _check_callbacks(config, uses_maas=bool(ours))
-    yield from _check_master_key(config)
     yield from _check_variables(config)
-
-
-def _check_sections(config: Config) -> Iterator[Diagnostic]:
-    known = (*_PROXYS_OWN, *_OTHERS)
-    for document in config.documents:
-        for name in document.data:
-            if name not in known and (hint := did_you_mean(str(name), known)):
-                yield error(document, (name,), f"LiteLLM knows no such section and ignores it{hint}")
 
 
 def _check_models(config: Config, book: PriceBook | None) -> Iterator[Diagnostic]:
@@ -103,12 +85,7 @@ def _check_router(config: Config) -> Iterator[Diagnostic]:
     section = config.section("router_settings")
     if section is not None:
         found = list(router_file.settings(section))
-        for finding in found:
-            name = finding.error.field.rpartition(".")[2]
-            if name in _ELSEWHERE:
-                yield error(section, (name,), f"belongs into {_ELSEWHERE[name]}; LiteLLM does not start with it here")
-            else:
-                yield finding
+        yield from found
         if not found:
             yield from check_fallbacks(section, groups)
     # LiteLLM takes the lists there too.
@@ -198,44 +175,6 @@ def _is_callback(found: Any) -> str | None:
     if isinstance(found, type):
         return "is a class, and LiteLLM would never call it; name an instance of it"
     return None if callable(found) else f"is {found!r:.20}, and LiteLLM would never call it; name a logger"
-
-
-def _check_timeouts(config: Config, ours: list[Deployment]) -> Iterator[Diagnostic]:
-    everywhere = [("router_settings", "timeout"), ("litellm_settings", "request_timeout")]
-    if any(config.value(section, name) for section, name in everywhere):
-        return
-    for each in ours:
-        if not each.params.get("timeout") and not each.params.get("request_timeout"):
-            yield warning(
-                each.document,
-                (*each.at, "litellm_params"),
-                "no timeout is set: LiteLLM's default is 6,000 s, and a silent model is waited for 300 s before the "
-                "next one is called. Set router_settings.timeout and stream_timeout",
-            )
-            return
-
-
-def _check_master_key(config: Config) -> Iterator[Diagnostic]:
-    section = config.section("general_settings")
-    root = config.documents[0]
-    written = None if section is None else section.data.get("master_key")
-    holder, at = (root, ()) if section is None or written is None else (section, ("master_key",))
-    if written is None and not os.environ.get("LITELLM_MASTER_KEY"):
-        yield error(
-            section or root,
-            (),
-            "no master key: whoever reaches the proxy may spend, and LiteLLM does not start. "
-            "Set LITELLM_MASTER_KEY, and write master_key: os.environ/LITELLM_MASTER_KEY",
-        )
-        return
-    key = str(written or os.environ.get("LITELLM_MASTER_KEY"))
-    refers = key.startswith(router_file.ENV_PREFIX)
-    if refers:
-        key = os.environ.get(key.removeprefix(router_file.ENV_PREFIX), "")
-    if key == _DOCUMENTED_KEY or hashlib.sha256(key.encode()).hexdigest() in _litellm_compat.well_known_master_keys():
-        yield error(holder, at, "the master key is one that everybody knows; make one: openssl rand -hex 32")
-    elif written is not None and not refers:
-        yield warning(holder, at, "the master key stands in the file; write os.environ/LITELLM_MASTER_KEY")
 
 
 def _check_variables(config: Config) -> Iterator[Diagnostic]:

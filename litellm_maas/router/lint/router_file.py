@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import litellm
 from litellm.constants import DEFAULT_CHAT_COMPLETION_PARAM_VALUES
-from litellm.types.router import AllowedFailsPolicy, LiteLLM_Params, RetryPolicy
+from litellm.types.router import LiteLLM_Params
 from litellm.types.utils import all_litellm_params
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -50,7 +50,6 @@ ENV_PREFIX = "os.environ/"
 """How a config refers to an environment variable."""
 
 FALLBACK_LISTS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
-_POLICIES: dict[str, type[BaseModel]] = {"retry_policy": RetryPolicy, "allowed_fails_policy": AllowedFailsPolicy}
 
 
 class _Params(BaseModel):
@@ -133,15 +132,9 @@ def schema_errors(document: Document, model: type[BaseModel]) -> Iterator[Diagno
 
 
 def settings(document: Document) -> Iterator[Diagnostic]:
-    """What is wrong with router settings: names, types, and what stands in the policies."""
+    """What is wrong with router settings: names and types."""
     later = [name for name, value in document.data.items() if isinstance(value, str) and value.startswith(ENV_PREFIX)]
     yield from schema_errors(document.without_keys(*later), settings_model())
-    for name, policy in _POLICIES.items():
-        found = document.data.get(name)
-        for key in found if isinstance(found, Mapping) else ():
-            if key not in policy.model_fields:
-                hint = did_you_mean(str(key), policy.model_fields)
-                yield error(document, (name, key), f"LiteLLM knows no such policy and would ignore it{hint}")
 
 
 def unknown_params(document: Document, params: Mapping[str, Any], at: Location) -> Iterator[Diagnostic]:
