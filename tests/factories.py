@@ -1,4 +1,4 @@
-"""Random events, and what they add up to by plain Python: the truth that reports are compared with."""
+"""Events, ordinary and random, and what they add up to by plain Python: the truth that reports are compared with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import datetime as dt
 import random
 import zoneinfo
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from litellm_maas.ledger.base import Correction
@@ -15,92 +14,108 @@ from litellm_maas.ledger.event import Event, Status
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.price_book import Basis
 
+NOON = dt.datetime(2026, 11, 2, 12, tzinfo=dt.timezone.utc)
 NOW = dt.datetime(2026, 11, 22, 11, 37, 5, 123456, tzinfo=dt.timezone.utc)
+HOUR = dt.timedelta(hours=1)
 MODELS = ("openai/gpt-4o", "qwen/qwen3.6-plus", "gemini/gemini-2.5-flash", "[red]odd[/red]")
 TAGS = ((), ("a",), ("a", "b"), ("b", "đêm"), ("c, b",))
 _BASES: tuple[Basis, ...] = ("official", "custom", "estimate", "plan", "unpriced")
 _STATUSES: tuple[Status, ...] = ("ok", "ok", "ok", "failed", "aborted", "cache_hit", "refused")
+_TEXTS = ("minh", "Nguyễn Văn A", 'it\'s "quoted"', "a\nb", "🦆", "")
+_NAMES = {
+    "user": ("an", "bình"),
+    "end_user": ("khách 1", "khách 2"),
+    "team_id": ("x-1",),
+    "team": ("x",),
+    "key_alias": ("key-1", "key-2"),
+    "session_id": ("s1", "s2"),
+}
 # Clocks change on Lord Howe, in Europe and in America within what the events span.
 _SPAN = dt.timedelta(days=100)
 
 
-def event(number: int, **fields: Any) -> Event:
-    """An event with a number of its own; what is not said is an ordinary call of 1,000 tokens."""
-    started_at = fields.pop("started_at", NOW - dt.timedelta(minutes=number))
-    ordinary: dict[str, Any] = {
-        "event_id": f"{number:032x}",
-        "started_at": started_at,
-        "ended_at": started_at + dt.timedelta(seconds=2),
+def event(event_id: str | int = "e1", *micro_credits: int | None, **fields: Any) -> Event:
+    """An event of a priced call; a number makes it one of a series of calls by the official price, a minute apart."""
+    if micro_credits:
+        (fields["micro_credits"],) = micro_credits
+    usual: dict[str, Any] = {
+        "started_at": NOON,
         "kind": "chat",
         "route": "provider",
         "status": "ok",
-        "model_requested": "openai/gpt-4o",
+        "model_requested": "trio",
         "model_served": "openai/gpt-4o",
-        "input_tokens": 1000,
+        "input_tokens": 10,
+        "output_tokens": 5,
         "usage_source": "reported",
-        "micro_credits": 70_888_000,
-        "basis": "official",
+        "micro_credits": 1_000_000,
+        "basis": "custom" if fields.get("micro_credits", 0) is not None else "unpriced",
     }
-    return Event(**ordinary | fields)
+    if isinstance(event_id, int):
+        usual |= {"started_at": NOW - dt.timedelta(minutes=event_id), "model_requested": "openai/gpt-4o"}
+        usual |= {"input_tokens": 1000, "output_tokens": 0, "micro_credits": 70_888_000, "basis": "official"}
+        event_id = f"{event_id:032x}"
+    usual |= fields
+    usual.setdefault("ended_at", usual["started_at"] + dt.timedelta(seconds=1))
+    return Event(event_id=event_id, **usual)
+
+
+def random_event(chance: random.Random, event_id: str | int, tokens: int = 10**6, **fields: Any) -> Event:
+    """An event of anything that can occur, within a few hours of noon."""
+    started_at = fields.get("started_at", NOON + dt.timedelta(microseconds=chance.randrange(4 * 3_600_000_000)))
+    basis = chance.choice(_BASES)
+    input_tokens, output_tokens = chance.randrange(tokens), chance.randrange(tokens // 5)
+    anything: dict[str, Any] = {
+        "started_at": started_at,
+        "ended_at": started_at + chance.random() * dt.timedelta(minutes=3),
+        "kind": chance.choice(("chat", "embedding", "image")),
+        "route": chance.choice(("provider", "base_url")),
+        "status": chance.choice(_STATUSES),
+        "model_served": chance.choice(MODELS),
+        "input_tokens": input_tokens,
+        "cached_tokens": chance.randrange(input_tokens + 1),
+        "output_tokens": output_tokens,
+        "reasoning_tokens": chance.randrange(output_tokens + 1),
+        "images": chance.choice((0, 0, 3)),
+        "image_size": chance.choice((None, "1024x1024")),
+        "image_quality": chance.choice((None, "high")),
+        "usage_source": chance.choice(("reported", "estimated", "none")),
+        "micro_credits": _amount(chance, basis),
+        "saved_micro_credits": chance.randrange(-(10**6), 10**8),
+        "basis": basis,
+        "price_source": chance.choice((None, "official list")),
+        "response_id": chance.choice((None, f"chatcmpl-{event_id}")),
+        "call_id": chance.choice((None, "call-1")),
+        "trace_id": chance.choice((None, "trace-1")),
+        "attempt": chance.randrange(1, 5),
+        "host": chance.choice((None, "maas.vn", "127.0.0.1:5000")),
+        **{name: chance.choice((None, *_TEXTS)) for name in _NAMES},
+        "tags": tuple(chance.sample(_TEXTS, chance.randrange(4))),
+        "anomalies": chance.choice(((), (), ("9 cached exceed 5 input tokens", 'a "quoted", one'))),
+        "http_status": chance.choice((None, 200, 429)),
+        "error_class": chance.choice((None, "RateLimitError")),
+    }
+    return event(event_id, **anything | fields)
 
 
 def random_events(seed: int, number: int) -> list[Event]:
     """Events before `NOW`, many of them within a second of where an hour or a day begins in some zone."""
     chance = random.Random(seed)
-    return [_random_event(chance, each) for each in range(number)]
+    return [_reportable_event(chance, each) for each in range(number)]
 
 
-def _random_event(chance: random.Random, number: int) -> Event:
+def _reportable_event(chance: random.Random, number: int) -> Event:
     started_at = NOW - chance.random() * _SPAN
     if chance.random() < 0.5:
         quarter = started_at.replace(minute=chance.choice((0, 15, 30, 45)), second=0, microsecond=0)
         started_at = quarter + chance.choice((-1, 0, 1)) * dt.timedelta(microseconds=1)
-    basis = chance.choice(_BASES)
-    input_tokens, output_tokens = chance.randrange(10_000), chance.randrange(2_000)
-    return event(
-        number,
-        started_at=started_at,
-        ended_at=started_at + chance.random() * dt.timedelta(minutes=3),
-        kind=chance.choice(("chat", "embedding", "image")),
-        route=chance.choice(("provider", "base_url")),
-        status=chance.choice(_STATUSES),
-        model_served=chance.choice(MODELS),
-        input_tokens=input_tokens,
-        cached_tokens=chance.randrange(input_tokens + 1),
-        output_tokens=output_tokens,
-        reasoning_tokens=chance.randrange(output_tokens + 1),
-        images=chance.randrange(3),
-        image_size=chance.choice((None, "1024x1024")),
-        usage_source=chance.choice(("reported", "estimated", "none")),
-        micro_credits=_amount(chance, basis),
-        saved_micro_credits=chance.randrange(-(10**6), 10**8),
-        basis=basis,
-        response_id=chance.choice((None, f"chatcmpl-{number}")),
-        attempt=chance.randrange(1, 4),
-        host=chance.choice((None, "maas.vn", "127.0.0.1:5000")),
-        user=chance.choice((None, "an", "bình")),
-        end_user=chance.choice((None, "khách 1", "khách 2")),
-        team_id=chance.choice((None, "x-1")),
-        team=chance.choice((None, "x")),
-        key_alias=chance.choice((None, "key-1", "key-2")),
-        session_id=chance.choice((None, "s1", "s2")),
-        tags=chance.choice(TAGS),
-        anomalies=chance.choice(((), (), ("prompt_tokens is -1, which no call can use", 'a "quoted", one'))),
-        http_status=chance.choice((None, 200, 429)),
-        error_class=chance.choice((None, "RateLimitError")),
-    )
+    names = {name: chance.choice((None, *values)) for name, values in _NAMES.items()}
+    usual = {"tags": chance.choice(TAGS), **names}
+    return random_event(chance, number, 10_000, started_at=started_at, **usual)
 
 
 def _amount(chance: random.Random, basis: Basis) -> int | None:
     return {"plan": 0, "unpriced": None}.get(basis, chance.randrange(10**9))
-
-
-def recorded(path: Path, events: Iterable[Event]) -> SqliteLedger:
-    """A ledger that holds these events."""
-    ledger = SqliteLedger(path)
-    for each in events:
-        ledger.insert(each)
-    return ledger
 
 
 def corrected(ledger: SqliteLedger, events: Sequence[Event], seed: int) -> list[Event]:

@@ -29,8 +29,8 @@ from litellm_maas.runtime import runtime, track_spend
 from litellm_maas.sandbox import Answer, Charge, Choice, Sandbox
 from litellm_maas.tracking.attribution import Attribution
 from litellm_maas.tracking.event_builder import AttemptCounter, EventBuilder
+from tests.factories import event
 from tests.helpers import KEY, ROOT
-from tests.ledger_files import event
 
 UTC = dt.timezone.utc
 DAY = dt.timedelta(days=1)

@@ -43,8 +43,8 @@ from litellm_maas.pricing import price_book
 from litellm_maas.resilience.cooldowns import DeploymentKey
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
+from tests.factories import event
 from tests.helpers import KEY, MESSAGES, ROOT, astream
-from tests.ledger_files import event
 
 # What the sandbox answers is as long as it may be at most, and the price of what it reads is small beside that.
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES, "max_tokens": 200}
@@ -403,17 +403,11 @@ def test_periods_are_the_calendars(ledger: Path) -> None:
         at = now - dt.timedelta(seconds=pick.choice((60, 3600, 90_000, 700_000, 3_000_000)) * pick.random())
         priced = pick.random() < 0.9
         made.append(
-            Event(
-                event_id=str(number),
+            event(
+                str(number),
+                pick.randrange(10**9) if priced else None,
                 started_at=at,
-                ended_at=at,
-                kind="chat",
-                route="provider",
-                status="ok",
-                model_requested="m",
                 model_served=pick.choice(["openai/gpt-4o", "openai/gpt-5"]),
-                micro_credits=pick.randrange(10**9) if priced else None,
-                basis="custom" if priced else "unpriced",
                 user=pick.choice(["an", "bình", None]),
                 tags=tuple(pick.sample(["a", "b"], pick.randrange(3))),
             )
@@ -424,10 +418,10 @@ def test_periods_are_the_calendars(ledger: Path) -> None:
     with SqliteLedger(ledger) as opened:
         store = BudgetStore(opened)
         for upto in (100, 101, 250, ROWS):
-            for event in made[len(list(opened.events())) : upto]:
-                opened.insert(event)
+            for each in made[len(list(opened.events())) : upto]:
+                opened.insert(each)
             _compare(store, budgets, list(opened.events()))
-        opened.correct([Correction(event.event_id, 5, 0, "custom", None, "a test") for event in made[::7]])
+        opened.correct([Correction(each.event_id, 5, 0, "custom", None, "a test") for each in made[::7]])
         _compare(store, budgets, list(opened.events()))
 
 

@@ -19,7 +19,8 @@ from litellm_maas.errors import MaasError
 from litellm_maas.ledger import periods
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.reports import GROUPS
-from tests.factories import MODELS, NOW, corrected, event, keys, random_events, recorded, total
+from tests.factories import MODELS, NOW, corrected, event, keys, random_events, total
+from tests.ledger_files import recorded
 
 FILTERS: list[tuple[str, tuple[str, ...], Callable[[Event, str], bool]]] = [
     ("--model", (*MODELS, f"maas/{MODELS[0]}"), lambda each, value: each.model_served == value.removeprefix("maas/")),

@@ -24,8 +24,9 @@ from litellm_maas.ledger import export
 from litellm_maas.ledger.base import INSERT_EVENT, Correction, to_row
 from litellm_maas.ledger.event import FIELDS, Event
 from litellm_maas.ledger.sqlite import SqliteLedger
-from tests.factories import NOW, corrected, event, random_events, recorded
+from tests.factories import NOW, corrected, event, random_events
 from tests.helpers import run
+from tests.ledger_files import recorded
 
 Start = Callable[..., "subprocess.Popen[str]"]
 COMMAND = str(Path(sys.executable).with_name("litellm-maas"))

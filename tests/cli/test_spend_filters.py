@@ -24,7 +24,8 @@ from litellm_maas.ledger.filters import Filters
 from litellm_maas.ledger.location import PostgresLocation, resolve_location
 from litellm_maas.ledger.periods import Period
 from litellm_maas.ledger.postgres import PostgresLedger
-from tests.factories import NOW, event, random_events, recorded, total
+from tests.factories import NOW, event, random_events, total
+from tests.ledger_files import recorded
 
 COMMAND = str(Path(sys.executable).with_name("litellm-maas"))
 FILTERS: list[tuple[tuple[str, ...], Any]] = [

@@ -22,7 +22,8 @@ from litellm_maas.errors import MaasError
 from litellm_maas.ledger import export, plain_text, spreadsheets
 from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
-from tests.factories import NOW, corrected, event, random_events, recorded
+from tests.factories import NOW, corrected, event, random_events
+from tests.ledger_files import recorded
 
 HCM = zoneinfo.ZoneInfo("Asia/Ho_Chi_Minh")
 FORMULAS = (

@@ -39,8 +39,8 @@ from litellm_maas.router import templates
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Fault, Limit, Sandbox
 from litellm_maas.settings import RateLimit
+from tests.factories import event
 from tests.helpers import KEY, OTHER_KEYS
-from tests.ledger_files import event
 from tests.proxy_process import free_port
 
 UTC = dt.timezone.utc

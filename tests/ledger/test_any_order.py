@@ -30,8 +30,9 @@ from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
+from tests.factories import event, random_event
 from tests.helpers import ROOT
-from tests.ledger_files import event, random_event, rows, total
+from tests.ledger_files import rows, total
 
 RECORDERS = 3
 
@@ -184,7 +185,7 @@ UNTIL_KILLED = """
     from pathlib import Path
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
     from litellm_maas.ledger.recorder import Recorder
-    from tests.ledger_files import event
+    from tests.factories import event
     recorder = Recorder(Path(sys.argv[1]))
     for number in range(int(sys.argv[2]), 10**9):
         recorder.record(event(f"e{number}", 1))

@@ -26,8 +26,9 @@ from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
 from tests.call_modes import until
+from tests.factories import event
 from tests.ledger.test_ledger_versions import old
-from tests.ledger_files import event, locked, program, rows, total
+from tests.ledger_files import locked, program, rows, total
 
 __all__ = ["old"]
 
@@ -59,7 +60,7 @@ WRITE = """
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
     from pathlib import Path
     from litellm_maas.ledger.recorder import Recorder
-    from tests.ledger_files import event
+    from tests.factories import event
     recorder, number = Recorder(Path(sys.argv[1])), 0
     recorder.record(event(f"{sys.argv[2]}-0", 1))
     print("ready", flush=True)

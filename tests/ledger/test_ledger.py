@@ -31,7 +31,8 @@ from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import check, verify
 from litellm_maas.pricing import price_book
 from litellm_maas.pricing.price_book import PriceBook
-from tests.ledger_files import HOUR, NOON, event, locked, program, random_event, rows, total, unguarded
+from tests.factories import HOUR, NOON, event, random_event
+from tests.ledger_files import locked, program, rows, total, unguarded
 
 
 @pytest.fixture
@@ -422,7 +423,7 @@ OPEN_AND_INSERT = """
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
     from pathlib import Path
     from litellm_maas.ledger.sqlite import SqliteLedger
-    from tests.ledger_files import event
+    from tests.factories import event
     print("ready", flush=True)
     ledger = None
     for round, _ in enumerate(iter(sys.stdin.readline, ""), 1):

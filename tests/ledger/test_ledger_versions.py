@@ -17,7 +17,8 @@ from litellm_maas.ledger.location import PostgresLocation, resolve_location
 from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
-from tests.ledger_files import event, rows
+from tests.factories import event
+from tests.ledger_files import rows
 
 TABLES = Path(__file__).parent / "ledgers_of_version_1"
 OLD_FIELDS = [name for name in FIELDS if name not in ("host", "end_user", "team_id")]

@@ -33,6 +33,7 @@ from litellm_maas.pricing.cost import cost
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Sandbox
+from tests.factories import event
 from tests.helpers import MESSAGES, run
 from tests.ledger.postgres_server import PostgresServer
 
@@ -62,19 +63,13 @@ def events(count: int, seed: int = 1) -> list[Event]:
         usage = Usage(chance.randrange(5000), 0, chance.randrange(2000), source="reported")
         priced = cost(model, usage, started, "payg", price_book.official_prices())
         made.append(
-            Event(
-                event_id=f"{seed}-{number}",
+            event(
+                f"{seed}-{number}",
+                priced.micro_credits,
                 started_at=started,
-                ended_at=started + dt.timedelta(seconds=2),
-                kind="chat",
-                route="provider",
-                status="ok",
-                model_requested="maas",
                 model_served=model,
                 input_tokens=usage.input_tokens,
                 output_tokens=usage.output_tokens,
-                usage_source="reported",
-                micro_credits=priced.micro_credits,
                 basis=priced.basis,
                 price_source=priced.price_source,
                 user=chance.choice(["an", "bình", None]),
@@ -99,9 +94,9 @@ def test_both_databases_report_the_same(ledger: PostgresLocation, tmp_path: Path
     made = events(300)
     there, here = PostgresLedger(ledger), SqliteLedger(tmp_path / "here.db")
     there.insert(made)
-    for event in made:
-        here.insert(event)
-    corrections = [Correction(event.event_id, 7, 0, "custom", "contract", "a test") for event in made[::3]]
+    for each in made:
+        here.insert(each)
+    corrections = [Correction(each.event_id, 7, 0, "custom", "contract", "a test") for each in made[::3]]
     for _ in range(2):
         assert totals(there, *by) == totals(here, *by)
         assert list(there.events()) == list(here.events())

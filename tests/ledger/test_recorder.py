@@ -32,8 +32,9 @@ from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
 from tests.call_modes import until
+from tests.factories import event
 from tests.helpers import ROOT
-from tests.ledger_files import event, locked, program, rows, total, unguarded
+from tests.ledger_files import locked, program, rows, total, unguarded
 
 
 @pytest.fixture(autouse=True)
@@ -367,7 +368,7 @@ AS_NOBODY = """
     import filelock
     from pathlib import Path
     from litellm_maas.ledger.recorder import Recorder
-    from tests.ledger_files import event
+    from tests.factories import event
     os.setgid(65534); os.setuid(65534)
     path = Path(sys.argv[1])
     recorder = Recorder(path)
@@ -436,7 +437,8 @@ FULL_DISK = """
     from pathlib import Path
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
     from litellm_maas.ledger.recorder import Recorder
-    from tests.ledger_files import event, total
+    from tests.factories import event
+    from tests.ledger_files import total
     folder, temporary_is_full_too = Path(sys.argv[1]), sys.argv[2] == "True"
     path = folder / "ledger.db"
     recorder = Recorder(path)
@@ -488,7 +490,8 @@ FILE_TOO_LARGE = """
     from pathlib import Path
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
     from litellm_maas.ledger.recorder import Recorder
-    from tests.ledger_files import event, total
+    from tests.factories import event
+    from tests.ledger_files import total
     path = Path(sys.argv[1])
     recorder = Recorder(path)
     recorder.record(event("before", 1))
@@ -722,7 +725,7 @@ def test_recording_after_the_end(path: Path) -> None:
         import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
         from pathlib import Path
         from litellm_maas.ledger.recorder import Recorder
-        from tests.ledger_files import event
+        from tests.factories import event
         recorder = Recorder(Path(sys.argv[1]))
         def work():
             threading.main_thread().join()
@@ -762,7 +765,7 @@ def test_a_child_that_outlives_its_parent(path: Path, moment: str) -> None:
         from litellm_maas.ledger.recorder import Recorder
         from litellm_maas.ledger.sqlite import SqliteLedger
         from pathlib import Path
-        from tests.ledger_files import event
+        from tests.factories import event
 
         path = Path(sys.argv[1])
         recorder, ledger = Recorder(path), SqliteLedger(path)
@@ -806,7 +809,7 @@ def test_forks_amid_everything(path: Path) -> None:
         from litellm_maas.ledger.recorder import Recorder
         from litellm_maas.ledger.sqlite import SqliteLedger
         from pathlib import Path
-        from tests.ledger_files import event
+        from tests.factories import event
 
         path, ended, written = Path(sys.argv[1]), threading.Event(), []
         recorder = Recorder(path)
@@ -886,7 +889,7 @@ def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
     code = """
         import sys
         from litellm_maas.runtime import runtime
-        from tests.ledger_files import event
+        from tests.factories import event
         recorder = runtime.tracker.recorder()
         before = set(sys.modules)
         recorder.open_in_background()
@@ -903,12 +906,16 @@ def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
 def alone(path: Path) -> int:
     """How many events the ledger's file holds without its log, as a plain copy would."""
     copy = path.with_name("alone.db")
-    shutil.copy(path, copy)
-    with contextlib.closing(sqlite3.connect(copy)) as found:
-        if not found.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            return 0
-        (number,) = found.execute("SELECT count(*) FROM events").fetchone()
-        return int(number)
+    for _ in range(100):
+        shutil.copy(path, copy)
+        # A copy that is made while the log is moved can be half old and half new.
+        with contextlib.closing(sqlite3.connect(copy)) as found, contextlib.suppress(sqlite3.DatabaseError):
+            if found.execute("PRAGMA integrity_check").fetchone() != ("ok",):
+                continue
+            if not found.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                return 0
+            return int(found.execute("SELECT count(*) FROM events").fetchone()[0])
+    raise AssertionError("the log is being moved all the time")
 
 
 def test_the_log_is_moved_into_the_ledger_soon(recorder: Recorder, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1016,7 +1023,7 @@ OUT_OF_REACH = """
     from pathlib import Path
     from litellm_maas.ledger import access
     from litellm_maas.ledger.recorder import Recorder
-    from tests.ledger_files import event
+    from tests.factories import event
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     os.setgid(65534); os.setuid(65534)
     path = Path(sys.argv[1])
