@@ -17,7 +17,7 @@ import litellm_maas
 from litellm_maas import settings
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Sandbox
-from tests.support import KEY, OTHER_KEYS
+from tests.helpers import KEY, OTHER_KEYS
 
 REAL_DATA_FOLDER = settings.data_folder()
 """That of whoever runs the tests."""

@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 
 from litellm_maas.catalogue import catalogue
 from litellm_maas.sandbox import Sandbox
-from tests.support import KEY
+from tests.helpers import KEY
 
 MASTER_KEY = "sk-proxy-master-for-tests-only"
 # What is made once in a session, and the tests that use it.
@@ -31,7 +31,7 @@ _SHARED = {
     "installed": r"test_wheel\.py|test_docs\.py",
 }
 # Files of tests that share nothing and take seconds each, because they start programs: whoever is idle takes the next.
-_APART = r"test_(loss|doctor|cli|registration|examples)\.py"
+_APART = r"test_(durability|doctor|cli|registration|examples)\.py"
 TEAM_KEY = "sk-proxy-key-of-a-team"
 TEAM_KEY_OWNER = {"key_alias": "alias-of-the-key", "team_id": "team-1", "team_alias": "The Team", "user_id": "minh"}
 

@@ -19,9 +19,8 @@ import litellm_maas
 from litellm_maas import settings
 from litellm_maas.budgets import budget
 from litellm_maas.sandbox import Sandbox
-from tests.installed import ROOT
+from tests.helpers import KEY, MESSAGES, ROOT
 from tests.proxy_process import MASTER_KEY, running_proxy
-from tests.support import KEY, MESSAGES
 
 PAGES = {
     str(file.relative_to(ROOT)): file.read_text(encoding="utf-8")
@@ -45,11 +44,11 @@ NOT_RUN = {
     "pip install": "the fixture `installed` does it; tests/test_wheel.py looks at the extras",
     "export MAAS_API_KEY=": "the sandbox has a key of its own",
     "export LITELLM_MASTER_KEY=": "the same for proxies",
-    "litellm --config": "tests/test_proxy_config.py starts the shipped proxies, `test_proxy` the one of docs/proxy.md",
-    "litellm-maas demo": "tests/test_cli.py runs it",
+    "litellm --config": "tests/router starts the shipped proxies, `test_proxy` the one of docs/proxy.md",
+    "litellm-maas demo": "tests/cli/test_cli.py runs it",
     "litellm-maas config check": "it loads LiteLLM, so `test_configs` runs it once, for all files",
-    "litellm-maas sandbox": "it runs until Ctrl-C; tests/test_cli.py starts it",
-    "litellm-maas spend tail": "it runs until Ctrl-C; tests/test_spend_commands.py reads it",
+    "litellm-maas sandbox": "it runs until Ctrl-C; tests/cli/test_cli.py starts it",
+    "litellm-maas spend tail": "it runs until Ctrl-C; tests/cli/test_spend_commands.py reads it",
     "python examples/": "tests/test_examples.py runs them",
 }
 """How command lines begin that are not run here, and why."""

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from litellm_maas.sandbox import Fault, Sandbox
+from tests.helpers import ROOT
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 PINS = sorted((EXAMPLES / "requirements").glob("*.txt"))
 README = (EXAMPLES / "README.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.installed import ROOT
+from tests.helpers import ROOT
 from tests.slow import matrix
 
 # Notes what it is asked to install, and installs nothing.
@@ -155,12 +155,12 @@ def only_bash(clone: Clone) -> str:
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.contract.test_litellm" name="a"/>
-<testcase classname="tests.test_streams" name="b[1]"><failure/></testcase>
-<testcase classname="tests.test_stream_bytes" name="c"/>
-<testcase classname="tests.test_features" name="d"><skipped/></testcase>
-<testcase classname="tests.test_features" name="e"/>
-<testcase classname="tests.test_router_budgets" name="f"><error/></testcase>
-<testcase classname="tests.test_routing_matrix" name="g"/>
+<testcase classname="tests.provider.test_streams" name="b[1]"><failure/></testcase>
+<testcase classname="tests.gateway.test_stream_bytes" name="c"/>
+<testcase classname="tests.provider.test_features" name="d"><skipped/></testcase>
+<testcase classname="tests.provider.test_features" name="e"/>
+<testcase classname="tests.router.test_router_budgets" name="f"><error/></testcase>
+<testcase classname="tests.router.test_routing_matrix" name="g"/>
 </testsuite></testsuites>"""
 
 
@@ -171,4 +171,4 @@ def test_the_table_of_the_matrix(tmp_path: Path) -> None:
     assert head == "| LiteLLM | contract | streams | features | failures | recording | router | routing matrix |"
     assert first == "| 1.2.3 | 1 / 0 | 1 / 1 | 1 / 0 (1) | 0 / 0 | 0 / 0 | 0 / 1 | 1 / 0 |"
     assert second.startswith("| 1.3.0 | did not run |")
-    assert rest[-2:] == ["1.2.3: tests.test_streams.b[1]", "1.2.3: tests.test_router_budgets.f"]
+    assert rest[-2:] == ["1.2.3: tests.provider.test_streams.b[1]", "1.2.3: tests.router.test_router_budgets.f"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.installed import ROOT
+from tests.helpers import ROOT
 
 CALLS = """
 import os

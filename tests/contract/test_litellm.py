@@ -15,7 +15,7 @@ from litellm import CustomLLM
 import litellm_maas
 from litellm_maas import _litellm_compat
 from litellm_maas.sandbox import Sandbox
-from tests.support import KEY, MESSAGES, OTHER_KEYS, TOOL, assemble, astream
+from tests.helpers import KEY, MESSAGES, OTHER_KEYS, TOOL, assemble, astream
 
 
 @pytest.fixture(autouse=True)

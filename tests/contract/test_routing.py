@@ -20,8 +20,8 @@ from litellm_maas.provider.cooldown_rules import is_further
 from litellm_maas.provider.known_routers import MARK, cooling, deployment_of, entries, group_names, members
 from litellm_maas.router.lint.router_file import settings_model
 from litellm_maas.sandbox import Fault, Sandbox
-from tests.routed import TRIO
-from tests.support import MESSAGES, assemble
+from tests.helpers import MESSAGES, assemble
+from tests.router.routed import TRIO
 
 VERSION = importlib.metadata.version("litellm")
 

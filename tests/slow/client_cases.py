@@ -15,7 +15,7 @@ import litellm
 import openai
 
 from litellm_maas.sandbox import Answer, Choice, ToolCall
-from tests.support import TOOL
+from tests.helpers import TOOL
 
 EMBEDDING = "maas/qwen/qwen3-embedding-8b"
 QUESTION = "How is the weather in Hà Nội?"

@@ -16,8 +16,9 @@ from pathlib import Path
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
-from tests.ledgers import event, program, rows
-from tests.test_copies import writers
+from tests.factories import event
+from tests.ledger.test_copies import writers
+from tests.ledger_files import program, rows
 
 BACKUPS, PAUSE = 10, 0.01
 WORKERS, EVENTS = 40, 1000
@@ -27,7 +28,7 @@ SHORT = """
     import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
     from pathlib import Path
     from litellm_maas.ledger.recorder import Recorder
-    from tests.ledgers import event
+    from tests.factories import event
     print("ready", flush=True)
     sys.stdin.readline()
     recorder = Recorder(Path(sys.argv[1]))

@@ -11,12 +11,12 @@ from xml.etree import ElementTree as ET
 
 COLUMNS = {
     "contract": r"tests\.contract\.",
-    "streams": r"tests\.test_stream",
-    "features": r"tests\.test_features",
-    "failures": r"tests\.test_failures",
-    "recording": r"tests\.test_recording",
-    "router": r"tests\.test_router",
-    "routing matrix": r"tests\.test_routing_matrix",
+    "streams": r"tests\.(provider|gateway)\.test_stream",
+    "features": r"tests\.provider\.test_features",
+    "failures": r"tests\.gateway\.test_failures",
+    "recording": r"tests\.tracking\.test_recording",
+    "router": r"tests\.router\.test_router",
+    "routing matrix": r"tests\.router\.test_routing_matrix",
 }
 
 

@@ -26,8 +26,8 @@ from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing import price_book
 from litellm_maas.pricing.cost import cost
 from litellm_maas.pricing.usage import Usage
-from tests.ledgers import unguarded
-from tests.spend_events import event
+from tests.factories import event
+from tests.ledger_files import unguarded
 
 ZONE = zoneinfo.ZoneInfo("Asia/Ho_Chi_Minh")
 TEAMS = ("Hỗ trợ khách hàng", "Nghiên cứu & phát triển", "Kế toán; đối soát", None)

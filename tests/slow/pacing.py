@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 from litellm_maas.sandbox import Sandbox
-from tests.workers import run_together
+from tests.resilience.workers import run_together
 
 LIMIT, MINUTES = 60, 2
 WORKER = """

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 import psycopg
 
 from litellm_maas.sandbox import Sandbox
-from tests.postgres_server import PostgresServer
+from tests.call_modes import until
+from tests.ledger.postgres_server import PostgresServer
 from tests.proxy_process import free_port
-from tests.recording import until
 
 PROCESSES, CALLS = 4, 60
 WORKER = """

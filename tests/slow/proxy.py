@@ -29,7 +29,7 @@ from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
 from litellm_maas.sandbox import Charge, Fault, Sandbox
-from tests.ledgers import rows
+from tests.ledger_files import rows
 from tests.proxy_process import free_port
 
 CLIENTS, CREDITS = 60, 120

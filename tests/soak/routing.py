@@ -18,7 +18,7 @@ import litellm_maas
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Fault, Sandbox
-from tests.support import MESSAGES
+from tests.helpers import MESSAGES
 
 CALLS = int(os.environ.get("SOAK_CALLS", "2000"))
 AT_ONCE = 32
