@@ -108,7 +108,7 @@ def ledger_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     monkeypatch.setenv("MAAS_LEDGER", str(tmp_path / "ledger.db"))
     monkeypatch.setenv("MAAS_TRACK_SPEND", "1")
     yield tmp_path / "ledger.db"
-    runtime.tracker.close()
+    runtime.close()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -65,7 +65,7 @@ def callback(folder: Path) -> Check:
     except Empty:
         return failed("callback", "LiteLLM does not call the cost callback", mend)
     litellm_maas.spend_logger.log_success_event({**kwargs, "api_base": settings.PAYG_BASE_URL}, *rest)
-    runtime.tracker.close()
+    runtime.close()
     with SqliteLedger(folder / "ledger.db") as ledger:
         recorded = [(event.status, event.basis) for event in ledger.events()]
     if recorded != [("ok", "official")]:

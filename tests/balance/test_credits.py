@@ -631,7 +631,7 @@ def test_a_running_program_warns(
         for number in range(2):
             track_spend(path)
             runtime.tracker.recorder().record(event(f"new {number}", started_at=dt.datetime.now(UTC)))
-            runtime.tracker.close()  # waits for what the recorder does in its own thread
+            runtime.close()  # waits for what the recorder does in its own thread
         assert came.wait(20)
     finally:
         server.shutdown()
@@ -660,7 +660,7 @@ def test_credits_with_a_ledger_in_postgres(database: str, monkeypatch: pytest.Mo
     assert done.exit_code == 0, done.output
     track_spend(database)
     runtime.tracker.recorder().record(event("here", 100 * MILLION, started_at=dt.datetime.now(UTC)))
-    runtime.tracker.close()
+    runtime.close()
     found = json.loads(CliRunner().invoke(group, ["credits", "--json", "--ledger", database]).stdout)
     assert found["balance_micro_credits"] == 900 * MILLION
     spools = list(tmp_path.rglob("spool-*.db"))

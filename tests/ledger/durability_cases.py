@@ -337,7 +337,7 @@ LOSSES = (
         print(runtime.tracker.recorder().queued)
         os.remove("disk/ballast")
         call()
-        runtime.tracker.close()
+        runtime.close()
         shutil.copy("disk/ledger.db", "copy.db")
         """,
         prefix=_full_disk,

@@ -293,12 +293,12 @@ def test_what_waited_under_a_wrong_address_arrives(
         BudgetStore(spool).set(Budget(name="month", credits=10**6))
     for _ in range(3):
         litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
-    runtime.tracker.close()
+    runtime.close()
     right = at(database)
     assert right.outbox_path != wrong.outbox_path
     assert json.loads(cli("budget", "list", "--json").output)[0]["name"] == "month"
     litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
-    runtime.tracker.close()
+    runtime.close()
     assert len(arrived(right)) == 4
     with PostgresLedger(right) as found:
         assert sum(each.micro_credits or 0 for each in found.events()) == sandbox.bill.micro_credits

@@ -276,7 +276,7 @@ def test_no_missing_home_stops_a_call(
     for _ in range(2):
         litellm.completion("maas/openai/gpt-4o", MESSAGES)
         asyncio.run(astream(model="maas/openai/gpt-4o", messages=MESSAGES))
-    runtime.tracker.close()
+    runtime.close()
     assert len(sandbox.requests) == 4
     assert sum("Set MAAS_HOME" in record.getMessage() for record in caplog.records) == 1
     assert not re.search("s3.?cret", caplog.text)

@@ -182,7 +182,7 @@ def test_the_database_may_be_down(
     postgres_server: PostgresServer, ledger: PostgresLocation, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While the database is down calls go on, one warning says so, and what waits is sent when it is up again."""
-    runtime.tracker.close()
+    runtime.close()
     warned = threading.Event()
 
     class Watch(logging.Handler):
@@ -205,7 +205,7 @@ def test_the_database_may_be_down(
         logging.getLogger("litellm_maas").removeHandler(watch)
         postgres_server.start()
     litellm.completion(**CALL)
-    runtime.tracker.close()
+    runtime.close()
     there = PostgresLedger(ledger)
     assert sum(event.micro_credits or 0 for event in there.events()) == sandbox.bill.micro_credits
     assert len(list(there.events())) == 4
@@ -246,7 +246,7 @@ def test_a_fork_has_a_forwarder_of_its_own(ledger: PostgresLocation, sandbox: Sa
         warnings.simplefilter("ignore")  # Python warns of forks in programs with threads
         if (child := os.fork()) == 0:
             litellm.completion(**CALL)
-            runtime.tracker.close()
+            runtime.close()
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
         litellm.completion(**CALL)

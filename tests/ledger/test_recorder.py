@@ -898,7 +898,7 @@ def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
         before = set(sys.modules)
         recorder.open_in_background()
         recorder.record(event("e", 1))
-        runtime.tracker.close()
+        runtime.close()
         print(sorted(set(sys.modules) - before))
     """
     environment = {**os.environ, "MAAS_LEDGER": str(path)}

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("sandbox")
 
 def rows(path: Path) -> list[Event]:
     """What the ledger holds, oldest first."""
-    runtime.tracker.close()
+    runtime.close()
     ledger = SqliteLedger(path)
     try:
         return list(ledger.events())

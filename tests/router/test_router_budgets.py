@@ -75,7 +75,7 @@ def refused(router: litellm.Router, way: ConnectionReport, group: str) -> litell
 
 def statuses(ledger: Path) -> list[tuple[str, str]]:
     """What is recorded: each event's model and status. The first of a process may be written by a thread."""
-    runtime.tracker.close()
+    runtime.close()
     with SqliteLedger(ledger) as found:
         return [(event.model_served, event.status) for event in found.events()]
 

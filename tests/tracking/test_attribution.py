@@ -136,6 +136,6 @@ def test_long_texts_cost_nothing(sandbox: Sandbox, ledger_path: Path) -> None:
         long = f"{number % 2}" * 1_000_000
         metadata = {"tags": [long], "session_id": long, "user_api_key_alias": long}
         litellm.completion("maas/openai/gpt-4o", MESSAGES, user=long, metadata=metadata)
-    runtime.tracker.close()
+    runtime.close()
     assert sum(file.stat().st_size for file in ledger_path.parent.glob("ledger.db*")) < 300_000
     assert len({event.user for event in rows(ledger_path)}) == 2

@@ -264,7 +264,7 @@ def test_track_spend_survives_a_replaced_callback_list(
     litellm.success_callback = []
     way(**CALL)
     assert len(compare(path, sandbox)) == 1
-    runtime.tracker.close()
+    runtime.close()
 
 
 def test_switching_on_by_the_environment_alone(sandbox: Sandbox, tmp_path: Path) -> None:
