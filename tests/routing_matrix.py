@@ -272,7 +272,7 @@ def _events(ledger: Path) -> list[str]:
     found = SqliteLedger(ledger)
     try:
         return [
-            f"{SHORT[event.model_served]} {event.status}"
+            f"{SHORT[event.model]} {event.status}"
             + ("" if event.http_status in (200, None) else f" {event.http_status}")
             for event in found.events()
         ]

@@ -19,7 +19,7 @@ NOW = dt.datetime(2026, 11, 22, 11, 37, 5, 123456, tzinfo=dt.timezone.utc)
 MODELS = ("openai/gpt-4o", "qwen/qwen3.6-plus", "gemini/gemini-2.5-flash", "[red]odd[/red]")
 TAGS = ((), ("a",), ("a", "b"), ("b", "đêm"), ("c, b",))
 _BASES: tuple[Basis, ...] = ("official", "custom", "estimate", "plan", "unpriced")
-_STATUSES: tuple[Status, ...] = ("ok", "ok", "ok", "failed", "aborted", "cache_hit", "refused")
+_STATUSES: tuple[Status, ...] = ("ok", "ok", "ok", "failed", "cancelled", "cache_hit", "blocked")
 # Clocks change on Lord Howe, in Europe and in America within what the events span.
 _SPAN = dt.timedelta(days=100)
 
@@ -31,11 +31,11 @@ def event(number: int, **fields: Any) -> Event:
         "event_id": f"{number:032x}",
         "started_at": started_at,
         "ended_at": started_at + dt.timedelta(seconds=2),
-        "kind": "chat",
+        "operation": "chat",
         "route": "provider",
         "status": "ok",
-        "model_requested": "openai/gpt-4o",
-        "model_served": "openai/gpt-4o",
+        "requested_model": "openai/gpt-4o",
+        "model": "openai/gpt-4o",
         "input_tokens": 1000,
         "usage_source": "reported",
         "micro_credits": 70_888_000,
@@ -61,10 +61,10 @@ def _random_event(chance: random.Random, number: int) -> Event:
         number,
         started_at=started_at,
         ended_at=started_at + chance.random() * dt.timedelta(minutes=3),
-        kind=chance.choice(("chat", "embedding", "image")),
+        operation=chance.choice(("chat", "embedding", "image")),
         route=chance.choice(("provider", "base_url")),
         status=chance.choice(_STATUSES),
-        model_served=chance.choice(MODELS),
+        model=chance.choice(MODELS),
         input_tokens=input_tokens,
         cached_tokens=chance.randrange(input_tokens + 1),
         output_tokens=output_tokens,
@@ -128,10 +128,10 @@ def total(events: Iterable[Event]) -> dict[str, Any]:
     return {
         **{name: sum(getattr(each, name) for each in events) for name in counted},
         "calls": len(events),
-        "failed_calls": sum(each.status in ("failed", "refused") for each in events),
+        "failed_calls": sum(each.status in ("failed", "blocked") for each in events),
         "micro_credits": sum(each.micro_credits or 0 for each in events),
         "by_basis": by_basis,
-        "unpriced_calls": sum(each.basis == "unpriced" and each.status in ("ok", "aborted") for each in events),
+        "unpriced_calls": sum(each.basis == "unpriced" and each.status in ("ok", "cancelled") for each in events),
         "estimated_calls": sum(each.usage_source == "estimated" for each in events),
         "anomalies": sum(bool(each.anomalies) for each in events),
     }
@@ -156,5 +156,5 @@ def _value(each: Event, name: str, zone: zoneinfo.ZoneInfo) -> Any:
         return local.strftime("%Y-%m-%d %H:00")
     if name == "cycle":
         return local.replace(minute=local.minute // 5 * 5).strftime("%Y-%m-%d %H:%M")
-    columns = {"model": "model_served", "key": "key_alias", "session": "session_id"}
+    columns = {"model": "model", "key": "key_alias", "session": "session_id"}
     return getattr(each, columns.get(name, name))

@@ -122,7 +122,7 @@ def test_a_full_budget_refuses(ledger: Path, sandbox: Sandbox, way: str) -> None
         assert part in str(error)
     assert len(sandbox.requests) == 1
     last = events(ledger)[-1]
-    assert (last.status, last.micro_credits, last.model_served) == ("refused", 0, "openai/gpt-4o")
+    assert (last.status, last.micro_credits, last.model) == ("blocked", 0, "openai/gpt-4o")
     assert reserved(ledger) == 0
 
 
@@ -273,7 +273,7 @@ def test_a_downgrade_sends_the_call_to_another_model(ledger: Path, sandbox: Sand
     for way, call in WAYS.items():
         call(**{**CALL, "max_tokens": 2000})
         last = events(ledger)[-1]
-        assert (last.model_requested.removeprefix("maas/"), last.model_served) == (
+        assert (last.requested_model.removeprefix("maas/"), last.model) == (
             "openai/gpt-4o",
             "qwen/qwen3.6-flash",
         ), way
@@ -407,11 +407,11 @@ def test_periods_are_the_calendars(ledger: Path) -> None:
                 event_id=str(number),
                 started_at=at,
                 ended_at=at,
-                kind="chat",
+                operation="chat",
                 route="provider",
                 status="ok",
-                model_requested="m",
-                model_served=pick.choice(["openai/gpt-4o", "openai/gpt-5"]),
+                requested_model="m",
+                model=pick.choice(["openai/gpt-4o", "openai/gpt-5"]),
                 micro_credits=pick.randrange(10**9) if priced else None,
                 basis="custom" if priced else "unpriced",
                 user=pick.choice(["an", "bình", None]),
@@ -437,7 +437,7 @@ def _compare(store: BudgetStore, budgets: list[Budget], found: list[Event]) -> N
         expected = sum(
             event.micro_credits or 0
             for event in found
-            if state.budget.matches(event.model_served, event)
+            if state.budget.matches(event.model, event)
             and (period.since is None or event.started_at >= period.since)
             and (period.until is None or event.started_at < period.until)
         )
@@ -974,7 +974,7 @@ def test_an_id_may_have_its_prefix(
         "Budget 'openai/gpt-4o/month': 20 VND per month, model openai/gpt-4o; downgrade:qwen/qwen3.6-flash.\n"
     )
     litellm.completion(**CALL)
-    assert events(ledger)[-1].model_served == "qwen/qwen3.6-flash"
+    assert events(ledger)[-1].model == "qwen/qwen3.6-flash"
     file = tmp_path / "budgets.yaml"
     file.write_text("budgets:\n  - {name: a, credits: 0.5, model: maas/qwen/qwen3.6-flash}")
     monkeypatch.setenv("MAAS_BUDGETS", str(file))

@@ -464,7 +464,7 @@ def test_credits_of_a_ledger_that_is_not_there(tmp_path: Path, arguments: list[s
 def test_what_waits_is_said(month: Month) -> None:
     """Events that cannot be recorded yet are in no sum, and that is said."""
     month.note("set", "1000")
-    folder = Path(f"{month.path}.waiting")
+    folder = Path(f"{month.path}.outbox")
     folder.mkdir()
     (folder / "broken.json").write_text("{")
     assert "1 event queued beside the ledger is not in the sums" in credits_command(month.path).stdout

@@ -254,7 +254,7 @@ def _file_as_folder(setup: SetUp) -> None:
 
 
 def _no_event(setup: SetUp) -> None:
-    folder = Path(f"{setup.ledger}.waiting")
+    folder = Path(f"{setup.ledger}.outbox")
     folder.mkdir()
     (folder / "broken.json").write_text("{")
 
@@ -653,9 +653,9 @@ def test_every_setting_that_is_wrong_has_a_line(setup: SetUp) -> None:
 def test_an_id_that_never_worked_is_not_in_use(setup: SetUp) -> None:
     """A mistyped id of a program's is yellow, with the id that was meant; one that only a probe tried is nobody's."""
     wrong = {"status": "failed", "http_status": 404, "started_at": dt.datetime.now(UTC)}
-    setup.record(event("e2", None, **wrong, model_served="openai/gpt-4oo", tags=("doctor",)))
+    setup.record(event("e2", None, **wrong, model="openai/gpt-4oo", tags=("doctor",)))
     assert {check["status"] for check in setup.checks()} == {"ok"}
-    setup.record(event("e3", None, **wrong, model_served="gpt-4o"))
+    setup.record(event("e3", None, **wrong, model="gpt-4o"))
     found = {check["name"]: check for check in setup.checks()}
     assert not [check for check in found.values() if check["status"] == "error"]
     assert found["last attempts"]["message"] == "refused at the last attempt in the ledger: gpt-4o (no: 404)"
@@ -664,7 +664,7 @@ def test_an_id_that_never_worked_is_not_in_use(setup: SetUp) -> None:
 
 def test_a_model_that_went_away(setup: SetUp) -> None:
     """A model that answered lately and is not listed is worth a look: it may be another key's."""
-    setup.record(event("e2", started_at=dt.datetime.now(UTC), model_served="glm-5.2"))
+    setup.record(event("e2", started_at=dt.datetime.now(UTC), model="glm-5.2"))
     found = {check["name"]: check for check in setup.checks()}
     assert found["models"]["status"] == "warning"
     assert found["models"]["message"] == "glm-5.2 was called lately, by the ledger, and is not listed for this key"
@@ -702,7 +702,7 @@ def test_turns_that_are_held(setup: SetUp) -> None:
 
 def test_events_that_wait_are_recorded(setup: SetUp) -> None:
     """What waited beside the ledger is in it afterwards."""
-    folder = Path(f"{setup.ledger}.waiting")
+    folder = Path(f"{setup.ledger}.outbox")
     folder.mkdir()
     (folder / "e2.json").write_text(event("e2").as_json())
     assert {check["name"]: check["status"] for check in setup.checks()}["waiting"] == "ok"
@@ -937,7 +937,7 @@ def _by_name(setup: SetUp) -> dict[str, dict[str, Any]]:
 def test_models_of_the_ledger_without_a_price(setup: SetUp) -> None:
     """Models that programs call, and that no list prices, are named; without any model in use nothing is claimed."""
     now = dt.datetime.now(UTC)
-    setup.record(event("e2", None, model_served="qwen/qwen3-27b", started_at=now))
+    setup.record(event("e2", None, model="qwen/qwen3-27b", started_at=now))
     found = _by_name(setup)["model prices"]
     assert (found["status"], "no price is known for qwen/qwen3-27b" in found["message"]) == ("warning", True)
     setup.set("MAAS_LEDGER", setup.folder / "new.db")

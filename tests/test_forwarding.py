@@ -104,7 +104,7 @@ $$ BEGIN IF NEW.event_id LIKE '{ids}' THEN RAISE EXCEPTION 'no such events here'
 TRIGGER = "CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse()"
 UNFIT = {
     "index row": event("too long for an index", user=LONG),
-    "index row ": event("too long, in the model", model_served=LONG),
+    "index row ": event("too long, in the model", model=LONG),
     "NUL": event("a zero", session_id="a\0b"),
     "violates check constraint": event("a constraint", key_alias="bad"),
     "no such events here": event("a trigger"),
@@ -149,7 +149,7 @@ def test_the_longest_texts_fit(ledger: PostgresLocation) -> None:
     """Texts of the length that is recorded at most, of characters that take the most room, fit into every index."""
     pick = random.Random(1)
     for number, (first, last) in enumerate(((0x10000, 0x10FFFF), (0x4E00, 0x9FFF), (0x80, 0x7FF), (0x21, 0x7E))):
-        names = ("user", "end_user", "team_id", "team", "key_alias", "host", "model_served", "session_id")
+        names = ("user", "end_user", "team_id", "team", "key_alias", "host", "model", "session_id")
         texts: dict[str, Any] = {
             name: sanitize_text("".join(map(chr, pick.choices(range(first, last), k=5000)))) for name in names
         }

@@ -192,7 +192,7 @@ def test_an_include_has_its_spend_recorded(admins: Proxy) -> None:
     admins.ask("maas")
     admins.ask(f"maas/{FIRST}")
     rows = admins.events()[before:]
-    assert [(event.attempt, event.model_requested, event.model_served, event.status) for event in rows] == [
+    assert [(event.attempt, event.requested_model, event.model, event.status) for event in rows] == [
         (1, "maas", FIRST, "failed"),
         (2, "maas", SECOND, "ok"),
         (1, f"maas/{FIRST}", FIRST, "ok"),

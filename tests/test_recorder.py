@@ -586,7 +586,7 @@ def test_what_holds_no_event_is_left_where_it_is(
     recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Files that hold no event, or one that no ledger can hold, stop neither recording nor the replay of others."""
-    waiting = Path(f"{path}.waiting")
+    waiting = Path(f"{path}.outbox")
     waiting.mkdir()
     sound = event("z").as_dict()
     contents = {
@@ -595,8 +595,8 @@ def test_what_holds_no_event_is_left_where_it_is(
         "2-list": "[]",
         "3-incomplete": json.dumps({"event_id": "x"}),
         "4-times": json.dumps({**sound, "started_at": "soon"}),
-        "5-a-list-for-a-model": json.dumps({**sound, "event_id": "y", "model_served": ["a"]}),
-        "6-no-model": json.dumps({**sound, "event_id": "y", "model_served": None}),
+        "5-a-list-for-a-model": json.dumps({**sound, "event_id": "y", "model": ["a"]}),
+        "6-no-model": json.dumps({**sound, "event_id": "y", "model": None}),
         "7-too-large": json.dumps({**sound, "event_id": "y", "micro_credits": 10**30}),
         "8-half-a-character": json.dumps({**sound, "event_id": "y", "user": "\ud800"}),
         "9-sound": json.dumps(sound),
@@ -612,7 +612,7 @@ def test_what_holds_no_event_is_left_where_it_is(
 
 def leave_waiting(path: Path, number: int) -> None:
     """Set events aside as another process does."""
-    waiting = Path(f"{path}.waiting")
+    waiting = Path(f"{path}.outbox")
     waiting.mkdir()
     for made in (event(f"w{position}", 1) for position in range(number)):
         (waiting / f"{made.event_id}.json").write_text(made.as_json())
@@ -1035,7 +1035,7 @@ def test_events_that_another_user_set_aside(open_folder: Path, what: str) -> Non
     """What waits in a folder or a file of another user, which this one may not read, is said and recorded by nobody."""
     path = open_folder / "ledger.db"
     open_folder.chmod(0o777)
-    waiting = Path(f"{path}.waiting")
+    waiting = Path(f"{path}.outbox")
     waiting.mkdir(mode=0o700)
     (waiting / "w.json").write_text(event("w", 1).as_json())
     if what == "a file":

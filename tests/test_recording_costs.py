@@ -248,7 +248,7 @@ def test_images(
     monkeypatch.setenv("MAAS_PRICES", str(tmp_path / "prices.yaml"))
     response = draw(**asked)
     unpriced, priced = rows(ledger_path)
-    assert (unpriced.kind, unpriced.images, unpriced.image_size, unpriced.image_quality) == ("image", 2, "1024x1024", "low")  # fmt: skip  # noqa: E501
+    assert (unpriced.operation, unpriced.images, unpriced.image_size, unpriced.image_quality) == ("image", 2, "1024x1024", "low")  # fmt: skip  # noqa: E501
     assert (unpriced.micro_credits, unpriced.basis) == (None, "unpriced")
     assert (priced.micro_credits, priced.basis) == (340_000_000, "custom")
     assert litellm_maas.cost_of(response).credits == 340  # type: ignore[union-attr]

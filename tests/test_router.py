@@ -477,7 +477,7 @@ def test_every_attempt_is_seen(
     assert f"with ServiceUnavailableError (503); maas/{THIRD} is called instead." in second
     ledger = SqliteLedger(tmp_path / "ledger.db")
     assert [
-        (event.attempt, event.model_requested, event.model_served, event.status, event.http_status, event.error_class)
+        (event.attempt, event.requested_model, event.model, event.status, event.http_status, event.error_class)
         for event in ledger.events()
     ] == [
         (1, "maas", FIRST, "failed", 404, "NotFoundError"),

@@ -77,7 +77,7 @@ def statuses(ledger: Path) -> list[tuple[str, str]]:
     """What is recorded: each event's model and status. The first of a process may be written by a thread."""
     runtime.tracker.close()
     with SqliteLedger(ledger) as found:
-        return [(event.model_served, event.status) for event in found.events()]
+        return [(event.model, event.status) for event in found.events()]
 
 
 @every_way
@@ -94,11 +94,11 @@ def test_a_budget_without_room_ends_the_request(
     assert "It resets at" in str(error)
     assert error.max_budget == 1
     assert asked(sandbox) == []
-    assert statuses(ledger_path) == [(FIRST, "refused")]
+    assert statuses(ledger_path) == [(FIRST, "blocked")]
 
 
 @pytest.mark.parametrize("way", [plain, aplain])
-@pytest.mark.parametrize(("amount", "rows"), [(1, ["refused", "refused"]), (1000, ["refused", "ok"])])
+@pytest.mark.parametrize(("amount", "rows"), [(1, ["blocked", "blocked"]), (1000, ["blocked", "ok"])])
 def test_a_model_without_a_price_is_fallen_back_from(
     sandbox: Sandbox, ledger_path: Path, tmp_path: Path, way: ConnectionReport, amount: int, rows: list[str]
 ) -> None:
@@ -123,7 +123,7 @@ def test_a_fallback_that_a_budget_refuses(
     runtime.budgets.configured = (Budget(name="small", credits=1, per="day", model=FIRST),)
     assert "has no room" in str(refused(router, way, "group"))
     assert asked(sandbox) == ["qwen/qwen3.6-flash"]
-    assert statuses(ledger_path)[1:] == [(FIRST, "refused")]
+    assert statuses(ledger_path)[1:] == [(FIRST, "blocked")]
 
 
 @pytest.mark.parametrize(

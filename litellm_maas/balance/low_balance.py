@@ -144,7 +144,7 @@ def alert_once_per_day(where: Path | PostgresLocation, warning: dict[str, Any], 
     about = " ".join(filter(None, ("credits", warning["host"], warning["mark"])))
     row = (about, day, to_micros(now))
     with contextlib.closing(SqliteLedger(notes_file(where))) as ledger:
-        _, new = readings.write(ledger, "INSERT INTO notices VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
+        _, new = readings.write(ledger, "INSERT INTO alerts_sent VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
     if new:
         alerts.send_alert(warning)
     return bool(new)

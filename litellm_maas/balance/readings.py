@@ -42,7 +42,7 @@ def entries(ledger: Ledger) -> list[BalanceEntry]:
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    rows = ledger.query("SELECT seq, kind, at, micro_credits, host FROM console ORDER BY at, seq")
+    rows = ledger.query("SELECT seq, kind, at, micro_credits, host FROM balance_readings ORDER BY at, seq")
     return [BalanceEntry(number, kind, from_micros(at), amount, host) for number, kind, at, amount, host in rows]
 
 
@@ -54,7 +54,9 @@ def add_entry(ledger: SqliteLedger, kind: EntryKind, at: dt.datetime, micro_cred
     """
     now = to_micros(dt.datetime.now(dt.timezone.utc))
     row = (kind, to_micros(at), micro_credits, now, host)
-    return write(ledger, "INSERT INTO console (kind, at, micro_credits, noted_at, host) VALUES (?, ?, ?, ?, ?)", row)[0]
+    return write(
+        ledger, "INSERT INTO balance_readings (kind, at, micro_credits, noted_at, host) VALUES (?, ?, ?, ?, ?)", row
+    )[0]
 
 
 def remove(ledger: SqliteLedger, number: int) -> None:
@@ -64,7 +66,7 @@ def remove(ledger: SqliteLedger, number: int) -> None:
         SettingsError: There is no note of that number.
         LedgerError: The ledger cannot be written.
     """
-    if not write(ledger, "DELETE FROM console WHERE seq = ?", (number,))[1]:
+    if not write(ledger, "DELETE FROM balance_readings WHERE seq = ?", (number,))[1]:
         raise SettingsError(f"there is no note {number}; `litellm-maas credits list` shows their numbers")
 
 

@@ -155,7 +155,7 @@ class BudgetStore:
             wait: Seconds to wait for another writer.
         """
         now = dt.datetime.now(dt.timezone.utc)
-        notices = []
+        alerts = []
         with self._ledger.write_transaction(wait) as connection:
             connection.execute("DELETE FROM reservations WHERE id = ?", (reservation,))
             self._spent_cache.refresh(connection)
@@ -164,8 +164,8 @@ class BudgetStore:
                 passed = [percent for percent in budget.warn_at if state.spent * 100 >= percent * budget.limit]
                 new = [percent for percent in passed if _is_new(connection, budget, percent, now)]
                 # Who passes several at once is told of the last.
-                notices += [ThresholdAlert(state, max(new))] if new else []
-        return notices
+                alerts += [ThresholdAlert(state, max(new))] if new else []
+        return alerts
 
     def status(self, budgets: Sequence[Budget]) -> list[BudgetStatus]:
         """How budgets stand."""
@@ -206,7 +206,7 @@ def _is_new(connection: sqlite3.Connection, budget: Budget, percent: int, now: d
         budget.period(now).since if budget.window is None else now.replace(hour=0, minute=0, second=0, microsecond=0)
     )
     said = connection.execute(
-        "INSERT INTO notices VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO alerts_sent VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         # Who raises a limit is warned again.
         (f"{percent} % of {budget.limit} of {budget.name}", str(period), to_micros(now)),
     )

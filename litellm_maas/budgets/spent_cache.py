@@ -21,9 +21,9 @@ from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.tracking.attribution import Attribution
 
 _LAST = f"""SELECT coalesce((SELECT max(seq) FROM events), 0), (SELECT max(seq) FROM corrections),
-(SELECT max(period) FROM notices WHERE about = '{RESTORED}')"""
+(SELECT max(period) FROM alerts_sent WHERE about = '{RESTORED}')"""
 _OF_IDENTITY = ("host", "user", "end_user", "team_id", "team", "key_alias")
-_COLUMNS = f"seq, started_at, model_served, tags, micro_credits, {columns(_OF_IDENTITY)}"
+_COLUMNS = f"seq, started_at, model, tags, micro_credits, {columns(_OF_IDENTITY)}"
 _NEW = f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq"
 _WINDOW = f"SELECT {_COLUMNS} FROM current_events WHERE started_at >= ?"
 _GROUPS = {

@@ -20,7 +20,7 @@ from litellm_maas.ledger import access, export
 from litellm_maas.ledger.event import Event
 
 _ONLY: Mapping[str, Callable[[Event], bool]] = {
-    "unpriced": lambda event: event.basis == "unpriced" and event.status in ("ok", "aborted"),
+    "unpriced": lambda event: event.basis == "unpriced" and event.status in ("ok", "cancelled"),
     "estimated": lambda event: event.usage_source == "estimated",
     "anomalies": lambda event: bool(event.anomalies),
 }

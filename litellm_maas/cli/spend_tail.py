@@ -56,7 +56,7 @@ def _line(event: Event, zone: dt.tzinfo) -> str:
     if event.tags:
         names["tags"] = ", ".join(map(tables.named, event.tags))
     return tables.printable(
-        f"{event.started_at.astimezone(zone):%Y-%m-%d %H:%M:%S}  {event.model_served}  {event.status}  {tokens}"
+        f"{event.started_at.astimezone(zone):%Y-%m-%d %H:%M:%S}  {event.model}  {event.status}  {tokens}"
         f"  {tables.number(event.output_tokens)} out  {tables.money(event.micro_credits)}  {event.basis}"
         + "".join(f"  {name} {value}" for name, value in names.items())
     )

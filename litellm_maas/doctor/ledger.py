@@ -106,7 +106,7 @@ def _try_to_write(found: SqliteLedger) -> None:
         LedgerError: It cannot be written, or another program writes for longer than it should.
     """
     try:
-        readings.write(found, "DELETE FROM notices WHERE about = ?", ("",))
+        readings.write(found, "DELETE FROM alerts_sent WHERE about = ?", ("",))
     except LedgerBusyError:
         raise LedgerError(
             f"{found.path} is locked by another program for seconds; end that program: fuser -v {found.path}"
@@ -120,7 +120,7 @@ def _waiting(where: Path | PostgresLocation) -> Iterator[Check]:
         what = f"{waiting.events} events wait beside the ledger: {waiting.problem}"
         yield failed("waiting", what, "litellm-maas spend")
     elif waiting.events:
-        files = ", ".join(str(each) for each in access.pending_files(where)) or f"{beside}.waiting"
+        files = ", ".join(str(each) for each in access.pending_files(where)) or f"{beside}.outbox"
         yield failed("waiting", f"{waiting.events} files beside the ledger hold no event: {files}", f"rm {files}")
     for remark in waiting.remarks:
         yield failed("waiting", remark.text.rpartition(". ")[0], remark.command)

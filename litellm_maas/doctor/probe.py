@@ -21,7 +21,7 @@ from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.gateway.errors import Failure, GatewayError
 from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.gateway.sse import SSEDecoder
-from litellm_maas.ledger.event import Kind, host_of
+from litellm_maas.ledger.event import Operation, host_of
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing.credits import format_credits
 from litellm_maas.pricing.price_book import PriceBook
@@ -131,7 +131,8 @@ class Prober:
         """The most that probing a model can cost, in micro-credits; None where it has no price."""
         requests = list(self._requests(model))[: 1 if once else None]
         costs = [
-            estimate_max_cost(model, kind, body, self.endpoint.billing_mode, self.book) for _, kind, body in requests
+            estimate_max_cost(model, operation, body, self.endpoint.billing_mode, self.book)
+            for _, operation, body in requests
         ]
         return None if None in costs else sum(cost or 0 for cost in costs)
 
@@ -143,11 +144,11 @@ class Prober:
             once: Only whether it answers: one call.
         """
         found = Probe(model)
-        for number, (operation, kind, body) in enumerate(self._requests(model)):
+        for number, (path, operation, body) in enumerate(self._requests(model)):
             reply: Mapping[str, Any] = {}
             refused: str | None = None
             try:
-                reply = self._call(found, operation, kind, body)
+                reply = self._call(found, path, operation, body)
             except GatewayError as error:
                 if number == 0:
                     found.failure = error.failure
@@ -167,7 +168,7 @@ class Prober:
                 break
         return found
 
-    def _requests(self, model: str) -> Iterator[tuple[str, Kind, dict[str, Any]]]:
+    def _requests(self, model: str) -> Iterator[tuple[str, Operation, dict[str, Any]]]:
         """The calls of a probe; the first one decides whether the model answers."""
         known = catalogue().model(model)
         if known.mode == "embedding":
@@ -183,26 +184,26 @@ class Prober:
         # A model that thinks would use up the few tokens before it says anything.
         body: dict[str, Any] = {"model": model, **(known.disable_reasoning or {})}
 
-        def asked(text: str, most: int, **more: Any) -> tuple[str, Kind, dict[str, Any]]:
+        def asked(text: str, most: int, **more: Any) -> tuple[str, Operation, dict[str, Any]]:
             return _CHAT, "chat", {**body, "messages": [{"role": "user", "content": text}], "max_tokens": most, **more}
 
         yield asked("Hi", _SHORT, stream=True, stream_options={"include_usage": True})
         yield asked("What time is it? Call now.", _LONG, tools=[_TOOL])
         yield asked('Answer with this JSON: {"ok": true}', _LONG, response_format={"type": "json_object"})
 
-    def _call(self, found: Probe, operation: str, kind: Kind, body: dict[str, Any]) -> Mapping[str, Any]:
+    def _call(self, found: Probe, path: str, operation: Operation, body: dict[str, Any]) -> Mapping[str, Any]:
         """Make a call and record it; its reply.
 
         Raises:
             GatewayError: It failed.
         """
         request = GatewayRequest(
-            self.endpoint, self.key, operation, found.model, body, Timeouts(10.0, self.timeout, self.timeout)
+            self.endpoint, self.key, path, found.model, body, Timeouts(10.0, self.timeout, self.timeout)
         )
         patience = _PATIENCE
         while True:
             try:
-                return self._call_once(found, request, kind, body)
+                return self._call_once(found, request, operation, body)
             except GatewayError as error:
                 failure = error.failure
                 # A wait that nobody would wait for, such as that of the limit of a day, was not sent and has no status.
@@ -212,10 +213,12 @@ class Prober:
             if failure.retry_after is None or settings.pacing(runtime.rate_limit) is None:
                 _sleep(min(failure.retry_after or _WINDOW, _WINDOW))  # else pacing waits by itself
 
-    def _call_once(self, found: Probe, request: GatewayRequest, kind: Kind, body: dict[str, Any]) -> Mapping[str, Any]:
+    def _call_once(
+        self, found: Probe, request: GatewayRequest, operation: Operation, body: dict[str, Any]
+    ) -> Mapping[str, Any]:
         with RateLimited(request, runtime.rate_limit):
             attempt = EventBuilder(
-                kind=kind,
+                operation=operation,
                 route="provider",
                 model=found.model,
                 billing_mode=self.endpoint.billing_mode,
@@ -232,7 +235,7 @@ class Prober:
                 self.recorder.record(attempt.event("failed", cost, error.failure.status, type(error).__name__))
                 raise
         attempt.response_id = reply.get("id")
-        cost = attempt.cost(_usage(kind, reply, body), self.book)
+        cost = attempt.cost(_usage(operation, reply, body), self.book)
         self.recorder.record(attempt.event("ok", cost, 200))
         known = found.micro_credits is not None and cost.micro_credits is not None
         found.micro_credits = (found.micro_credits or 0) + (cost.micro_credits or 0) if known else None
@@ -262,8 +265,8 @@ class Prober:
         return reply
 
 
-def _usage(kind: Kind, reply: Mapping[str, Any], body: Mapping[str, Any]) -> Usage:
-    if kind == "image":
+def _usage(operation: Operation, reply: Mapping[str, Any], body: Mapping[str, Any]) -> Usage:
+    if operation == "image":
         return Usage(images=1, image_size=body["size"], image_quality=body["quality"], source="reported")
     return Usage.from_response(reply.get("usage"))
 

@@ -14,7 +14,7 @@ from litellm_maas.ledger.base import to_micros
 from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger, opened_to_read
 
 RESTORED = "ledger restored"
-"""What a ledger that was put back notes among its notices: sums in memory are of what was there before."""
+"""What a ledger that was put back notes among the alerts sent: sums in memory are of what was there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def restore(source: Path, ledger: Path) -> Restored:
             now = dt.datetime.now(dt.timezone.utc)
             with current.write_transaction(PATIENCE) as connection:
                 row = (RESTORED, now.isoformat(), to_micros(now))
-                connection.execute("INSERT OR REPLACE INTO notices VALUES (?, ?, ?)", row)
+                connection.execute("INSERT OR REPLACE INTO alerts_sent VALUES (?, ?, ?)", row)
             return Restored(_held(current), before, kept)
 
 

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from litellm_maas.pricing.price_book import Basis
 from litellm_maas.pricing.usage import Usage, UsageSource
 
-Kind = Literal["chat", "embedding", "image"]
+Operation = Literal["chat", "embedding", "image"]
 Route = Literal["provider", "base_url"]
-Status = Literal["ok", "failed", "aborted", "cache_hit", "refused"]
+Status = Literal["ok", "failed", "cancelled", "cache_hit", "blocked"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Event:
         event_id: The same for every recording of the same event; decides that it is one row.
         started_at: When the attempt began (UTC); decides its price.
         ended_at: When its outcome was known (UTC).
-        kind: What was asked for.
+        operation: What was asked for.
         route: A `maas/` call, or another provider's call to a MaaS host.
-        status: `aborted` is a call that the caller gave up; its usage may be estimated.
-        model_requested: The model or router group that the caller asked for.
-        model_served: The id that this attempt asked the gateway for, and that its price is looked up by.
+        status: `cancelled` is a call that the caller gave up; its usage may be estimated.
+        requested_model: The model or router group that the caller asked for.
+        model: The id that this attempt asked the gateway for, and that its price is looked up by.
         host: Where the call went: host, and port if there is one, of its base URL.
         image_size: As asked for; decides the price of an image.
         image_quality: The same.
@@ -57,11 +57,11 @@ class Event:
     event_id: str
     started_at: dt.datetime
     ended_at: dt.datetime
-    kind: Kind
+    operation: Operation
     route: Route
     status: Status
-    model_requested: str
-    model_served: str
+    requested_model: str
+    model: str
     host: str | None = None
     input_tokens: int = 0
     cached_tokens: int = 0
@@ -117,7 +117,9 @@ class Event:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Event:
-        """The event that `as_dict` was made from; fields of a newer version are left out."""
+        """Return the event that `as_dict` was made from, by any version; fields of a newer one are left out."""
+        plain = {FORMER_FIELDS.get(name, name): plain[name] for name in plain}
+        plain["status"] = FORMER_STATUSES.get(plain["status"], plain["status"])
         known = {field: plain[field] for field in FIELDS if field in plain}
         for field in ("started_at", "ended_at"):
             known[field] = dt.datetime.fromisoformat(known[field])
@@ -127,6 +129,9 @@ class Event:
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Event))
+FORMER_FIELDS = {"kind": "operation", "model_requested": "requested_model", "model_served": "model"}
+FORMER_STATUSES = {"aborted": "cancelled", "refused": "blocked"}
+"""What ledgers of versions 1 and 2, and the outboxes beside them, call otherwise."""
 
 
 def iso(moment: dt.datetime) -> str:

@@ -26,10 +26,10 @@ def callable_models(ledger: Ledger, now: dt.datetime, *, not_only: str | None = 
         LedgerError: The ledger cannot be read.
     """
     rows = ledger.query(
-        """SELECT model_served, status, http_status, max(CASE WHEN tags = ? THEN 0 ELSE 1 END), max(seq) AS last
+        """SELECT model, status, http_status, max(CASE WHEN tags = ? THEN 0 ELSE 1 END), max(seq) AS last
         FROM events
-        WHERE started_at >= ? AND status IN ('ok', 'aborted', 'failed')
-        GROUP BY model_served, status, http_status ORDER BY last""",
+        WHERE started_at >= ? AND status IN ('ok', 'cancelled', 'failed')
+        GROUP BY model, status, http_status ORDER BY last""",
         (json.dumps([not_only]), to_micros(now - LOOK_BACK)),
     )
     found, meant = {}, set()

@@ -55,6 +55,8 @@ class Outbox:
         return None
 
     def _folders(self, *, make: bool = False) -> Iterator[Path]:
-        yield Path(f"{self._ledger}.waiting")
+        yield Path(f"{self._ledger}.outbox")
+        if not make:
+            yield Path(f"{self._ledger}.waiting")  # where the versions of ledgers 1 and 2 kept them
         if (mine := folders.temporary_folder(make=make)) is not None:
             yield mine / hashlib.sha256(str(self._ledger).encode()).hexdigest()[:16]

@@ -179,7 +179,11 @@ class Connection:
                 for statement in schema.statements_from(version, schema.POSTGRES_TABLES, schema.POSTGRES_UPGRADES):
                     cursor.execute(statement.encode())
                 if version < schema.VERSION:
-                    cursor.execute("INSERT INTO ledger VALUES (%s, %s)", (schema.VERSION, new_id()))
+                    cursor.execute(
+                        "INSERT INTO ledger VALUES (%s,"
+                        " coalesce((SELECT id FROM ledger ORDER BY version DESC LIMIT 1), %s))",
+                        (schema.VERSION, new_id()),
+                    )
                     version = schema.VERSION
             newest = f"SELECT id FROM {_SCHEMA}.ledger ORDER BY version DESC LIMIT 1".encode()
             (self._id,) = (version == schema.VERSION and cursor.execute(newest).fetchone()) or ("",)

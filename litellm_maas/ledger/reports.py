@@ -27,7 +27,7 @@ _QUARTER = MICROSECONDS_PER_HOUR // 4
 
 # How a group is called by people, where it stands in hourly sums, and how it is found in an event.
 _IN_HOURLY = {
-    "model": "model_served",
+    "model": "model",
     "user": '"user"',
     "end_user": "end_user",
     "team": "team",
@@ -40,7 +40,7 @@ _IN_HOURLY = {
     **dict.fromkeys(("hour", "day", "week", "month"), f"hour * {MICROSECONDS_PER_HOUR}"),
 }
 _IN_EVENTS = {
-    "model": "model_served",
+    "model": "model",
     "user": "coalesce(\"user\", '')",
     "end_user": "coalesce(end_user, '')",
     "team": "coalesce(team, '')",
@@ -297,7 +297,7 @@ def _keys(by: Sequence[str], values: Sequence[Any], zone: dt.tzinfo) -> Iterator
 
 def _has_whole_hours(ledger: Ledger, zone: dt.tzinfo) -> bool:
     """Whether hours begin in this zone when they begin in UTC, on every day that the ledger knows."""
-    ((first, last),) = ledger.query("SELECT min(hour), max(hour) FROM hourly")
+    ((first, last),) = ledger.query("SELECT min(hour), max(hour) FROM rollup_hourly")
     hours = () if first is None else range(first, last + 24, 24)
     days = (from_micros(hour * MICROSECONDS_PER_HOUR).astimezone(zone) for hour in hours)
     return all((day.utcoffset() or dt.timedelta(0)) % _HOUR == dt.timedelta(0) for day in days)

@@ -23,7 +23,7 @@ _BATCH = 500
 """Events that are copied in one transaction."""
 _LATE = dt.timedelta(minutes=1)
 """Older events have been left behind; newer ones may be under way."""
-_SET_BY_PEOPLE = ("budgets", "console", "notices")
+_SET_BY_PEOPLE = ("budgets", "balance_readings", "alerts_sent")
 _TAKEN = "taken over for "
 """Before the key of a database whose spool has taken the events of this one over."""
 
@@ -60,7 +60,7 @@ def forward_cursor(spool: SqliteLedger, database: PostgresLocation) -> Progress:
     Raises:
         LedgerError: The spool cannot be read.
     """
-    sql = "SELECT seq, database_id FROM forwarded WHERE destination = ?"
+    sql = "SELECT seq, database_id FROM forward_cursors WHERE destination = ?"
     return next((Progress(*row) for row in spool.query(sql, (database.at.key,))), Progress())
 
 
@@ -81,7 +81,7 @@ def _note(spool: SqliteLedger, destination: str, reached: Progress, left_out: It
     now = to_micros(dt.datetime.now(dt.timezone.utc))
     with spool.write_transaction(PATIENCE) as connection:
         connection.execute(
-            "INSERT INTO forwarded VALUES (?, ?, ?) ON CONFLICT (destination)"
+            "INSERT INTO forward_cursors VALUES (?, ?, ?) ON CONFLICT (destination)"
             " DO UPDATE SET seq = excluded.seq, database_id = excluded.database_id",
             (destination, reached.number, reached.ledger_id),
         )
@@ -175,7 +175,7 @@ def _used_at(path: Path) -> float:
 def _look_into(path: Path, database: PostgresLocation) -> OtherSpool | None:
     try:
         with opened_to_read(path) as spool:
-            found = list(spool.query("SELECT destination, seq, database_id FROM forwarded ORDER BY rowid"))
+            found = list(spool.query("SELECT destination, seq, database_id FROM forward_cursors ORDER BY rowid"))
             last = spool.last_seq()
             sent = max((seq for _, seq, _ in found), default=0)
             sql = "SELECT count(*), min(ended_at) FROM events WHERE seq > ?"
@@ -218,7 +218,7 @@ def take_over(spool: SqliteLedger, database: PostgresLocation, other: OtherSpool
     added = 0
     with SqliteLedger(other.path) as source:
         ((done,),) = source.query(
-            "SELECT coalesce(max(seq), 0) FROM forwarded WHERE destination = ?", (_TAKEN + database.at.key,)
+            "SELECT coalesce(max(seq), 0) FROM forward_cursors WHERE destination = ?", (_TAKEN + database.at.key,)
         )
         while rows := source.rows_since(done, _BATCH):
             for row in rows:

@@ -150,16 +150,16 @@ class _Due:
 
 def _due(event: Event, prices: PriceBook | None) -> _Due | None:
     """What a row should cost; None where nobody can tell."""
-    if event.status in ("cache_hit", "refused"):
+    if event.status in ("cache_hit", "blocked"):
         return _Due(0, f"its status {event.status}")
     if event.basis == "plan":
         return _Due(0, "its basis plan")
     if event.basis == "unpriced":
         return _Due(event.micro_credits, "no list")
     if event.basis == "official":
-        price = price_book.official_prices().price(event.model_served, event.started_at)
+        price = price_book.official_prices().price(event.model, event.started_at)
         return _Due(None if price is None else price.micro_credits(event.usage), "the official list")
-    price = prices.price(event.model_served, event.started_at) if prices is not None else None
+    price = prices.price(event.model, event.started_at) if prices is not None else None
     # Another list may have come in the place of the one that the row names.
     if price is None or (price.basis, price.source_of(event.usage)) != (event.basis, event.price_source):
         return None

@@ -10,7 +10,7 @@ from litellm_maas.budgets.max_cost import estimate_max_cost
 from litellm_maas.gateway.errors import Failure, GatewayError
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.ledger import periods
-from litellm_maas.ledger.event import Kind
+from litellm_maas.ledger.event import Operation
 from litellm_maas.ledger.recorder import OnCommitted
 from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.credits import format_credits
@@ -33,7 +33,7 @@ class BudgetGuard:
         request: What is to be sent.
         for_model: Makes the same request for another model.
         call: LiteLLM's call.
-        kind: What is asked for.
+        operation: What is asked for.
 
     Attributes:
         request: What to send: the request, or the one for a cheaper model.
@@ -43,13 +43,17 @@ class BudgetGuard:
     """
 
     def __init__(
-        self, request: GatewayRequest, for_model: Callable[[str], GatewayRequest], call: Mapping[str, Any], kind: Kind
+        self,
+        request: GatewayRequest,
+        for_model: Callable[[str], GatewayRequest],
+        call: Mapping[str, Any],
+        operation: Operation,
     ) -> None:
         self.request = request
         self._asked = request.model
         self._for_model = for_model
         self._call = call
-        self._kind = kind
+        self._operation = operation
         self._reservation: Reservation | None = None
 
     def detach_reservation(self) -> OnCommitted | None:
@@ -84,7 +88,7 @@ class BudgetGuard:
         from litellm_maas.budgets.reservations import Denial  # noqa: PLC0415
 
         ledger, tried = runtime.tracker.recorder().path, {self._asked}
-        identity = event_builder_for(self.request, self._call, self._kind).identity
+        identity = event_builder_for(self.request, self._call, self._operation).identity
         while True:
             found = yield from runtime.budgets.reserve(ledger, self.request.model, identity, self._max_cost)
             if not isinstance(found, Denial):
@@ -101,11 +105,13 @@ class BudgetGuard:
         request, book = self.request, runtime.tracker.price_book()
         if book is None:
             return None
-        return estimate_max_cost(request.model, self._kind, request.body or {}, request.endpoint.billing_mode, book)
+        return estimate_max_cost(
+            request.model, self._operation, request.body or {}, request.endpoint.billing_mode, book
+        )
 
     def _record_blocked(self) -> None:
-        attempt = event_builder_for(self.request, self._call, self._kind)
-        event = attempt.event("refused", Cost(0, "official", Usage()), None, "BudgetExceededError")
+        attempt = event_builder_for(self.request, self._call, self._operation)
+        event = attempt.event("blocked", Cost(0, "official", Usage()), None, "BudgetExceededError")
         runtime.tracker.recorder().record_nowait(event)
 
 

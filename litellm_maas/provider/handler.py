@@ -23,7 +23,7 @@ from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
 from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.request import GatewayRequest, Timeouts
-from litellm_maas.ledger.event import Kind
+from litellm_maas.ledger.event import Operation
 from litellm_maas.pricing import usage
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.provider import model_map, responses
@@ -218,36 +218,34 @@ def _final_chunks(decoder: StreamDecoder, recording: RecordedCall) -> Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class _Operation(Generic[_Response]):
+class _PlainCall(Generic[_Response]):
     """An operation with a plain reply: what it sends, what becomes of the reply, and what it used."""
 
-    kind: Kind
+    operation: Operation
     request: Callable[[_Call], GatewayRequest]
     response: Callable[[GatewayRequest, dict[str, Any], _Call], _Response]
     usage: Callable[[GatewayRequest, dict[str, Any]], Usage]
 
 
-def _run(operation: _Operation[_Response], call: _Call) -> _Response:
-    with _litellm_errors(call), call_pipeline(operation.request, call, operation.kind) as prepared:
+def _run(plain: _PlainCall[_Response], call: _Call) -> _Response:
+    with _litellm_errors(call), call_pipeline(plain.request, call, plain.operation) as prepared:
         with _timed(call):
             reply = client.send(prepared.request, runtime.clients, call.get("client"))
-        return _response(operation, prepared, reply, call)
+        return _response(plain, prepared, reply, call)
 
 
-async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
+async def _arun(plain: _PlainCall[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
-        async with AsyncCallPipeline(operation.request, call, operation.kind) as prepared:
+        async with AsyncCallPipeline(plain.request, call, plain.operation) as prepared:
             with _timed(call):
                 reply = await client.asend(prepared.request, runtime.clients, call.get("client"))
-            return _response(operation, prepared, reply, call)
+            return _response(plain, prepared, reply, call)
 
 
-def _response(
-    operation: _Operation[_Response], prepared: PreparedCall, reply: client.Response, call: _Call
-) -> _Response:
+def _response(plain: _PlainCall[_Response], prepared: PreparedCall, reply: client.Response, call: _Call) -> _Response:
     payload = _parse(prepared.request, reply, call)
-    cost = prepared.recording.succeeded(payload.get("id"), operation.usage(prepared.request, payload))
-    response = operation.response(prepared.request, payload, call)
+    cost = prepared.recording.succeeded(payload.get("id"), plain.usage(prepared.request, payload))
+    response = plain.response(prepared.request, payload, call)
     prepared.attempt.mark_succeeded()
     response._hidden_params[COST_PARAM] = cost.as_dict()
     response._hidden_params[ATTEMPTS_PARAM] = prepared.attempt.history
@@ -270,19 +268,19 @@ def _images(request: GatewayRequest, payload: dict[str, Any]) -> Usage:
     return usage.images(payload.get("data"), payload, request.body or {})
 
 
-_CHAT = _Operation(
+_CHAT = _PlainCall(
     "chat",
     lambda call: _chat_request(call, stream=False),
     lambda request, payload, call: responses.chat(request, payload, call["model_response"]._hidden_params),
     _token_usage,
 )
-_EMBEDDING = _Operation(
+_EMBEDDING = _PlainCall(
     "embedding",
     lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}, DROPPED_BY_LITELLM_EMBEDDINGS),
     lambda request, payload, call: responses.embedding(request, payload, call["model_response"]),
     _embedding_usage,
 )
-_IMAGES = _Operation(
+_IMAGES = _PlainCall(
     "image",
     lambda call: _plain_request(call, "/images/generations", {"prompt": call["prompt"]}, DROPPED_BY_LITELLM_IMAGES),
     lambda request, payload, call: responses.images(request, payload, call["model_response"]),

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from litellm_maas.gateway.request import GatewayRequest
-from litellm_maas.ledger.event import Kind
+from litellm_maas.ledger.event import Operation
 from litellm_maas.provider.attempt_history import RoutedAttempt, attempting
 from litellm_maas.provider.budget_guard import BudgetGuard
 from litellm_maas.provider.cooldown_rules import router_cooldowns
@@ -42,7 +42,7 @@ class PreparedCall:
 
 
 @contextmanager
-def call_pipeline(make: RequestFactory, call: dict[str, Any], kind: Kind) -> Iterator[PreparedCall]:
+def call_pipeline(make: RequestFactory, call: dict[str, Any], operation: Operation) -> Iterator[PreparedCall]:
     """A block that begins when a call may be sent.
 
     Raises:
@@ -52,12 +52,12 @@ def call_pipeline(make: RequestFactory, call: dict[str, Any], kind: Kind) -> Ite
     with (
         # An asynchronous router asks the rules itself, before it chooses.
         attempting(request, call, router_cooldowns.pass_over) as attempt,
-        BudgetGuard(request, _for_model(make, call), call, kind) as guard,
+        BudgetGuard(request, _for_model(make, call), call, operation) as guard,
     ):
         attempt.set_request(guard.request)
         with (
             RateLimited(guard.request, runtime.rate_limit),
-            RecordedCall(guard.request, call, kind, guard.detach_reservation()) as recording,
+            RecordedCall(guard.request, call, operation, guard.detach_reservation()) as recording,
         ):
             yield PreparedCall(guard.request, attempt, recording)
 
@@ -65,21 +65,21 @@ def call_pipeline(make: RequestFactory, call: dict[str, Any], kind: Kind) -> Ite
 class AsyncCallPipeline:
     """Like `call_pipeline`, asynchronously. A class, for the same reason as `client.AsyncResponseStream`."""
 
-    def __init__(self, make: RequestFactory, call: dict[str, Any], kind: Kind) -> None:
+    def __init__(self, make: RequestFactory, call: dict[str, Any], operation: Operation) -> None:
         self._make = make
         self._call = call
-        self._kind = kind
+        self._operation = operation
 
     async def __aenter__(self) -> PreparedCall:
-        make, call, kind = self._make, self._call, self._kind
+        make, call, operation = self._make, self._call, self._operation
         async with AsyncExitStack() as entered:
             request = make(call)
             attempt = entered.enter_context(attempting(request, call))
-            guard = await entered.enter_async_context(BudgetGuard(request, _for_model(make, call), call, kind))
+            guard = await entered.enter_async_context(BudgetGuard(request, _for_model(make, call), call, operation))
             attempt.set_request(guard.request)
             await entered.enter_async_context(RateLimited(guard.request, runtime.rate_limit))
             recording = await entered.enter_async_context(
-                RecordedCall(guard.request, call, kind, guard.detach_reservation())
+                RecordedCall(guard.request, call, operation, guard.detach_reservation())
             )
             self._entered = entered.pop_all()
         return PreparedCall(guard.request, attempt, recording)

@@ -11,7 +11,7 @@ from typing import Any
 from litellm_maas.errors import SettingsError
 from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.request import GatewayRequest
-from litellm_maas.ledger.event import Event, Kind, Status, host_of
+from litellm_maas.ledger.event import Event, Operation, Status, host_of
 from litellm_maas.ledger.recorder import OnCommitted
 from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.usage import Usage, has_counts, of_reply, prompt_characters, usage_in
@@ -33,7 +33,7 @@ class RecordedCall:
     Args:
         request: What is sent.
         call: LiteLLM's call.
-        kind: What is asked for.
+        operation: What is asked for.
         on_committed: Called when the event is in the ledger.
 
     Attributes:
@@ -41,10 +41,14 @@ class RecordedCall:
     """
 
     def __init__(
-        self, request: GatewayRequest, call: Mapping[str, Any], kind: Kind, on_committed: OnCommitted | None = None
+        self,
+        request: GatewayRequest,
+        call: Mapping[str, Any],
+        operation: Operation,
+        on_committed: OnCommitted | None = None,
     ) -> None:
         self._request = request
-        self._attempt = event_builder_for(request, call, kind)
+        self._attempt = event_builder_for(request, call, operation)
         self._on_committed = on_committed
         self._decoder: StreamDecoder | None = None
         self._process: int | None = None
@@ -129,7 +133,7 @@ class RecordedCall:
             return self._unfinished("failed", failure.status, exception_class_name(failure), error.payload)
         # Whatever else ends a call is the caller giving up: the gateway goes on, and bills.
         given_up = error is None or isinstance(error, GeneratorExit)
-        return self._unfinished("aborted", None, None if given_up else type(error).__name__)
+        return self._unfinished("cancelled", None, None if given_up else type(error).__name__)
 
     def _unfinished(
         self, status: Status, http_status: int | None, error_class: str | None, payload: Mapping[str, Any] | None = None
@@ -142,7 +146,7 @@ class RecordedCall:
         has_begun = decoder is not None and decoder.delta_count > 0
         if self.cost is not None:
             cost = self.cost
-        elif status == "aborted" or has_begun or has_counts(raw):
+        elif status == "cancelled" or has_begun or has_counts(raw):
             cost = self._cost(self._used(raw))
         else:
             cost = self._cost(Usage())
@@ -161,12 +165,12 @@ class RecordedCall:
         return self._attempt.cost(usage, runtime.tracker.price_book())
 
 
-def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], kind: Kind) -> EventBuilder:
+def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], operation: Operation) -> EventBuilder:
     """The attempt that a call of LiteLLM's makes, from now on."""
     logging_obj = call["logging_obj"]
     params = call.get("litellm_params") or logging_obj.model_call_details.get("litellm_params") or {}
     return EventBuilder(
-        kind=kind,
+        operation=operation,
         route="provider",
         model=request.model,
         billing_mode=request.endpoint.billing_mode,

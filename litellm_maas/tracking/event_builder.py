@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from litellm_maas.ledger.event import Event, Kind, Route, Status, new_id, response_event_id, sanitize_text
+from litellm_maas.ledger.event import Event, Operation, Route, Status, new_id, response_event_id, sanitize_text
 from litellm_maas.pricing.cost import BillingMode, Cost, cost
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
@@ -48,7 +48,7 @@ class AttemptCounter:
 class EventBuilder:
     """One attempt that reaches the gateway, from its start to its event."""
 
-    kind: Kind
+    operation: Operation
     route: Route
     model: str
     billing_mode: BillingMode
@@ -78,11 +78,11 @@ class EventBuilder:
             started_at=self.started_at,
             # A clock that is set back in the meantime makes no event that ends before it begins.
             ended_at=max(dt.datetime.now(dt.timezone.utc), self.started_at),
-            kind=self.kind,
+            operation=self.operation,
             route=self.route,
             status=status,
-            model_requested=self.identity.requested or asked or model or "",
-            model_served=model or "",
+            requested_model=self.identity.requested or asked or model or "",
+            model=model or "",
             host=self.identity.host,
             input_tokens=usage.input_tokens,
             cached_tokens=usage.cached_tokens,
