@@ -37,7 +37,7 @@ def send_alert(warning: dict[str, Any]) -> None:
     logger.warning("%s", warning["text"])
     for hook in _hooks:
         _call(hook, warning)
-    if (address := settings.webhook()) is not None:
+    if (address := settings.alert_webhook()) is not None:
         # No daemon: a program that ends just then still sends it, within its time limit.
         threading.Thread(target=_post, args=(address, warning), name="maas-webhook").start()
 

@@ -72,4 +72,4 @@ class InvalidEventError(LedgerError):
 
 
 class RateLimitStoreError(MaasError):
-    """The list of turns cannot be used."""
+    """The store of the rate limit cannot be used."""

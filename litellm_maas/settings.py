@@ -47,15 +47,15 @@ Synchronous = Literal["normal", "full"]
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """How requests are paced.
+    """The client-side rate limit.
 
     Attributes:
         requests: How many may go out in any window.
         seconds: The length of the window.
-        margin: Seconds by which turns keep further apart than that: requests do not all travel equally fast, and the
+        margin: Seconds by which slots keep further apart than that: requests do not all travel equally fast, and the
             gateway counts when they arrive.
-        max_wait: Seconds that a call waits for its turn at most.
-        redis: Where machines share their turns; None for a file that the processes of this machine share.
+        max_wait: Maximum seconds that a call waits for a slot.
+        redis: Where machines share their slots; None for a file that the processes of this machine share.
     """
 
     requests: int
@@ -103,7 +103,7 @@ def budgets() -> str | None:
     return _value("MAAS_BUDGETS")
 
 
-def webhook() -> str | None:
+def alert_webhook() -> str | None:
     """`MAAS_ALERT_WEBHOOK`: where warnings about budgets and credits are posted, as JSON."""
     return _value("MAAS_ALERT_WEBHOOK")
 
@@ -138,11 +138,12 @@ def track_spend() -> bool:
     return (_value("MAAS_TRACK_SPEND") or "0").lower() in ("1", "true", "yes", "on")
 
 
-def pacing(configured: RateLimit | None = None) -> RateLimit | None:
-    """`MAAS_RPM`, `MAAS_RPM_MAX_WAIT` and `MAAS_REDIS_URL`: how requests are paced.
+def rate_limit(configured: RateLimit | None = None) -> RateLimit | None:
+    """`MAAS_RPM`, `MAAS_RPM_MAX_WAIT` and `MAAS_REDIS_URL`: the client-side rate limit, if any.
 
     Args:
-        configured: What holds where the environment says nothing; None does not pace then. `MAAS_RPM=0` never does.
+        configured: What holds where the environment says nothing; None for no limit. `MAAS_RPM=0` is no limit either
+            way.
 
     Raises:
         SettingsError: One of them is no number where one is needed.

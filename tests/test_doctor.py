@@ -406,10 +406,10 @@ BROKEN: dict[str, tuple[Callable[[SetUp], None], str, str, str]] = {
         "check that the database runs",
     ),
     "a file that is no event": (_no_event, "waiting", "hold no event", r"^rm .*broken\.json$"),
-    "pacing by words": (_set(MAAS_RPM="ten"), "pacing", "MAAS_RPM is 'ten'", "such as 10"),
+    "a rate limit by words": (_set(MAAS_RPM="ten"), "rate limit", "MAAS_RPM is 'ten'", "such as 10"),
     "no Redis": (
         _no_redis,
-        "pacing",
+        "rate limit",
         "cannot be used",
         "check MAAS_REDIS_URL",
     ),
@@ -446,7 +446,7 @@ def test_each_broken_set_up_has_its_own_red_line(setup: SetUp, what: str) -> Non
     assert re.search(says, named[0]["message"]), named
     assert re.search(mend, named[0]["fix"]), named
     # Where one cause shows in two places, both say so.
-    also = {"a map that drops maas": {"models"}, "pacing by words": {"settings"}, "no models": {"config"}}
+    also = {"a map that drops maas": {"models"}, "a rate limit by words": {"settings"}, "no models": {"config"}}
     also |= {"an address in a variable nobody reads": {"dns"}}
     assert {check["name"] for check in reds} <= {name} | also.get(what, set()), reds
 
@@ -686,18 +686,18 @@ def test_a_check_that_breaks_down(setup: SetUp, monkeypatch: pytest.MonkeyPatch)
     assert KEY not in json.dumps(found)
 
 
-def test_turns_that_are_held(setup: SetUp) -> None:
-    """Where the gateway asked to wait, and pacing does, that is said."""
+def test_slots_that_are_blocked(setup: SetUp) -> None:
+    """Where the gateway asked to wait, and the rate limiter does, that is said."""
     setup.set("MAAS_RPM", 10)
-    assert {check["name"]: check["status"] for check in setup.checks()}["pacing"] == "ok"
+    assert {check["name"]: check["status"] for check in setup.checks()}["rate limit"] == "ok"
     setup.set("MAAS_RPM_MAX_WAIT", 1)
     setup.sandbox.account.per_minute = Limit(1, 60.0)
     done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
     probe = json.loads(done.stdout)["probes"][0]
     assert (probe["tools"], probe["json_mode"]) == ("not known: the account's limit", None)
-    (pacing,) = (check for check in setup.checks() if check["name"] == "pacing")
-    assert pacing["status"] == "warning"
-    assert re.search(r"held for \d+ s", pacing["message"])
+    (limit,) = (check for check in setup.checks() if check["name"] == "rate limit")
+    assert limit["status"] == "warning"
+    assert re.search(r"blocked for \d+ s", limit["message"])
 
 
 def test_events_that_wait_are_recorded(setup: SetUp) -> None:
@@ -1047,7 +1047,7 @@ def test_lines_are_cut_between_words(setup: SetUp, columns: int) -> None:
         process.wait(60)
     os.close(parent)
     lines = out.decode().splitlines()
-    (start,) = [number for number, line in enumerate(lines) if "pacing" in line]
+    (start,) = [number for number, line in enumerate(lines) if "rate limit" in line]
     assert " ".join(" ".join(lines[start:-2]).split()).endswith("(MAAS_RPM=10 keeps it)")
     assert not [line for line in lines if line.rstrip().endswith("MAAS_")]
     assert max(len(line) for line in lines[start:]) <= columns

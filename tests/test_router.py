@@ -622,7 +622,7 @@ def test_a_trial_that_nobody_reports_does_not_last() -> None:
     assert rests.try_acquire_probe(TARGET)
 
 
-@pytest.mark.parametrize("failure", [Failure("bad_request", 400, "no", ""), Failure("rate_limit", None, "paced", "")])
+@pytest.mark.parametrize("failure", [Failure("bad_request", 400, "no", ""), Failure("rate_limit", None, "limited", "")])
 def test_a_trial_that_tells_nothing_is_over(failure: Failure) -> None:
     """Where a trial fails for the request's own fault, the next call may try at once."""
     clock = Clock()
@@ -695,12 +695,12 @@ def test_calls_that_were_under_way_count_once() -> None:
         Failure("bad_request", 400, "no", ""),
         Failure("authentication", 401, "no", ""),
         Failure("context_window", 400, "too long", ""),
-        Failure("rate_limit", None, "paced", "", retry_after=30.0),
+        Failure("rate_limit", None, "limited", "", retry_after=30.0),
     ],
     ids=lambda failure: failure.kind,
 )
 def test_what_makes_nothing_rest(failure: Failure) -> None:
-    """What is the request's fault, the key's, or this side's own pacing says nothing of the model."""
+    """What is the request's fault, the key's, or this side's own rate limit says nothing of the model."""
     rests = CooldownRegistry(Clock())
     for _ in range(5):
         rests.failed(TARGET, failure)

@@ -32,7 +32,7 @@ model_list:
   - {model_name: chat, litellm_params: {model: maas/openai/gpt-4o}}
 budgets:
   - {name: router, credits: 0.5, per: day}
-pacing: {requests_per_minute: 2, longest_wait: 1}
+rate_limit: {requests_per_minute: 2, max_wait: 1}
 """
 
 
@@ -53,8 +53,8 @@ def test_budgets_of_a_routers_file_hold(file: Path, sandbox: Sandbox) -> None:
     assert not sandbox.requests
 
 
-def test_pacing_of_a_routers_file_holds(file: Path, sandbox: Sandbox) -> None:
-    """The pacing in a router's file is in force: the third call of a minute is too far away."""
+def test_rate_limit_of_a_routers_file_holds(file: Path, sandbox: Sandbox) -> None:
+    """The rate limit in a router's file applies: the third call of a minute is too far away."""
     file.write_text(ROUTER.replace("credits: 0.5", "credits: 5000"))
     router = litellm_maas.load_router(file, num_retries=0)
     for _ in range(2):
@@ -131,11 +131,11 @@ def test_a_fallback_that_a_budget_refuses(
     [
         ("per: day", "per: year", "'year' is no period"),
         ("requests_per_minute: 2", "requests_per_minute: 0", "greater than 0"),
-        ("longest_wait", "longest", "unknown key"),
+        ("max_wait", "longest", "unknown key"),
     ],
 )
 def test_mistakes_in_them_are_named(file: Path, sandbox: Sandbox, right: str, wrong: str, problem: str) -> None:
-    """A mistake in a budget or in the pacing of a router's file is an error with its line."""
+    """A mistake in a budget or in the rate limit of a router's file is an error with its line."""
     file.write_text(ROUTER.replace(right, wrong))
     with pytest.raises(ConfigFileError, match=problem) as found:
         litellm_maas.load_router(file)

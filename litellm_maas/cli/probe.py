@@ -79,10 +79,10 @@ def _probed(prober: Prober, models: Sequence[str], *, once: bool) -> Iterator[Pr
 def _paced() -> Iterator[RateLimit | None]:
     """Pace the calls by the account's documented limit, unless MAAS_RPM says otherwise; give the limit."""
     before = runtime.rate_limit
-    # Calls of other programs are waited for too, where they are paced themselves.
+    # Calls of other programs are waited for too, where they keep a rate limit themselves.
     runtime.rate_limit = before or _LIMIT
     try:
-        yield settings.pacing(runtime.rate_limit)
+        yield settings.rate_limit(runtime.rate_limit)
     finally:
         runtime.rate_limit = before
 

@@ -27,7 +27,7 @@ _KEYS_OF_OTHERS = (
 )
 _BASES_OF_OTHERS = ("LLM_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL")
 _OTHERS: tuple[Callable[[], object], ...] = (
-    settings.pacing,
+    settings.rate_limit,
     settings.ledger_synchronous,
     settings.vnd_per_usd,
     settings.credits_warn_hours,

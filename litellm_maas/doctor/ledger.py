@@ -1,4 +1,4 @@
-"""The ledger, what waits beside it, and the shared list of turns."""
+"""Check the ledger, the outbox beside it, and the rate limit."""
 
 from __future__ import annotations
 
@@ -128,22 +128,24 @@ def _waiting(where: Path | PostgresLocation) -> Iterator[Check]:
         yield passed("waiting", "no event waits beside the ledger")
 
 
-def pacing(endpoint: Endpoint | None) -> Check:
-    """Whether requests are paced, and whether they are held just now."""
+def rate_limit(endpoint: Endpoint | None) -> Check:
+    """Check whether there is a rate limit, and whether requests are blocked now."""
     try:
-        pacing = settings.pacing()
+        limit = settings.rate_limit()
     except SettingsError as error:
-        return from_error("pacing", error)
-    if pacing is None:
-        return passed("pacing", "off; the account's default limit is 10 requests a minute (MAAS_RPM=10 keeps it)")
+        return from_error("rate limit", error)
+    if limit is None:
+        return passed("rate limit", "off; the account's default limit is 10 requests a minute (MAAS_RPM=10 keeps it)")
     name = urlsplit(endpoint.base_url).netloc if endpoint is not None else ""
-    turns = next(shared_stores(pacing))
+    store = next(shared_stores(limit))
     try:
-        held = turns.blocked_for(name)
+        blocked = store.blocked_for(name)
     except (RateLimitStoreError, sqlite3.Error) as error:
-        where = "check MAAS_REDIS_URL and that Redis runs" if pacing.redis else f"rm {settings.data_folder()}/pacing.db"
-        return failed("pacing", f"the list of turns cannot be used: {error}", where)
-    if held > 0:
-        return warned("pacing", f"held for {held:.0f} s: the gateway asked for that", f"wait {held:.0f} s")
-    where = "Redis" if pacing.redis else "this machine"
-    return passed("pacing", f"{pacing.requests} requests in {pacing.seconds:g} s, shared by {where}")
+        where = (
+            "check MAAS_REDIS_URL and that Redis runs" if limit.redis else f"rm {settings.data_folder()}/rate_limit.db"
+        )
+        return failed("rate limit", f"the rate-limit store cannot be used: {error}", where)
+    if blocked > 0:
+        return warned("rate limit", f"blocked for {blocked:.0f} s: the gateway asked for that", f"wait {blocked:.0f} s")
+    where = "Redis" if limit.redis else "this machine"
+    return passed("rate limit", f"{limit.requests} requests in {limit.seconds:g} s, shared by {where}")

@@ -210,8 +210,8 @@ class Prober:
                 if not patience or failure.kind != "rate_limit" or failure.status is None:
                     raise
             patience -= 1
-            if failure.retry_after is None or settings.pacing(runtime.rate_limit) is None:
-                _sleep(min(failure.retry_after or _WINDOW, _WINDOW))  # else pacing waits by itself
+            if failure.retry_after is None or settings.rate_limit(runtime.rate_limit) is None:
+                _sleep(min(failure.retry_after or _WINDOW, _WINDOW))  # else the rate limiter waits by itself
 
     def _call_once(
         self, found: Probe, request: GatewayRequest, operation: Operation, body: dict[str, Any]

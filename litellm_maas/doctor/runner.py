@@ -49,7 +49,7 @@ class Credentials:
 
 
 def run_checks(asked: Options) -> tuple[list[Check], Credentials]:
-    """Everything but LiteLLM: variables, the gateway, models, files, the ledger, pacing; and what calls need."""
+    """Run every check but those of LiteLLM, and return what calls need."""
     (base_url, endpoint), key_check = environment.base_url(), environment.key()
     # A key of a wrong shape would only be refused.
     key = resolve_key(None) if key_check.status != "error" else None
@@ -60,7 +60,7 @@ def run_checks(asked: Options) -> tuple[list[Check], Credentials]:
             *_made("settings", environment.others),
             *_made("files", environment.files),
             *_made("ledger", ledger.ledger),
-            *_made("pacing", lambda: [ledger.pacing(endpoint)]),
+            *_made("rate limit", lambda: [ledger.rate_limit(endpoint)]),
         ]
         attempts = _attempts()
         used = _used(asked.config, attempts)

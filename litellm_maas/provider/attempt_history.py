@@ -194,7 +194,7 @@ class RoutedAttempt:
         not have noticed yet which one failed, if that was a stream (measured on 1.108).
         """
         is_same = failed["deployment_id"] is not None and failed["deployment_id"] == self.deployment.get("id")
-        # A limit without a reply is this side's own pacing.
+        # A limit without a reply is this side's own rate limit.
         is_limit = failed["kind"] == "rate_limit" and failed["http_status"] is not None
         return is_same and is_limit and (self.bucket.get("model_group_size") or 1) > 1
 

@@ -46,7 +46,8 @@ def call_pipeline(make: RequestFactory, call: dict[str, Any], operation: Operati
     """A block that begins when a call may be sent.
 
     Raises:
-        GatewayError: Another attempt is pointless, the model rests, a budget refuses, or the turn is too far away.
+        GatewayError: Another attempt is pointless, the model is in cooldown, a budget blocks the call, or the slot is
+            too far away.
     """
     request = make(call)
     with (

@@ -117,7 +117,7 @@ class CooldownRegistry:
             is_routed: Whether a router called it. Without one nothing is passed over, so there is nothing to tell of.
         """
         policy = _PERSISTENT if failure.is_persistent else _POLICIES.get(failure.kind)
-        # A limit without a reply is this side's own pacing, and says nothing of the model.
+        # A limit without a reply is this side's own rate limit, and says nothing of the model.
         if policy is None or (failure.kind == "rate_limit" and failure.status is None):
             self._end_probe(target)
             return

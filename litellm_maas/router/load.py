@@ -33,9 +33,9 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
     """A router over MaaS models with fallbacks, from a file.
 
     Args:
-        path: A file with `model_list`, `router_settings`, `budgets` and `pacing`, or the name of a shipped one, such as
-            ``router.current.yaml``. By default the shipped ``router.yaml``: GPT-4o, Gemini 2.5 Flash, Qwen 3 27B, each
-            by its own name, and all of them in that order as `maas`.
+        path: A file with `model_list`, `router_settings`, `budgets` and `rate_limit`, or the name of a shipped one,
+            such as ``router.current.yaml``. By default the shipped ``router.yaml``: GPT-4o, Gemini 2.5 Flash, Qwen 3
+            27B, each by its own name, and all of them in that order as `maas`.
         **overrides: Router settings that win over the file's, such as ``timeout=30``.
 
     Raises:
@@ -67,14 +67,14 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
 
 
 def _apply_process_settings(file: RouterFile) -> None:
-    """The budgets and the pacing of a router's file hold for the whole program, as those of the environment do."""
+    """Apply the budgets and the rate limit of a router's file for the whole program, as those of the environment do."""
     if file.budgets:
         runtime.budgets.configured = file.budgets
         if not runtime.tracker.enabled:
             # Budgets count what is recorded.
             track_spend()
-    if file.pacing is not None:
-        runtime.rate_limit = RateLimit(file.pacing.requests_per_minute, max_wait=file.pacing.longest_wait)
+    if file.rate_limit is not None:
+        runtime.rate_limit = RateLimit(file.rate_limit.requests_per_minute, max_wait=file.rate_limit.max_wait)
 
 
 def check(document: Document, book: PriceBook | None = None) -> Iterator[Diagnostic]:

@@ -86,13 +86,13 @@ class ModelList(BaseModel):
     model_list: tuple[_Deployment, ...] = ()
 
 
-class PacingSection(BaseModel):
-    """Pacing under the account's limit, as `MAAS_RPM` and `MAAS_RPM_MAX_WAIT` set it."""
+class RateLimitSection(BaseModel):
+    """The client-side rate limit, as `MAAS_RPM` and `MAAS_RPM_MAX_WAIT` set it."""
 
     model_config = ConfigDict(extra="forbid")
 
     requests_per_minute: Annotated[int, Field(gt=0)]
-    longest_wait: _Seconds = 300.0
+    max_wait: _Seconds = 300.0
 
 
 class RouterFile(BaseModel):
@@ -103,7 +103,7 @@ class RouterFile(BaseModel):
     model_list: tuple[_Deployment, ...]
     router_settings: Mapping[str, Any] = Field(default_factory=dict)
     budgets: Budgets = ()
-    pacing: PacingSection | None = None
+    rate_limit: RateLimitSection | None = None
 
 
 @cache
