@@ -1,4 +1,4 @@
-"""Warnings about budgets and credits: a log line, the program's own hook, and a webhook."""
+"""Send alerts about budgets and credits: to the log, to the program's own hook, and to a webhook."""
 
 from __future__ import annotations
 

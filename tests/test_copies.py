@@ -27,7 +27,7 @@ from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
 from tests.ledgers import event, locked, program, rows, total
 from tests.recording import until
-from tests.test_ledger_versions import old
+from tests.test_ledger_versions import old, version
 
 __all__ = ["old"]
 
@@ -295,9 +295,9 @@ def test_who_writes_and_does_not_end_is_waited_for_in_vain(
 def test_a_copy_of_an_older_version_is_put_back(old: Path, tmp_path: Path) -> None:
     """A copy that an older version of this package made is brought up to date; the copy itself stays as it was."""
     copy = tmp_path / "copy.db"
-    assert back_up(old, copy).events == 1
+    assert back_up(old, copy).events == 3
     ledger = tmp_path / "elsewhere" / "ledger.db"
-    assert restore(copy, ledger).now.events == 1
+    assert restore(copy, ledger).now.events == 3
     with SqliteLedger(ledger) as found:
         assert found.insert(event("new"))
         assert verify(found) == []

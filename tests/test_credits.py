@@ -440,8 +440,8 @@ def test_a_balance_of_one_host(month: Month, heard: list[dict[str, Any]]) -> Non
     assert "Calls of 2 hosts are in what was spent (a.vn, b.vn:8080)." in table
     assert "litellm-maas credits set AMOUNT --host b.vn:8080" in table
     assert [(each["host"], each["mark"]) for each in heard] == [("b.vn:8080", "6 h")]
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    assert [name for name in heard[0] if f"`{name}`" not in readme] == []
+    page = (Path(__file__).parent.parent / "docs/budgets.md").read_text(encoding="utf-8")
+    assert [name for name in heard[0] if f"`{name}`" not in page] == []
     assert "credits at b.vn:8080 may run out" in heard[0]["text"]
     listed = json.loads(credits_command(month.path, "list", "--json").stdout)
     assert [each["host"] for each in listed] == [None, "a.vn", "b.vn:8080"]

@@ -144,7 +144,7 @@ def test_a_ledger_that_cannot_be_used(
     assert len(list(recorder.pending())) == 10
     (said,) = warnings(caplog)
     assert said.startswith(f"spend is not being recorded ({path}")
-    assert said.endswith("Events wait in " + f"{path}.waiting and are recorded later.")
+    assert said.endswith("Events wait in " + f"{path}.outbox and are recorded later.")
     mend()
     assert recorder.flush() == 10
     assert (total(path), recorder.dropped) == (10, 0)

@@ -1,4 +1,4 @@
-"""How many credits are left, how fast they go, when they run out, and what the console took that nobody recorded.
+"""Forecast how many credits are left and when they run out, and find what the console debited unrecorded.
 
 Everything follows from the notes of what the console showed and from the ledger's own sums. What stays open is said:
 the console collects spend in cycles of five minutes (vendor documentation, read 2026-10). Where these begin is not
@@ -88,12 +88,12 @@ class Drift:
 
     @property
     def micro_credits(self) -> int:
-        """The drift: above 0 the console took more than the ledger knows."""
+        """Return the drift: above 0 the console took more than the ledger knows."""
         return self.debited - self.recorded
 
     @property
     def is_real(self) -> bool:
-        """Whether it is more than cycles explain."""
+        """Return whether it is more than cycles explain."""
         return self.at_least > 0 or self.at_most < 0
 
 
@@ -135,7 +135,7 @@ class Balance:
 
     @property
     def micro_credits(self) -> int:
-        """The estimate of what is left."""
+        """Return the estimate of what is left."""
         return self.reading.micro_credits + self.topups - self.spent - self.expired
 
 

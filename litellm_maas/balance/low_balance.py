@@ -1,4 +1,4 @@
-"""Warnings before credits run out: once a day, in whichever process notices first."""
+"""Alert before credits run out: once a day, in whichever process notices first."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _balances(notes: Sequence[BalanceEntry], ledger: Ledger, now: dt.datetime, h
 
 
 def notes_file(where: Path | PostgresLocation) -> Path:
-    """The file that the notes on the console are in.
+    """Return the file that the balance readings are in.
 
     Raises:
         LedgerError: It is the file in front of a database, and cannot be made.
@@ -65,7 +65,7 @@ def notes_file(where: Path | PostgresLocation) -> Path:
 
 
 def warnings(found: Balance, now: dt.datetime) -> Iterator[dict[str, Any]]:
-    """What there is to warn of, as plain values: `text`, `mark`, and figures in micro-credits.
+    """Yield what to alert of, as plain values: `text`, `mark`, and figures in micro-credits.
 
     Raises:
         SettingsError: `MAAS_CREDITS_WARN_HOURS` or `MAAS_CREDITS_WARN_BELOW` cannot be used.

@@ -1,4 +1,4 @@
-"""What the vendor's console showed, as people note it: readings of the balance, and top-ups.
+"""Keep what the vendor's console showed, as people note it: readings of the balance, and top-ups.
 
 There is no public way to ask for either (vendor documentation, read 2026-10). The notes are in the ledger's file; with
 a ledger in PostgreSQL they are in the file in front of it, on the machine where they were made.
@@ -37,7 +37,7 @@ class BalanceEntry:
 
 
 def entries(ledger: Ledger) -> list[BalanceEntry]:
-    """All notes, in the order of their times; of two of one moment the one made later comes later.
+    """Return all entries by their times; of two of one moment the one made later comes later.
 
     Raises:
         LedgerError: The ledger cannot be read.

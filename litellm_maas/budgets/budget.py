@@ -1,4 +1,4 @@
-"""Budgets: what may be spent, on what, in which period, and what happens when it is used up."""
+"""Define budgets: what may be spent, on what, in which period, and what happens when it is used up."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ FILTERS = ("model", "tag", "user", "end_user", "team", "key", "host")
 
 
 class Budget(BaseModel):
-    """One budget. Every call that all its filters match counts, and needs room in it.
+    """Limit what may be spent. Every call that all filters match counts, and has to fit.
 
     Attributes:
         name: What it is called.
@@ -145,22 +145,22 @@ class Budget(BaseModel):
 
     @property
     def limit(self) -> int:
-        """What may be spent, in micro-credits."""
+        """Return the limit, in micro-credits."""
         return int(self.credits * MICRO_CREDITS)
 
     @property
     def cheaper_model(self) -> str | None:
-        """The model that calls are sent to when there is no room for the one they ask for."""
+        """Return the model that calls are sent to when the one they ask for does not fit."""
         return self.action.partition(":")[2] or None
 
     @property
     def window(self) -> dt.timedelta | None:
-        """The length of a window that slides; None for a period of the calendar."""
+        """Return the length of a rolling window; None for a period of the calendar."""
         found = _ROLLING.fullmatch(self.per)
         return None if found is None else dt.timedelta(hours=int(found.group(1)) * _HOURS[found.group(2)])
 
     def period(self, now: dt.datetime) -> Period:
-        """The period that a moment is in; its end is when the budget is whole again."""
+        """Return the period that a moment is in; the budget resets at its end."""
         if self.window is not None:
             return Period(now - self.window, None)
         if self.per == "total":
@@ -168,7 +168,7 @@ class Budget(BaseModel):
         return periods.around(self.per, now.astimezone(periods.zone(self.timezone)))
 
     def matches(self, model: str, identity: Attribution | Event) -> bool:
-        """Whether a call counts."""
+        """Return whether a call counts."""
         return (
             self.model in (None, model)
             and (self.tag is None or self.tag in identity.tags)
@@ -180,7 +180,7 @@ class Budget(BaseModel):
         )
 
     def describe(self) -> str:
-        """What it limits, in words."""
+        """Return what it limits, in words."""
         named = [f"{name.replace('_', ' ')} {value}" for name in FILTERS if (value := getattr(self, name)) is not None]
         return ", ".join(named) or "all calls"
 
@@ -206,7 +206,7 @@ class BudgetFile(BaseModel):
 
 
 def read(file: Path) -> tuple[Budget, ...]:
-    """The budgets in a file.
+    """Return the budgets in a file.
 
     Raises:
         ConfigFileError: The first mistake, with file, line and field.
@@ -218,7 +218,7 @@ def read(file: Path) -> tuple[Budget, ...]:
 
 
 def from_mapping(definition: Mapping[str, Any]) -> Budget:
-    """A budget from plain JSON values, as a ledger keeps it.
+    """Return a budget from plain JSON values, as a ledger keeps it.
 
     Raises:
         ValidationError: It is none.

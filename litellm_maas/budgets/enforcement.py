@@ -1,4 +1,4 @@
-"""The budgets in force in this process: where they come from, and reserving what a call may cost."""
+"""Apply the current budgets of this process: find them, and reserve what a call may cost."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Reservation:
 
 
 class BudgetEnforcer:
-    """The budgets of this process, on the ledger that it records in.
+    """Hold the budgets of this process, on the ledger that it records in.
 
     Attributes:
         configured: Budgets that a program brought, by a router's config for instance.
@@ -130,7 +130,7 @@ class BudgetEnforcer:
             pause, writer_pause = min(2 * pause, _LONGEST_PAUSE), _WRITER_PAUSE
 
     def configured_budgets(self) -> tuple[Budget, ...]:
-        """The budgets that are not in the ledger: a program's own, and those of the file that `MAAS_BUDGETS` names.
+        """Return the budgets that are not in the ledger: a program's own, and those of `MAAS_BUDGETS`.
 
         While the file has a mistake, those that it held before stay in force.
 

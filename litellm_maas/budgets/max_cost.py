@@ -1,4 +1,4 @@
-"""The most that a request can cost: what a budget sets aside while the call is under way."""
+"""Estimate the maximum cost of a request: what a budget reserves while the call is in flight."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _READ_AS_TEXT = ("tools", "functions", "response_format")
 def estimate_max_cost(
     model: str, operation: Operation, body: Mapping[str, Any], billing_mode: BillingMode, book: PriceBook
 ) -> int | None:
-    """The most that a request can cost, in micro-credits; None where no price is known.
+    """Return the maximum cost of a request, in micro-credits; None where no price is known.
 
     A token stands for a byte at least, so there are at most as many input tokens as bytes of text.
 

@@ -45,13 +45,13 @@ class BudgetStatus:
 
     @property
     def resets_at(self) -> dt.datetime | None:
-        """When the period ends; None where it never does, or slides."""
+        """Return when the period ends; None where it never does, or rolls."""
         return self.budget.period(dt.datetime.now(dt.timezone.utc)).until
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why there is no room.
+    """Say why a call does not fit.
 
     Attributes:
         needed: What the call can cost at worst, in micro-credits; None where its model has no price.
@@ -65,14 +65,14 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdAlert:
-    """A budget of which more than so many per cent are spent."""
+    """Name a budget of which more than so many per cent are spent."""
 
     status: BudgetStatus
     percent: int
 
 
 class BudgetStore:
-    """The budgets of one ledger file: those that the ledger itself holds, and those that a program brings.
+    """Keep the budgets of one ledger file: those in the ledger itself, and those that a program brings.
 
     Raises:
         LedgerError: The ledger cannot be opened. All its methods raise that too, and LedgerBusyError where another
@@ -86,7 +86,7 @@ class BudgetStore:
         self._looked_at: float | None = None
 
     def budgets(self, own: Sequence[Budget] = ()) -> tuple[Budget, ...]:
-        """All budgets; the program's own win over those of the same name in the ledger."""
+        """Return all budgets; the program's own win over those of the same name in the ledger."""
         if self._looked_at is None or time.monotonic() - self._looked_at > _LOOK_AGAIN:
             rows = self._ledger.query("SELECT definition FROM budgets ORDER BY name")
             self._known = tuple(from_mapping(json.loads(row[0])) for row in rows)
@@ -111,7 +111,7 @@ class BudgetStore:
         return bool(removed)
 
     def is_warm(self, budgets: Sequence[Budget]) -> bool:
-        """Whether `reserve` is quick; if not, all events of a period may have to be read first, as for `status`."""
+        """Return whether spent amounts are cached for all budgets; else `reserve` may read all events of a period."""
         now = dt.datetime.now(dt.timezone.utc)
         return all(self._spent_cache.is_cached(budget, now) for budget in budgets)
 
@@ -168,7 +168,7 @@ class BudgetStore:
         return alerts
 
     def status(self, budgets: Sequence[Budget]) -> list[BudgetStatus]:
-        """How budgets stand."""
+        """Return the state of the budgets."""
         now = dt.datetime.now(dt.timezone.utc)
         with self._ledger.write_transaction(PATIENCE) as connection:
             self._spent_cache.refresh(connection)
@@ -201,7 +201,7 @@ def _denial_reason(state: BudgetStatus, needed: int | None) -> Literal["exceeded
 
 
 def _is_new(connection: sqlite3.Connection, budget: Budget, percent: int, now: dt.datetime) -> bool:
-    """Whether nobody has said so in this period; of a window that slides, on this day."""
+    """Return whether nobody has sent this alert in this period; for a rolling window, on this day."""
     period = (
         budget.period(now).since if budget.window is None else now.replace(hour=0, minute=0, second=0, microsecond=0)
     )

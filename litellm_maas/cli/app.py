@@ -1,4 +1,4 @@
-"""The command group. A subcommand's module is loaded only when it is called: most need no LiteLLM."""
+"""Group the commands. A subcommand's module is loaded only when it is called: most need no LiteLLM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`litellm-maas budget`: setting budgets in the ledger, and how they stand."""
+"""Provide `litellm-maas budget`: set budgets in the ledger, and show their state."""
 
 from __future__ import annotations
 
@@ -234,13 +234,13 @@ def _budgets(named: str | None) -> list[Budget]:
 
 @contextmanager
 def _store(named: str | None, *, writable: bool = False) -> Iterator[BudgetStore | None]:
-    """The budgets of a ledger; None where there is no ledger. Makes no file."""
+    """Yield the budgets of a ledger; None where there is no ledger. Makes no file."""
     with access.open_ledger(_file(named), writable=writable) as ledger:
         yield BudgetStore(ledger) if isinstance(ledger, SqliteLedger) else None
 
 
 def _other_files(named: str | None) -> list[Path]:
-    """The files of budgets that are in force for other databases."""
+    """Return the files whose budgets are set for other databases."""
     where = resolve_location(named)
     return (
         [other.path for other in spools.others(where) if other.budgets] if isinstance(where, PostgresLocation) else []

@@ -1,4 +1,4 @@
-"""`litellm-maas config`: what a config comes to, what is wrong with it, and starters."""
+"""Provide `litellm-maas config`: check a config, and write templates of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`litellm-maas credits`: how many are left, when they run out, and what the console took that nobody recorded."""
+"""Provide `litellm-maas credits`: the balance, when it runs out, and the drift between console and ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`litellm-maas demo`: the main job in one minute, offline by default."""
+"""Provide `litellm-maas demo`: the main job in one minute, offline by default."""
 
 from __future__ import annotations
 

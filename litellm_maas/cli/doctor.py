@@ -1,4 +1,4 @@
-"""`litellm-maas doctor`: what is wrong with a set-up, and the exact fix."""
+"""Provide `litellm-maas doctor`: what is wrong with a set-up, and the exact fix."""
 
 from __future__ import annotations
 

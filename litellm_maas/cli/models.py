@@ -1,4 +1,4 @@
-"""`litellm-maas models`: what the key can see, joined with the catalogue and the price list."""
+"""Provide `litellm-maas models`: what the key can see, with the catalogue and the price list beside it."""
 
 from __future__ import annotations
 

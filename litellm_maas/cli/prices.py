@@ -1,4 +1,4 @@
-"""`litellm-maas prices`: the price lists, and what a call would cost by them."""
+"""Provide `litellm-maas prices`: the price lists, and what a call would cost by them."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def _json_number(amount: Decimal) -> float:
 
 
 def _unknown(model_id: str, book: PriceBook) -> MaasError:
-    """What to say of an id that no list has: its near misses, or why there is no price for it."""
+    """Return the error for an id that no list has: its near misses, or why there is no price for it."""
     printed = {entry.name: entry for _, each in book.lists() for entry in each.unidentified if entry.name}
     if (name := next((name for name in printed if name.lower() == model_id.lower()), None)) is not None:
         return MaasError(
@@ -291,7 +291,7 @@ def _unknown(model_id: str, book: PriceBook) -> MaasError:
 
 
 def _no_price(model_id: str, when: dt.datetime, book: PriceBook) -> MaasError:
-    """What to say where a list has the model, but not on that day or not for what was asked."""
+    """Return the error where a list has the model, but not on that day or not for what was asked."""
     price = book.price(model_id, when)
     see = f"see `litellm-maas prices show {model_id}`"
     if price is not None:

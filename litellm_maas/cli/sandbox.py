@@ -1,4 +1,4 @@
-"""`litellm-maas sandbox`: an offline MaaS until Ctrl-C."""
+"""Provide `litellm-maas sandbox`: an offline MaaS until Ctrl-C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`litellm-maas spend`: where the credits went."""
+"""Provide `litellm-maas spend`: where the credits went."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _unknown(ledger: Ledger | None, asked: ReportQuery) -> list[Hint | None]:
 
 
 def _refuse_options(context: click.Context) -> None:
-    """An option before the subcommand would be lost without a word."""
+    """Reject an option before the subcommand, which would be lost silently."""
     for name in context.params:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             option = next(each for each in context.command.params if each.name == name)

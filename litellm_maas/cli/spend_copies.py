@@ -1,4 +1,4 @@
-"""`litellm-maas spend backup | restore | resend`: copies of a ledger, and sending a spool again."""
+"""Provide `litellm-maas spend backup | restore | resend`: copy a ledger, and send a spool again."""
 
 from __future__ import annotations
 

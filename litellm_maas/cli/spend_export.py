@@ -1,4 +1,4 @@
-"""`litellm-maas spend export`: one record per event, for programs, spreadsheets and other databases."""
+"""Provide `litellm-maas spend export`: one record per event, for programs, spreadsheets and other databases."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _to_file(
 
 @contextlib.contextmanager
 def _atomic_write(file: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name when all of it is written, and not at all if that fails."""
+    """Write a file that appears under its name when it is complete, and not at all if that fails."""
     if file.exists() and not file.is_file():
         with file.open("wb") as device:
             yield device

@@ -1,4 +1,4 @@
-"""`litellm-maas spend reprice | verify`: what is done with a ledger beside reading its totals."""
+"""Provide `litellm-maas spend reprice | verify`: change and check what is in a ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`litellm-maas spend tail`: every event as it is recorded."""
+"""Provide `litellm-maas spend tail`: every event as it is recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way to the gateway, step by step: name, TLS, reply, key, clock. The key goes to the base URL and nowhere else."""
+"""Check the connection step by step: name, TLS, reply, key, clock. The key goes to the base URL only."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ELSEWHERE = r"token ?plan|pay.?as.?you.?go|(wrong|other|another|this) (host|end
 
 @dataclass
 class ConnectionReport:
-    """What was found on the way to the gateway.
+    """Report what was found on the way to the gateway.
 
     Attributes:
         listed: The models that the key can see; None where the list did not come.
@@ -169,7 +169,7 @@ def _accepted(key: SecretStr | None) -> Check:
 
 
 def _refused(failure: Failure, endpoint: Endpoint, key: SecretStr | None) -> Check:
-    """What a refused key may have, as far as the reply tells pending, revoked and wrong hosts apart."""
+    """Return what a refused key may have, as far as the reply tells pending, revoked and wrong hosts apart."""
     if key is None:
         return skipped("key accepted", "key")
     said = f"{failure.status}: {failure.message}"

@@ -1,4 +1,4 @@
-"""The environment variables: the key and the base URL, what people set instead of them, and every other setting."""
+"""Check the environment variables: key and base URL, what people set instead, and all other settings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MAAS_HOSTS = (".vngcloud.vn", ".greennode.ai")
 
 
 def key() -> Check:
-    """Whether there is a key, in which variable, and of what shape. Never shows it."""
+    """Check whether there is a key, in which variable, and of what shape. Never shows it."""
     value = os.environ.get("MAAS_API_KEY", "").strip()
     if not value:
         return _no_key()
@@ -69,7 +69,7 @@ def _no_key() -> Check:
 
 
 def base_url() -> tuple[Check, Endpoint | None]:
-    """Whether the base URL is written as it should be, and where calls go; None where they cannot."""
+    """Check whether the base URL is well-formed, and return where calls go; None where they cannot."""
     written = settings.api_base()
     try:
         endpoint = parse_base_url(written)
@@ -92,7 +92,7 @@ def base_url() -> tuple[Check, Endpoint | None]:
 
 
 def _base_of_others(endpoint: Endpoint) -> Check | None:
-    """The address of a MaaS host in a variable that nothing here reads."""
+    """Find the address of a MaaS host in a variable that nothing here reads."""
     if os.environ.get("MAAS_API_BASE", "").strip():
         return None
     alike = [name for name in sorted(os.environ) if name.startswith("MAAS_") and _is_a_base(name)]
@@ -117,7 +117,7 @@ def _base_of_others(endpoint: Endpoint) -> Check | None:
 
 
 def recording(config: Path | None) -> Check:
-    """Whether the spend of the programs that run in this environment is recorded."""
+    """Check whether the spend of the programs that run in this environment is recorded."""
     name = "recording"
     if settings.track_spend():
         return passed(name, "MAAS_TRACK_SPEND is set: every program that imports litellm_maas records its spend")
@@ -143,7 +143,7 @@ def _has_callback(config: Path) -> bool:
 
 
 def others(environment: Mapping[str, str] = os.environ) -> list[Check]:
-    """Whether every other setting can be used, and no variable is misspelt: a line for each that is wrong."""
+    """Check whether all other settings can be used and are spelt right: one line for each that is not."""
     wrong = [found for read in _OTHERS if (found := _unusable(read)) is not None]
     for name in sorted(environment):
         if name.startswith("MAAS_") and name not in settings.VARIABLES:
@@ -168,7 +168,7 @@ def _is_a_base(name: str) -> bool:
 
 
 def files() -> Iterator[Check]:
-    """Whether the files that variables name can be read: prices and budgets."""
+    """Check whether the files that variables name can be read: prices and budgets."""
     for variable, named, read in (
         ("MAAS_PRICES", settings.prices(), _odd_prices),
         ("MAAS_BUDGETS", settings.budgets(), _odd_budgets),

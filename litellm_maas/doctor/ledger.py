@@ -25,7 +25,7 @@ _LARGE = 256 * 1024 * 1024
 
 
 def ledger() -> Iterator[Check]:
-    """Whether spend can be recorded, and what waits to be."""
+    """Check whether spend can be recorded, and what is queued."""
     try:
         where = resolve_location()
     except SettingsError as error:
@@ -77,7 +77,7 @@ def _file(path: Path, name: str) -> Check:
 
 
 def _to_be_made(path: Path, name: str) -> Check:
-    """Whether the ledger can be made when there is something to record. Makes nothing."""
+    """Check whether the ledger can be made when there is something to record. Makes nothing."""
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -94,7 +94,7 @@ def _to_be_made(path: Path, name: str) -> Check:
 
 
 def _is_temporary(path: Path) -> bool:
-    """Whether a ledger is in the temporary folder because there is no home."""
+    """Return whether a ledger is in the temporary folder because there is no home."""
     temporary = folders.temporary_folder(make=False)
     return temporary is not None and path.parent == temporary
 

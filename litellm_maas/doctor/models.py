@@ -1,4 +1,4 @@
-"""The models that a config or the programs of this machine use: listed by the gateway, priced, called with success?"""
+"""Check the models that a config or this machine's programs use: listed, priced, and last called with success."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PREFIX = "maas/"
 
 
 def configured(file: Path) -> dict[str, bool]:
-    """The model ids of a config, and whether it says of each that it has no price.
+    """Return the model ids of a config, and whether it says of each that it has no price.
 
     Raises:
         ConfigFileError: The file cannot be read.
@@ -46,7 +46,7 @@ def check(
     by: Path | None,
     because: str,
 ) -> Iterator[Check]:
-    """Whether the models in use are listed, priced, and were called with success.
+    """Check whether the models in use are listed, priced, and were called with success.
 
     Args:
         listed: What the key can see; None where nobody knows.

@@ -50,7 +50,7 @@ _WINDOW = 60.0
 
 @dataclass(slots=True)
 class Probe:
-    """What probing a model showed.
+    """Report what probing a model showed.
 
     Attributes:
         calls: How many calls were made.
@@ -77,19 +77,19 @@ class Probe:
 
     @property
     def answer(self) -> str | None:
-        """Whether the model answers, ``yes`` or ``no: 404``; None where an account's limit kept it from being asked."""
+        """Return whether the model answers, ``yes`` or ``no: 404``; None where the account's limit was in the way."""
         if self.failure is None:
             return "yes"
         return None if self.failure.kind == "rate_limit" else f"no: {self.failure.status or self.failure.message}"
 
     def as_dict(self) -> dict[str, Any]:
-        """What was shown, as plain JSON values."""
+        """Return what was shown, as plain JSON values."""
         plain = {name: getattr(self, name) for name in self.__slots__ if name != "failure"}
         problem = None if self.failure is None else {"status": self.failure.status, "reason": self.failure.message}
         return plain | {"usage_fields": list(self.usage_fields), "failure": problem}
 
     def check(self) -> Check:
-        """What was shown, in one line."""
+        """Return what was shown, in one line."""
         name = f"probe {self.model}"
         if self.failure is not None:
             status = "" if self.failure.status is None else f"{self.failure.status}: "
@@ -128,7 +128,7 @@ class Prober:
     _session: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def estimate_max_cost(self, model: str, *, once: bool = False) -> int | None:
-        """The most that probing a model can cost, in micro-credits; None where it has no price."""
+        """Return the maximum cost of probing a model, in micro-credits; None where it has no price."""
         requests = list(self._requests(model))[: 1 if once else None]
         costs = [
             estimate_max_cost(model, operation, body, self.endpoint.billing_mode, self.book)
@@ -169,7 +169,7 @@ class Prober:
         return found
 
     def _requests(self, model: str) -> Iterator[tuple[str, Operation, dict[str, Any]]]:
-        """The calls of a probe; the first one decides whether the model answers."""
+        """Yield the calls of a probe; the first one decides whether the model answers."""
         known = catalogue().model(model)
         if known.mode == "embedding":
             yield "/embeddings", "embedding", {"model": model, "input": "hi"}

@@ -1,4 +1,4 @@
-"""All checks, with those that wait for somebody else made side by side."""
+"""Run all checks, those that wait for somebody else side by side."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TRIO = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is to be examined.
+    """Say what to examine.
 
     Attributes:
         config: A config whose models are looked at too.
@@ -41,7 +41,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a call needs, as far as it is there."""
+    """Hold what a call needs, as far as it is there."""
 
     endpoint: Endpoint | None
     key: SecretStr | None
@@ -88,7 +88,7 @@ def _made(name: str, check: Callable[[], Iterable[Check]]) -> list[Check]:
 
 
 def _failed(name: str, error: Exception) -> Check:
-    """A check that broke down itself is a line like any other: the others are worth seeing all the same."""
+    """Turn a check that broke down itself into a line like any other: the others are worth seeing all the same."""
     # Without the error's text, which may quote what it could not understand: a key, for instance.
     what = f"the check itself failed ({type(error).__name__})"
     return failed(name, what, "please report this, with the output of: litellm-maas doctor --json")

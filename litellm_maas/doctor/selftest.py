@@ -1,4 +1,4 @@
-"""The self-test of LiteLLM with this package, in a program of its own: what any program gets that imports both.
+"""Test LiteLLM with this package, in a program of its own: what any program gets that imports both.
 
 It sends nothing: LiteLLM makes the answer up (`mock_response`). Of such a call it does not tell callbacks the base URL,
 by which the cost callback knows whose call it is; so that is added to what LiteLLM passes. The ledger is a temporary
@@ -42,7 +42,7 @@ class _Behind(CustomLogger):
 
 
 def provider() -> Check:
-    """Whether LiteLLM knows `maas/` after an import of the package."""
+    """Check whether LiteLLM knows `maas/` after an import of the package."""
     ours = [each for each in litellm.custom_provider_map if each["provider"] == PROVIDER]
     if not ours or ours[-1]["custom_handler"] is not litellm_maas.maas:
         return failed(
@@ -52,7 +52,7 @@ def provider() -> Check:
 
 
 def callback(folder: Path) -> Check:
-    """Whether LiteLLM calls callbacks, and what it passes to the cost callback ends up in the ledger with its price."""
+    """Check whether LiteLLM calls callbacks, and what the cost callback gets is recorded with its price."""
     behind = _Behind()
     litellm_maas.track_spend(folder / "ledger.db")
     litellm.callbacks = [litellm_maas.spend_logger, behind]
@@ -74,7 +74,7 @@ def callback(folder: Path) -> Check:
 
 
 def checks() -> list[Check]:
-    """What was found."""
+    """Run the self-test."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         return [provider(), callback(Path(folder))]
 

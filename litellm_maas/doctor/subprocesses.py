@@ -25,7 +25,7 @@ def start_self_test() -> subprocess.Popen[str]:
 
 
 def self_test(process: subprocess.Popen[str]) -> Iterator[Check]:
-    """What the self-test found."""
+    """Run the self-test, and yield what it found."""
     found, problem = _last_line(process)
     if isinstance(found, list):
         yield from (Check(**each) for each in found)
@@ -41,7 +41,7 @@ def start_config_check(file: Path) -> subprocess.Popen[str]:
 
 
 def config(process: subprocess.Popen[str], file: Path) -> Iterator[Check]:
-    """What the check of a config found, a line for each finding."""
+    """Check a config, and yield one line for each finding."""
     findings, problem = _last_line(process)
     if not isinstance(findings, list):
         yield failed("config", f"{file} cannot be checked: {problem}", f"litellm-maas config check {file}")
@@ -71,7 +71,7 @@ def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.Pope
 
 
 def _last_line(process: subprocess.Popen[str]) -> tuple[Any, str]:
-    """The JSON that a program printed last, or why there is none."""
+    """Return the JSON that a program printed last, or why there is none."""
     try:
         out, said = process.communicate(timeout=_PATIENCE)
     except subprocess.TimeoutExpired:

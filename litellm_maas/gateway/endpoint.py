@@ -1,4 +1,4 @@
-"""Where the gateway is, and the key that opens it."""
+"""Resolve where the gateway is, and the key for it."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Endpoint:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the URL leads to this machine."""
+        """Return whether the URL leads to this machine."""
         return _is_loopback(urlsplit(self.base_url).hostname or "")
 
 
 def resolve_key(given: str | None) -> SecretStr | None:
-    """The key of a call: its own, else `MAAS_API_KEY`.
+    """Return the key of a call: its own, else `MAAS_API_KEY`.
 
     Raises:
         SettingsError: The key holds characters that no key has, as happens when more than the key was pasted. The
@@ -56,7 +56,7 @@ def resolve_key(given: str | None) -> SecretStr | None:
 
 
 def resolve_endpoint(given: str | None) -> Endpoint:
-    """The base URL of a call: its own, else `MAAS_API_BASE`, else the pay-as-you-go host.
+    """Return the base URL of a call: its own, else `MAAS_API_BASE`, else the pay-as-you-go host.
 
     Raises:
         SettingsError: The URL cannot be used safely. The message says what to write instead.

@@ -1,4 +1,4 @@
-"""What to do about a failed call, by the vendor's troubleshooting table and users' reports (read 2026-10)."""
+"""Hint at what to do about a failed call, by the vendor's troubleshooting table and users' reports (read 2026-10)."""
 
 from __future__ import annotations
 
@@ -142,6 +142,6 @@ _REQUEST_HINTS = (
 
 
 def _about_request(model: str, words: str) -> str | None:
-    """What to change about the request, where the gateway's words say what is wrong with it."""
+    """Return what to change about the request, where the gateway's words say what is wrong with it."""
     found = next((advice for pattern, advice in _REQUEST_HINTS if matches(words, [pattern])), None)
     return None if found is None else found.format(model=model)

@@ -1,4 +1,4 @@
-"""A failed call -> what went wrong, in the gateway's words, and what to do about it. Knows no LiteLLM."""
+"""Turn a failed call into what went wrong, in the gateway's words, and what to do. Knows no LiteLLM."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _kind(status: int, said: ErrorBody) -> ErrorKind:
 
 
 def _kind_by_words(said: ErrorBody) -> ErrorKind:
-    """The kind of an error that comes without any status."""
+    """Return the kind of an error that comes without any status."""
     by_words: tuple[tuple[ErrorKind, tuple[str, ...]], ...] = (
         ("context_window", _CONTEXT),
         ("content_policy", _POLICY),

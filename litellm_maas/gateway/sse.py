@@ -49,5 +49,5 @@ class SSEDecoder:
 
 
 def looks_like_events(body: bytes) -> bool:
-    """Whether a body that should have been plain JSON is an event stream."""
+    """Return whether a body that should have been plain JSON is an event stream."""
     return body.removeprefix(_BOM).lstrip().startswith((b"data:", b"event:", b"id:", b"retry:", b":"))

@@ -24,7 +24,7 @@ _WAIT = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What there is to say of some events, and the command that follows from it."""
+    """Pair a remark on some events with the command that follows from it."""
 
     text: str
     command: str
@@ -47,7 +47,7 @@ class PendingEvents:
 
 @contextlib.contextmanager
 def open_ledger(where: Path | PostgresLocation, *, writable: bool = False) -> Iterator[Ledger | None]:
-    """A ledger, closed again afterwards; None where nothing was ever recorded. Makes no file.
+    """Open a ledger, and close it again; None where nothing was ever recorded. Makes no file.
 
     Raises:
         LedgerError: It cannot be opened, or is no ledger.
@@ -101,18 +101,18 @@ def _of_other(database: PostgresLocation, other: OtherSpool) -> Remark:
 
 
 def pending_files(where: Path | PostgresLocation) -> list[Path]:
-    """The files that wait beside a ledger."""
+    """Return the files in the outbox of a ledger."""
     return list(Recorder(where.outbox_path if isinstance(where, PostgresLocation) else where).pending())
 
 
 def left_out(where: Path | PostgresLocation) -> list[str]:
-    """The events that a database does not take, each in a sentence."""
+    """Return the events that a database does not take, each in a sentence."""
     found = _not_sent(where)[1] if isinstance(where, PostgresLocation) else []
     return [f"event {each.event_id} is not in the database, which does not take it: {each.reason}" for each in found]
 
 
 def _not_sent(database: PostgresLocation) -> tuple[int, list[Unfit]]:
-    """How many events of a spool are still to be sent, and those that the database did not take."""
+    """Return how many events of a spool are still to be sent, and those that the database did not take."""
     if not database.outbox_path.exists():
         return 0, []
     try:

@@ -125,7 +125,7 @@ def _held(ledger: SqliteLedger) -> Copied:
 
 @contextlib.contextmanager
 def _part_of(file: Path) -> Iterator[Path]:
-    """A file beside another one, for its owner alone, that is gone in the end unless it was given a name."""
+    """Make a file beside another one, for its owner alone, that is removed in the end unless it was renamed."""
     part = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

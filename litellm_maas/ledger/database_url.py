@@ -42,14 +42,14 @@ class Address:
     parameters: frozenset[str]
 
     def without_secrets(self, text: str) -> str:
-        """A text of somebody else's, such as libpq, without what must not be shown."""
+        """Return a text of somebody else's, such as libpq, without what must not be shown."""
         for secret in self.secrets:
             text = text.replace(secret.get_secret_value(), "…")
         return text
 
 
 def read(named: str) -> Address | None:
-    """The address that a setting holds; None where it is no address but the path of a file.
+    """Return the address that a setting holds; None where it is no address but the path of a file.
 
     Raises:
         SettingsError: It is an address that cannot be read. The message does not repeat it.

@@ -33,7 +33,7 @@ class Deadline:
         self._lock = threading.Lock()
 
     def end(self) -> None:
-        """The use is over."""
+        """End this use."""
         with self._lock:
             self._over.set()
 
@@ -53,7 +53,7 @@ class Deadline:
 
 @contextlib.contextmanager
 def deadline(descriptor: int, late: Callable[[], None] | None = None) -> Iterator[Deadline]:
-    """A block whose connection is shut down if the block takes longer than `LONGEST`.
+    """Shut a connection down if the block takes longer than `LONGEST`.
 
     Args:
         descriptor: The file descriptor of the connection's socket.

@@ -1,4 +1,4 @@
-"""An event: one attempt that reached the gateway, one LiteLLM cache hit, or one call that a budget refused."""
+"""Define an event: one attempt that reached the gateway, one LiteLLM cache hit, or one call that a budget blocked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Status = Literal["ok", "failed", "cancelled", "cache_hit", "blocked"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Event:
-    """One event. Nothing in it is a prompt, a completion or a key.
+    """Describe one event. Nothing in it is a prompt, a completion or a key.
 
     Attributes:
         event_id: The same for every recording of the same event; decides that it is one row.
@@ -92,7 +92,7 @@ class Event:
 
     @property
     def usage(self) -> Usage:
-        """What was used."""
+        """Return what was used."""
         return Usage(
             input_tokens=self.input_tokens,
             cached_tokens=self.cached_tokens,
@@ -106,13 +106,13 @@ class Event:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The event as plain JSON values; times as ISO 8601 in UTC."""
+        """Return the event as plain JSON values; times as ISO 8601 in UTC."""
         plain = {field: getattr(self, field) for field in FIELDS}
         plain |= {"started_at": iso(self.started_at), "ended_at": iso(self.ended_at)}
         return plain | {"tags": list(self.tags), "anomalies": list(self.anomalies)}
 
     def as_json(self) -> str:
-        """The event as one line of JSON."""
+        """Return the event as one line of JSON."""
         return json.dumps(self.as_dict(), ensure_ascii=False)
 
     @classmethod
@@ -135,7 +135,7 @@ FORMER_STATUSES = {"aborted": "cancelled", "refused": "blocked"}
 
 
 def iso(moment: dt.datetime) -> str:
-    """A moment as ISO 8601 in UTC, with microseconds."""
+    """Format a moment as ISO 8601 in UTC, with microseconds."""
     return moment.astimezone(dt.timezone.utc).isoformat(timespec="microseconds")
 
 
@@ -148,7 +148,7 @@ PostgreSQL's, which takes 2,704 bytes."""
 
 
 def sanitize_text(text: str) -> str:
-    """A text from outside as it is recorded, and as it is compared with what is recorded.
+    """Make a text from outside fit to be recorded, and to be compared with what is recorded.
 
     Halves of characters, and zeros, which JSON can hold and databases do not take, are marked as broken. Of a text that
     is longer than the result would be, the beginning stays, and a hash of the whole: two of them are still told apart.
@@ -166,7 +166,7 @@ def _is_small(text: str) -> bool:
 
 
 def host_of(base_url: str) -> str | None:
-    """The host, and the port if there is one, of a base URL; without a user name or a password."""
+    """Return the host, and the port if there is one, of a base URL; without a user name or a password."""
     try:
         host = urlsplit(base_url).netloc.rpartition("@")[2].lower()
     except ValueError:
@@ -175,12 +175,12 @@ def host_of(base_url: str) -> str | None:
 
 
 def new_id() -> str:
-    """An id for an event that nothing else can name."""
+    """Make an id for an event that nothing else can name."""
     return uuid.uuid4().hex
 
 
 def response_event_id(response_id: str, call_id: str, *, cache_hit: bool = False) -> str:
-    """The id of the event of a reply, the same whoever records it.
+    """Return the id of the event of a reply, the same whoever records it.
 
     Neither half would do: attempts of one call share its id, and a cache hit repeats the id of the reply it stands for
     (measured on LiteLLM 1.106).

@@ -1,4 +1,4 @@
-"""Which models can be called, as far as the ledger's last attempts tell."""
+"""Tell which models can be called, by the last attempts in the ledger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CONCLUSIVE = (402, 403, 404)
 
 
 def callable_models(ledger: Ledger, now: dt.datetime, *, not_only: str | None = None) -> dict[str, str]:
-    """By model id ``yes``, or ``no: 404``; a model whose attempts tell nothing is left out.
+    """Return by model id ``yes``, or ``no: 404``; a model whose attempts tell nothing is left out.
 
     Args:
         ledger: The ledger.

@@ -1,4 +1,4 @@
-"""The outbox: events that could not be written to a ledger, each a file beside it or in the temporary folder."""
+"""Queue events that could not be written to a ledger, each a file beside it or in the temporary folder."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Outbox:
         return None
 
     def files(self) -> Iterator[Path]:
-        """The files of the events that are kept."""
+        """Yield the files of the queued events."""
         for folder in self._folders():
             with contextlib.suppress(PermissionError):
                 if folder.is_dir():
                     yield from sorted(folder.glob("*.json"))
 
     def out_of_reach(self) -> str | None:
-        """Why events that may be kept are nothing that this user can record; None where none can be."""
+        """Return why this user cannot record events that may be queued; None where there are none."""
         for folder in self._folders():
             if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):  # noqa: PTH112 - raises not
                 return (

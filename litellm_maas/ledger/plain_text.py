@@ -1,4 +1,4 @@
-"""Texts from outside, made harmless.
+"""Make texts from outside harmless.
 
 Names and tags are any client's to choose, and terminals and spreadsheets act on some characters.
 """

@@ -230,7 +230,7 @@ class Recorder:
         return self._outbox.out_of_reach()
 
     def pending(self) -> Iterator[Path]:
-        """The files of events that were set aside for this ledger."""
+        """Yield the files of events that are queued for this ledger."""
         return self._outbox.files()
 
     def close(self) -> None:
@@ -248,7 +248,7 @@ class Recorder:
             self._ledger.close()
 
     def _report_dropped(self) -> None:
-        """The end of the process is the end of its memory."""
+        """Write what is in memory before the process ends."""
         while self._backlog and self._outbox.add(self._backlog[0]) is not None:
             self._backlog.popleft()
         for event in self._backlog:
@@ -270,7 +270,7 @@ class Recorder:
         self._dropped_credits += event.micro_credits or 0
 
     def after_fork(self) -> None:
-        """In the child of a fork: the parent's thread and backlog are not the child's."""
+        """Forget the parent's thread and queue in the child of a fork."""
         self._reset()
 
     def _write(self, event: Event, wait: float, then: OnCommitted | None = None) -> None:
@@ -292,7 +292,7 @@ class Recorder:
                 self._in_background(self._on_tick)
 
     def _opened(self, *, again: bool = False) -> SqliteLedger:
-        """The ledger; `again` tries to open it also where that has failed a moment ago."""
+        """Return the ledger; `again` tries to open it also where that has failed a moment ago."""
         if self._ledger is not None:
             return self._ledger
         with self._opening:

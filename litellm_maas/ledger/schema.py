@@ -1,4 +1,4 @@
-"""The tables of a ledger, in SQLite and in PostgreSQL, and how an older ledger becomes a newer one.
+"""Define the tables of a ledger, in SQLite and in PostgreSQL, and how an older ledger is migrated.
 
 The SQL is written in what both understand; where they differ, `SQLITE` and `POSTGRES` say how.
 """
@@ -89,7 +89,7 @@ read it still may, if its columns so far stay where they are."""
 
 
 def columns(names: tuple[str, ...] = FIELDS, row: str = "") -> str:
-    """A list of columns in SQL; quoted, because `user` means something else to PostgreSQL."""
+    """Return a list of columns in SQL; quoted, because `user` means something else to PostgreSQL."""
     return ", ".join(f'{row}"{name}"' for name in names)
 
 
@@ -177,7 +177,7 @@ def _into(table: str, values: str) -> str:
 
 
 def hourly_key(table: str, row: str = "") -> list[str]:
-    """The row of a table of hourly sums that an event belongs to, in SQL over the event's columns."""
+    """Return the row of a table of hourly sums that an event belongs to, in SQL over the event's columns."""
     dimensions = (f"coalesce({row}\"{name}\", '')" for name in HOURLY[table])
     return [f"{row}started_at / {MICROSECONDS_PER_HOUR}", *dimensions]
 
@@ -349,7 +349,7 @@ def statements_from(version: int, tables: Iterable[str], upgrades: Mapping[int, 
 
 
 def is_foreign(connection: sqlite3.Connection) -> bool:
-    """Whether an SQLite file is something else than a ledger, or than an empty file that can become one."""
+    """Return whether an SQLite file is something else than a ledger, or than an empty file that can become one."""
     # In this order: another process may be making the tables, and marks the file together with them.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()

@@ -1,4 +1,4 @@
-"""The ledger in a file: SQLite, embedded, with several processes at once."""
+"""Keep the ledger in a file: SQLite, embedded, with several processes at once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _WAIT_TO_MAKE = 5.0
 
 
 class SqliteLedger(Ledger):
-    """One ledger file. Safe to use from several threads; several processes may have the same file open.
+    """Open one ledger file. Safe for several threads; several processes may have the same file open.
 
     Args:
         path: The file; it is made, for its owner alone, if it is not there.
@@ -117,7 +117,7 @@ class SqliteLedger(Ledger):
 
     @contextlib.contextmanager
     def write_transaction(self, wait: float = 0.0) -> Iterator[sqlite3.Connection]:
-        """A transaction in which nobody else writes.
+        """Open a transaction in which nobody else writes.
 
         Args:
             wait: Seconds to wait for another writer.
@@ -251,7 +251,7 @@ class SqliteLedger(Ledger):
             copy.backup(connection, pages=4, progress=progress)
 
     def log_size(self) -> int:
-        """Bytes in the log; 0 where there is none."""
+        """Return bytes in the log; 0 where there is none."""
         try:
             return os.stat(f"{self.path}-wal").st_size  # noqa: PTH116 - among the events, and a tenth of the price
         except OSError:
@@ -299,7 +299,7 @@ class SqliteLedger(Ledger):
                 raise
 
     def _usable(self, wait: float) -> sqlite3.Connection:
-        """The connection for inserts, opened again if the file was deleted or replaced since."""
+        """Return the connection for inserts, opened again if the file was deleted or replaced since."""
         try:
             status = os.stat(self.path)  # noqa: PTH116 - on every write, and a tenth of the price
             identity = (status.st_dev, status.st_ino)
@@ -314,7 +314,7 @@ class SqliteLedger(Ledger):
         return connection
 
     def _open(self, previous: sqlite3.Connection | None = None) -> sqlite3.Connection:
-        """The file, opened; `previous` is the connection to one that was deleted or replaced."""
+        """Open the file; `previous` is the connection to one that was deleted or replaced."""
         try:
             if self._read_only or (self.path.exists() and self.path.stat().st_size):
                 return self._opened()
@@ -324,7 +324,7 @@ class SqliteLedger(Ledger):
                 previous.close()
 
     def _made(self, previous: sqlite3.Connection | None) -> sqlite3.Connection:
-        """The file, made and opened, unless another process is faster.
+        """Create and open the file, unless another process is faster.
 
         Whoever deletes a ledger that is in use leaves its log and the index of it behind. Shared by two ledgers, the
         deleted one that some process still has open and the new one, they would destroy both.
@@ -411,7 +411,7 @@ class SqliteLedger(Ledger):
 
 
 def opened_to_read(path: Path) -> SqliteLedger:
-    """A ledger that is there already, to be read; one of an older version is updated for that.
+    """Open an existing ledger for reading; an older version is migrated for that.
 
     Raises:
         LedgerError: It cannot be opened.

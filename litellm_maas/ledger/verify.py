@@ -33,7 +33,7 @@ class Verified:
 
 
 def verify(ledger: Ledger) -> list[str]:
-    """What is wrong with a ledger, as far as the official list tells; empty if nothing is.
+    """Return what is wrong with a ledger, as far as the official list tells; empty if nothing is.
 
     Raises:
         LedgerError: The ledger cannot be read.
@@ -73,7 +73,7 @@ def _first(problems: Iterable[str], what: str) -> Iterator[str]:
 
 
 def _sums(ledger: Ledger) -> Iterator[str]:
-    """Each row of hourly sums that is not what its events add up to."""
+    """Yield each row of the hourly rollups that is not the sum of its events."""
     for table, dimensions in HOURLY.items():
         yield from _sums_of(ledger, table, columns((*dimensions, *MEASURES)))
 
@@ -149,7 +149,7 @@ class _Due:
 
 
 def _due(event: Event, prices: PriceBook | None) -> _Due | None:
-    """What a row should cost; None where nobody can tell."""
+    """Return what a row should cost; None where nobody can tell."""
     if event.status in ("cache_hit", "blocked"):
         return _Due(0, f"its status {event.status}")
     if event.basis == "plan":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class BudgetGuard:
-    """A block, synchronous (`with`) or asynchronous (`async with`), for which there is room.
+    """Reserve budget for a call, synchronously (`with`) or asynchronously (`async with`).
 
     Where spend is not recorded there are no budgets: nobody would know what is spent.
 
@@ -57,7 +57,7 @@ class BudgetGuard:
         self._reservation: Reservation | None = None
 
     def detach_reservation(self) -> OnCommitted | None:
-        """What is to be called once the call is in the ledger; from now on that is not done here."""
+        """Return what to call once the call is in the ledger; from now on the caller does that."""
         reservation, self._reservation = self._reservation, None
         return None if reservation is None else reservation.release
 
@@ -123,7 +123,7 @@ def _failure(denial: Denial) -> Failure:
 
 
 def _message(denial: Denial) -> tuple[str, str]:
-    """What happened and why, and what to do."""
+    """Return what happened and why, and what to do."""
     state, budget = denial.status, denial.status.budget
     what = f"budget {budget.name!r} ({format_credits(budget.limit)} per {budget.per}, {budget.describe()})"
     if denial.reason == "unpriced" and (mistake := runtime.tracker.price_error) is not None:

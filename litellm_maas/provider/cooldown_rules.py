@@ -1,4 +1,4 @@
-"""The rules that LiteLLM's router lacks: a model that cannot answer now is passed over, and tried again in time.
+"""Add cooldowns to LiteLLM's router: skip a model that cannot answer now, and probe it in time.
 
 LiteLLM's own cooldowns leave out 403, groups of one deployment and most of what is not a 429, and a group whose
 members all cool down refuses calls (measured on 1.106). Here a resting model is passed over while another one of its
@@ -44,7 +44,7 @@ _DEDICATED_LISTS: dict[str, str] = {
 
 
 class CooldownFilter(CustomLogger):
-    """The rules, for `litellm.callbacks` and a proxy's `callbacks`; `load_router` registers them by itself."""
+    """Filter deployments, in `litellm.callbacks` and a proxy's `callbacks`; `load_router` registers it by itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class CooldownFilter(CustomLogger):
         request_kwargs: dict[str, Any] | None = None,
         parent_otel_span: Any = None,
     ) -> list[dict[str, Any]]:
-        """A router asks this before each asynchronous attempt: which deployments of a group may be called.
+        """Tell a router, before each asynchronous attempt, which deployments of a group may be called.
 
         Raises:
             Exception: None may, and the router falls back. It is LiteLLM's exception for why the last attempt of this
@@ -105,7 +105,7 @@ class CooldownFilter(CustomLogger):
         return [last]
 
     def pass_over(self, attempt: RoutedAttempt) -> None:
-        """The provider asks this before each synchronous attempt: a router has chosen without asking anybody.
+        """Check a synchronous attempt for the provider: a router has chosen without asking anybody.
 
         Raises:
             GatewayError: It is no fallback for what went wrong; or it rests, and the router can go on to another one
@@ -130,7 +130,7 @@ class CooldownFilter(CustomLogger):
         raise GatewayError(failure)
 
     def _cooled_by_litellm(self, group: str) -> list[dict[str, Any]]:
-        """The members of a group that LiteLLM would refuse to call, because all of them cool down.
+        """Return the members of a group that LiteLLM would not call, because it cools all of them down.
 
         From 1.110 on LiteLLM takes none that it has not offered; `load_router` keeps one of each group from cooling.
         """
@@ -145,7 +145,7 @@ class CooldownFilter(CustomLogger):
         candidates: list[Any],
         failed: str | None,
     ) -> list[Any]:
-        """The candidates without those that are no fallback for the kind of failure that brought the request here.
+        """Drop the candidates that are no fallback for the kind of failure that brought the request here.
 
         For an overflowing context and a refusing filter routers have lists of their own. LiteLLM's do not look at them
         when a stream fails (measured on 1.106), so that it has to be told of them, and its choice to be mended.
@@ -166,7 +166,7 @@ class CooldownFilter(CustomLogger):
     async def _last_resort(
         self, candidates: list[dict[str, Any]], later: list[dict[str, Any]], history: list[Record], asked_for: str
     ) -> dict[str, Any] | None:
-        """The candidate to be called although it rests; None where another one is awake, or sooner awake.
+        """Return the candidate to call in spite of its cooldown; None where another one is available, or sooner.
 
         Args:
             candidates: Those of the group, all of which rest.
@@ -186,7 +186,7 @@ class CooldownFilter(CustomLogger):
 
 
 def is_further(request: Mapping[str, Any], bucket: Mapping[str, Any]) -> bool:
-    """Whether a request has been attempted before."""
+    """Return whether a request has been attempted before."""
     if request.get("fallback_depth") or request.get("_target_order") is not None or attempt_history.is_repeated(bucket):
         return True
     # From 1.110 on a fallback is shown the request as it was made, with its model, and without how deep it has fallen;
@@ -195,7 +195,7 @@ def is_further(request: Mapping[str, Any], bucket: Mapping[str, Any]) -> bool:
 
 
 def _verdict(router: litellm.Router, own: Deployment, attempt: RoutedAttempt) -> Failure | None:
-    """Why a deployment that rests is not called; None where it has to be, since nobody else could answer sooner.
+    """Return why a deployment in cooldown is not called; None where nobody else could answer sooner.
 
     Args:
         router: The router that has chosen it, asking nobody.
@@ -222,7 +222,7 @@ def _may_retry(bucket: Mapping[str, Any]) -> bool:
 
 
 def _soonest_available(candidates: list[Any], others: Iterable[Deployment]) -> Any:
-    """The candidate whose rest ends first; None while another deployment is awake, or sooner awake."""
+    """Return the candidate whose cooldown ends first; None while another deployment is available, or sooner."""
     others = list(others)
     if any(_is_available(each) for each in others):
         return None
@@ -233,7 +233,7 @@ def _soonest_available(candidates: list[Any], others: Iterable[Deployment]) -> A
 def _fallback_deployments(
     router: litellm.Router | None, deployment: Deployment, asked_for: str | None
 ) -> Iterator[Deployment]:
-    """The deployments of other groups to which a router may go on from one.
+    """Yield the deployments of other groups to which a router may go on from one.
 
     Args:
         router: The router; None if it is not known.
@@ -248,7 +248,7 @@ def _fallback_deployments(
 
 
 def _listed_models(router: litellm.Router, field: str, group: str) -> set[str]:
-    """The models that a list of a router's names for a group: of each group there, what it calls first."""
+    """Return the models that a list of a router's names for a group: of each group there, what it calls first."""
     found: set[str] = set()
     for entry in entries(router, field):
         for name in entry.get(group, ()):
@@ -259,7 +259,7 @@ def _listed_models(router: litellm.Router, field: str, group: str) -> set[str]:
 
 
 def _fallbacks(router: litellm.Router) -> Iterator[tuple[str, list[str]]]:
-    """The groups of a router that have fallbacks, with those."""
+    """Yield the groups of a router that have fallbacks, with those."""
     lists: dict[str, Any] = {name: names for entry in entries(router, "fallbacks") for name, names in entry.items()}
     everyone = lists.pop("*", ())
     for group in group_names(router):
@@ -293,7 +293,7 @@ def _cooldown_error(deployment: Deployment) -> Failure:
 
 
 def _target(deployment: Deployment) -> DeploymentKey | None:
-    """What a deployment calls; None for another provider's, and where its settings are no use."""
+    """Return what a deployment calls; None for another provider's, and where its settings are no use."""
     params = deployment["litellm_params"]
     model = str(params.get("model"))
     if not model.startswith(f"{PROVIDER}/"):
@@ -311,7 +311,7 @@ def _try_acquire_probe(deployment: Deployment) -> bool:
 
 
 def _available(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The members of a level that may be called now: those that are awake, or alone the one that is to be tried.
+    """Return the members of a level that may be called now: those available, or alone the one to probe.
 
     Alone, because LiteLLM chooses at random among several: a trial that it did not choose would be lost for a minute.
     """

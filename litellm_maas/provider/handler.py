@@ -1,4 +1,4 @@
-"""`MaasLLM`: the handler that LiteLLM calls for every `maas/…` model."""
+"""Handle every `maas/…` call of LiteLLM."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ class MaasLLM(CustomLLM):
     """
 
     def completion(self, *args: Any, **call: Any) -> ModelResponse:
-        """A chat completion."""
+        """Complete a chat."""
         return _run(_CHAT, call)
 
     async def acompletion(self, *args: Any, **call: Any) -> ModelResponse:
-        """A chat completion, asynchronously."""
+        """Complete a chat, asynchronously."""
         return await _arun(_CHAT, call)
 
     def embedding(self, *args: Any, **call: Any) -> EmbeddingResponse:
@@ -83,7 +83,7 @@ class MaasLLM(CustomLLM):
         return await _arun(_IMAGES, call)
 
     def streaming(self, *args: Any, **call: Any) -> Iterator[Any]:
-        """A streamed chat completion."""
+        """Stream a chat completion."""
         stream = self._stream(call)
         # Sends the request now, so that LiteLLM's retries and fallbacks see a refused one. It also starts the
         # generator, so that a stream that nobody reads is closed when it is dropped.
@@ -105,7 +105,7 @@ class MaasLLM(CustomLLM):
     async def astreaming(  # type: ignore[override]  # LiteLLM annotates it as a coroutine and iterates what it returns
         self, *args: Any, **call: Any
     ) -> AsyncIterator[Any]:
-        """A streamed chat completion, asynchronously.
+        """Stream a chat completion, asynchronously.
 
         LiteLLM starts it at the first chunk, when its own retries and `fallbacks=` are over; so `num_retries` is
         honoured here, as long as nothing was yielded.
@@ -139,7 +139,7 @@ class MaasLLM(CustomLLM):
 
 
 def _chunks(reply: httpx.Response, decoder: StreamDecoder, request: GatewayRequest) -> Iterator[Chunk]:
-    """The chunks of a stream, until the gateway says that it is over, or stops after the answer was complete."""
+    """Yield the chunks of a stream, until the gateway ends it, or stops after the answer was complete."""
     pieces = reply.iter_bytes()
     while not decoder.is_over:
         try:
@@ -208,7 +208,7 @@ class _StreamState:
 
 
 def _final_chunks(decoder: StreamDecoder, recording: RecordedCall) -> Chunk:
-    """The last chunk of a stream, with its cost where its usage stands; recorded before it is handed out."""
+    """Return the last chunk of a stream, with its cost where its usage stands; it is recorded first."""
     last = decoder.last()
     cost = recording.stream_succeeded(decoder)
     if last["usage"] is not None:
@@ -354,7 +354,7 @@ def _parse(request: GatewayRequest, reply: client.Response, call: _Call) -> dict
 
 
 def _wait_before_retry(error: GatewayError, backoff: float) -> float | None:
-    """Seconds to wait before another try, or None where another try is pointless or too far off."""
+    """Return the seconds to wait before another try, or None where another try is pointless or too far off."""
     failure = error.failure
     if failure.kind not in _RETRYABLE:
         return None

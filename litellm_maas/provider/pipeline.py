@@ -1,4 +1,4 @@
-"""The way of a call to the gateway and back, in the order in which it passes each post.
+"""Run the call pipeline: retry check, budget, rate limit, spend recording, HTTP.
 
 First whether another attempt can make sense (`attempt_history`), then whether the budgets have room (`budget_guard`),
 then its turn under the account's limit (`resilience.rate_limiter`), and nearest to the wire the meter, which records
@@ -43,7 +43,7 @@ class PreparedCall:
 
 @contextmanager
 def call_pipeline(make: RequestFactory, call: dict[str, Any], operation: Operation) -> Iterator[PreparedCall]:
-    """A block that begins when a call may be sent.
+    """Enter the pipeline; the block begins when the call may be sent.
 
     Raises:
         GatewayError: Another attempt is pointless, the model is in cooldown, a budget blocks the call, or the slot is

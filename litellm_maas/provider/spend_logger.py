@@ -1,4 +1,4 @@
-"""The cost callback: what LiteLLM sees and the provider cannot.
+"""Record, in a callback, the costs that LiteLLM sees and the provider cannot.
 
 The provider records its own calls before they return; LiteLLM's callbacks are best-effort and come later or not at
 all. What is left for them: answers out of LiteLLM's cache, which never reach the provider; calls of other providers
@@ -70,7 +70,7 @@ class SpendLogger(CustomLogger, SpendCallback):
         request_headers: Any = None,
         litellm_call_info: Any = None,
     ) -> dict[str, str] | None:
-        """The proxy adds these headers to its response: the cost in VND, and where its price comes from."""
+        """Add headers to the proxy's response: the cost in VND, and where its price comes from."""
         cost = cost_of(response)
         if cost is None:
             return None
@@ -146,7 +146,7 @@ def _is_ours(kwargs: Mapping[str, Any]) -> bool:
 
 
 def _maas_host(kwargs: Mapping[str, Any]) -> BillingMode | None:
-    """The kind of MaaS host that a call went to; None for any other host."""
+    """Return the kind of MaaS host that a call went to; None for any other host."""
     hosts: dict[str, BillingMode] = {
         urlsplit(settings.api_base()).netloc: "other",
         urlsplit(settings.PAYG_BASE_URL).netloc: "payg",

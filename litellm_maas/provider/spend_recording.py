@@ -25,7 +25,7 @@ logger = logging.getLogger("litellm_maas")
 
 
 class RecordedCall:
-    """One attempt of the provider's, synchronous (`with`) or asynchronous (`async with`).
+    """Record one attempt of the provider's, synchronously (`with`) or asynchronously (`async with`).
 
     Leaving it commits the attempt's event, if spend is recorded: as ok after `succeeded`, as failed after a
     `GatewayError`, and as aborted when the caller gave up. A call that a setting forbids never reached the gateway.
@@ -111,7 +111,7 @@ class RecordedCall:
             runtime.tracker.recorder().record_nowait(event, self._on_committed)
 
     def _take_event(self, error: BaseException | None) -> Event | None:
-        """What there is to record: once for each attempt, and not in the child of a fork in its midst."""
+        """Take the event to record: once for each attempt, and not in the child of a fork in its midst."""
         mine, self._process = self._process == os.getpid(), None
         if not mine:
             return None
@@ -166,7 +166,7 @@ class RecordedCall:
 
 
 def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], operation: Operation) -> EventBuilder:
-    """The attempt that a call of LiteLLM's makes, from now on."""
+    """Start the attempt that a call of LiteLLM's makes."""
     logging_obj = call["logging_obj"]
     params = call.get("litellm_params") or logging_obj.model_call_details.get("litellm_params") or {}
     return EventBuilder(

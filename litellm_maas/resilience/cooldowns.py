@@ -1,4 +1,4 @@
-"""Which models of which account rest, because calling them now is pointless, and until when.
+"""Keep cooldowns (a circuit breaker) per model, base URL and key.
 
 A rest ends by itself: then one call is let through to try, and a model that answers is awake again, while one that
 fails rests for twice as long. What rests is a model on a base URL with a key, whatever deployments lead there. Knows
@@ -26,7 +26,7 @@ _PROBE_TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class DeploymentKey:
-    """What is called: a model of an account.
+    """Identify what a cooldown is of: a model of an account.
 
     Attributes:
         account: Stands for base URL and key; of the key it tells nothing.
@@ -37,13 +37,13 @@ class DeploymentKey:
 
     @classmethod
     def of(cls, model: str, endpoint: Endpoint, key: SecretStr) -> DeploymentKey:
-        """The target of calls for a model to a base URL with a key."""
+        """Return the key of calls to a model at a base URL with an API key."""
         return cls(model, hash((endpoint.base_url, key.get_secret_value())))
 
 
 @dataclass(frozen=True, slots=True)
 class CooldownPolicy:
-    """When a kind of failure makes a model rest, and for how long.
+    """Say when a kind of failure opens a cooldown, and for how long.
 
     Attributes:
         failures: How many in a row it takes.
@@ -74,7 +74,7 @@ _POLICIES: dict[str, CooldownPolicy] = {
 
 @dataclass(slots=True)
 class _State:
-    """A target that failed last.
+    """Keep the state of a target that failed last.
 
     Attributes:
         failures: Failures in a row since it answered or rested.
@@ -93,7 +93,7 @@ class _State:
 
 
 class CooldownRegistry:
-    """The resting models of this process.
+    """Keep the cooldowns of this process.
 
     Attributes:
         clock: Seconds, monotonic; may be replaced, so that a test can move the time.
@@ -137,7 +137,7 @@ class CooldownRegistry:
     def _trip(
         self, target: DeploymentKey, failure: Failure, policy: CooldownPolicy, *, is_routed: bool
     ) -> float | None:
-        """Seconds of a rest that begins now and that is to be told of."""
+        """Open a cooldown, and return its seconds where that is to be logged."""
         now = self.clock()
         with self._lock:
             state = self._states.setdefault(target, _State(failure))
@@ -165,22 +165,22 @@ class CooldownRegistry:
             logger.warning("maas/%s answers again.", target.model)
 
     def seconds_remaining(self, target: DeploymentKey) -> float:
-        """Seconds until the target's rest is over; 0 if it does not rest."""
+        """Return the seconds until the target's cooldown ends; 0 if it has none."""
         state = self._states.get(target)
         return 0.0 if state is None else max(state.open_until - self.clock(), 0.0)
 
     def failure(self, target: DeploymentKey) -> Failure | None:
-        """Why the target rests or rested last; None if it has answered since."""
+        """Return why the target is or was last in cooldown; None if it has answered since."""
         state = self._states.get(target)
         return None if state is None else state.failure
 
     def is_closed(self, target: DeploymentKey) -> bool:
-        """Whether the target has come to no rest since it answered last."""
+        """Return whether the target has had no cooldown since it answered last."""
         state = self._states.get(target)
         return state is None or not state.trips
 
     def try_acquire_probe(self, target: DeploymentKey) -> bool:
-        """Whether a call may go to the target: it is awake, or its rest is over and nobody else is trying it."""
+        """Return whether a call may go to the target: it is available, or its cooldown is over and nobody probes it."""
         state = self._states.get(target)
         if state is None or not state.trips:
             return True

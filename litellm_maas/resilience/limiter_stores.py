@@ -1,4 +1,4 @@
-"""A sliding-window rate limiter shared by processes (SQLite) or machines (Redis).
+"""Share a sliding-window rate limit between processes (SQLite) or machines (Redis).
 
 A slot is a moment, handed out in the order of the requests for one. It is never nearer than a window to the slot that
 is so many before it, so the limit holds in every window, wherever that begins. The SQLite file is not the ledger: a

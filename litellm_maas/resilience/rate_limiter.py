@@ -1,4 +1,4 @@
-"""The client-side rate limit: wait before a request instead of being rejected after it.
+"""Keep the client-side rate limit: wait before a request instead of being rejected after it.
 
 The gateway's limit (10 requests a minute by default, vendor documentation, read 2026-10) is the account's, shared by
 all models and keys, so no fallback escapes it. `MAAS_RPM` switches it on. When the gateway rejects a request and says

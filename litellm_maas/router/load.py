@@ -1,4 +1,4 @@
-"""`load_router`: a YAML file -> `litellm.Router`, checked before LiteLLM sees it."""
+"""Load a YAML file as a `litellm.Router`, checked before LiteLLM sees it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ logger = logging.getLogger("litellm_maas")
 
 
 def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) -> litellm.Router:
-    """A router over MaaS models with fallbacks, from a file.
+    """Return a router over MaaS models with fallbacks, from a file.
 
     Args:
         path: A file with `model_list`, `router_settings`, `budgets` and `rate_limit`, or the name of a shipped one,
@@ -78,7 +78,7 @@ def _apply_process_settings(file: RouterFile) -> None:
 
 
 def check(document: Document, book: PriceBook | None = None) -> Iterator[Diagnostic]:
-    """What is wrong with a router's file.
+    """Yield what is wrong with a router's file.
 
     Args:
         document: The file.

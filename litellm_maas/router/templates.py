@@ -1,4 +1,4 @@
-"""The configs that come with the package."""
+"""Find the configs that come with the package."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = tuple(name for name in TEMPLATES if not name.startswith("prices"))
 
 
 def config_file(name: str) -> Path:
-    """A shipped config, or the price file to begin with.
+    """Return a shipped config, or the price file to begin with.
 
     Raises:
         SettingsError: There is none of that name.

@@ -1,4 +1,4 @@
-"""The sandbox's HTTP server, in a thread of its own."""
+"""Serve the sandbox over HTTP, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -118,11 +118,11 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The base URL, with its version."""
+        """Return the base URL, with its version."""
         return f"http://127.0.0.1:{self._port}/v1"
 
     def environment(self) -> dict[str, str]:
-        """The environment variables that lead a program here."""
+        """Return the environment variables that lead a program here."""
         return {"MAAS_API_KEY": self.key, "MAAS_API_BASE": self.url}
 
     def script(self, *answers: Answer) -> None:
@@ -351,7 +351,7 @@ class _Stream:
 
 
 async def _reply_of(fault: Fault, http: web.Request) -> web.StreamResponse | None:
-    """The reply that a fault puts in the place of the gateway's, if it does."""
+    """Return the reply that a fault puts in the place of the gateway's, if it does."""
     if fault is NO_FAULT:
         return None
     if fault.hang:

@@ -33,7 +33,7 @@ class AttemptCounter:
         self._lock = threading.RLock()
 
     def next(self, call_id: str | None) -> int:
-        """The number of this attempt."""
+        """Return the number of this attempt."""
         if call_id is None:
             return 1
         with self._lock:
@@ -61,13 +61,13 @@ class EventBuilder:
     response_id: str | None = None
 
     def cost(self, usage: Usage, book: PriceBook | None) -> Cost:
-        """What it costs."""
+        """Return what it costs."""
         return cost(self.model, usage, self.started_at, self.billing_mode, book)
 
     def event(
         self, status: Status, cost: Cost, http_status: int | None = None, error_class: str | None = None
     ) -> Event:
-        """Its event, now that its outcome is known."""
+        """Return its event, now that its outcome is known."""
         if status == "ok" and cost.usage.source == "none" and cost.basis != "plan":
             cost = Cost(None, "unpriced", cost.usage)  # nobody counted, which is not the same as nothing
         usage = cost.usage
@@ -120,5 +120,5 @@ class EventBuilder:
 
 
 def _text(given: object) -> str | None:
-    """What a column can hold: callers give LiteLLM ids of all types."""
+    """Return what a column can hold: callers give LiteLLM ids of all types."""
     return None if given is None else sanitize_text(str(given))

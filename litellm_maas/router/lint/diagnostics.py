@@ -1,4 +1,4 @@
-"""What a check finds in a config: where it stands, what is wrong, and how to mend it."""
+"""Report what a check finds in a config: where it stands, what is wrong, and how to fix it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Diagnostic:
     error: ConfigFileError
 
     def as_dict(self) -> dict[str, object]:
-        """The finding as plain JSON values."""
+        """Return the finding as plain JSON values."""
         mistake = self.error
         return {
             "level": self.level,
@@ -36,7 +36,7 @@ class Diagnostic:
 
 
 def error(document: Document, location: Location, problem: str) -> Diagnostic:
-    """A mistake at a part of a document."""
+    """Return the error at a part of a document."""
     return Diagnostic("error", document.error(location, problem))
 
 

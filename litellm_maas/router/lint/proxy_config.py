@@ -1,4 +1,4 @@
-"""What is wrong with a LiteLLM proxy's config, as far as MaaS models are concerned."""
+"""Check a LiteLLM proxy's config, as far as MaaS models are concerned."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _OTHERS = ("model_list", "router_settings", "callback_settings", "guardrails", "
 
 
 def check_file(file: Path, book: PriceBook | None) -> Iterator[Diagnostic]:
-    """What is wrong with a config file: a router's, or a proxy's.
+    """Yield what is wrong with a config file: a router's, or a proxy's.
 
     Args:
         file: A file with sections that only a proxy has is taken for a proxy's config, one with nothing but
@@ -65,7 +65,7 @@ def check_file(file: Path, book: PriceBook | None) -> Iterator[Diagnostic]:
 
 
 def check(config: Config, book: PriceBook | None) -> Iterator[Diagnostic]:
-    """What is wrong with a proxy's config."""
+    """Yield what is wrong with a proxy's config."""
     yield from _check_sections(config)
     yield from _check_models(config, book)
     yield from _check_router(config)

@@ -1,4 +1,4 @@
-"""A config without its secrets."""
+"""Redact the secrets of a config."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEYS = re.compile(r"\b(vn|sk)-[\w-]{6,}|(?<=\bbearer )\S+", re.IGNORECASE)
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """The value with every secret in it replaced; references to environment variables are no secrets."""
+    """Return the value with every secret in it replaced; references to environment variables are no secrets."""
     if isinstance(value, dict):
         # What stands below such a name belongs to it, whatever it is called there.
         return {key: masked(inner, name if _SECRETS.search(name) else str(key)) for key, inner in value.items()}

@@ -1,4 +1,4 @@
-"""The shape of a router's YAML, and what is wrong with one: everything that LiteLLM would only show at the first call.
+"""Check the shape of a router's YAML: everything that LiteLLM would only show at the first call.
 
 `model_list` and `router_settings` have the same shape in a proxy's config. What the settings are called and of which
 type they are is read off the installed LiteLLM.
@@ -108,7 +108,7 @@ class RouterFile(BaseModel):
 
 @cache
 def settings_model() -> type[BaseModel]:
-    """The router settings that the installed LiteLLM takes."""
+    """Return the router settings that the installed LiteLLM takes."""
     fields: dict[str, Any] = {
         name: (_STRICTER_TYPES.get(name, parameter.annotation), None)
         for name, parameter in inspect.signature(litellm.Router.__init__).parameters.items()
@@ -119,7 +119,7 @@ def settings_model() -> type[BaseModel]:
 
 
 def schema_errors(document: Document, model: type[BaseModel]) -> Iterator[Diagnostic]:
-    """The mistakes that a model finds in a document; an unknown key with what it may have been meant to be."""
+    """Yield what a schema finds wrong with a document, and for an unknown key what was probably meant."""
     try:
         model.model_validate(document.marked)
     except ValidationError as invalid:
@@ -133,7 +133,7 @@ def schema_errors(document: Document, model: type[BaseModel]) -> Iterator[Diagno
 
 
 def settings(document: Document) -> Iterator[Diagnostic]:
-    """What is wrong with router settings: names, types, and what stands in the policies."""
+    """Yield what is wrong with router settings: names, types, and what stands in the policies."""
     later = [name for name, value in document.data.items() if isinstance(value, str) and value.startswith(ENV_PREFIX)]
     yield from schema_errors(document.without_keys(*later), settings_model())
     for name, policy in _POLICIES.items():
