@@ -27,7 +27,7 @@ from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
 from tests.ledgers import event, locked, program, rows, total
 from tests.recording import until
-from tests.test_ledger_versions import old, version
+from tests.test_ledger_versions import old, version  # noqa: F401 - fixtures
 
 __all__ = ["old"]
 

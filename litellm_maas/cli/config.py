@@ -75,11 +75,11 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], ensure_ascii=False, indent=2))
     for finding in () if as_json else findings:
-        colour = "red" if finding.level == "error" else "yellow"
-        click.echo(f"{click.style(finding.level, fg=colour)}: {finding.error}")
+        colour = "red" if finding.severity == "error" else "yellow"
+        click.echo(f"{click.style(finding.severity, fg=colour)}: {finding.error}")
     if not findings and not as_json:
         click.echo(f"OK: nothing is wrong with {', '.join(map(str, files))}.")
-    if any(finding.level == "error" for finding in findings):
+    if any(finding.severity == "error" for finding in findings):
         sys.exit(1)
 
 

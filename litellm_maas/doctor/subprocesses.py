@@ -48,8 +48,8 @@ def config(process: subprocess.Popen[str], file: Path) -> Iterator[Check]:
         return
     for each in findings:
         where = f"{each['file']}:{each['line']}" if each["line"] else each["file"]
-        make = failed if each["level"] == "error" else warned
-        message, fix = _parts(each["problem"])
+        make = failed if each["severity"] == "error" else warned
+        message, fix = _parts(each["message"])
         yield make("config", f"{where}: {each['field']}: {message}", fix)
     if not findings:
         yield passed("config", f"{file}: nothing is wrong")

@@ -45,7 +45,7 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
     """
     document = mapping_of(_file(path))
     for finding in check(document):
-        if finding.level == "error":
+        if finding.severity == "error":
             raise finding.error
         logger.warning("%s", finding.error)
     given = Document(Path("load_router"), overrides, {})
