@@ -75,7 +75,7 @@ class Model(_Strict):
         max_input_tokens: Tokens the model reads at most.
         max_output_tokens: Tokens the model writes at most.
         size_known: Whether the sizes are this model's own, not the default.
-        disable_reasoning: What turns reasoning off on the wire; None where no switch is known.
+        disable_reasoning: What disables reasoning on the wire; None where no switch is known.
         unsupported: What the gateway refuses for this family.
         takes: What this family takes and others may refuse.
     """

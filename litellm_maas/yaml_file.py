@@ -129,7 +129,7 @@ class Watched(Generic[_Content]):
 
     Args:
         read: Reads it, and raises `ConfigFileError` where it has a mistake.
-        say: Called once with each mistake that leaves an earlier state in force.
+        say: Called once with each mistake that leaves an earlier state current.
 
     Attributes:
         error: What is wrong with the file now; None where nothing is.

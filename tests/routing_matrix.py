@@ -197,7 +197,7 @@ class Bench:
 
 
 def key_of(row: Row, way: str, mode: str) -> str:
-    """A key of its own for each cell: what rests, rests for one account."""
+    """A key of its own for each cell: a cooldown is of one account."""
     return f"vn-{ROWS.index(row)}-{WAYS.index(way)}-{mode}"
 
 

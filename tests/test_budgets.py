@@ -81,7 +81,7 @@ def events(ledger: Path) -> list[Event]:
 
 
 def reserved(ledger: Path) -> int:
-    """Micro-credits that are set aside."""
+    """Micro-credits that are reserved."""
     with SqliteLedger(ledger) as found:
         ((total,),) = found.query("SELECT coalesce(sum(micro_credits), 0) FROM reservations")
     return int(total)
@@ -118,7 +118,7 @@ def test_a_full_budget_refuses(ledger: Path, sandbox: Sandbox, way: str) -> None
     assert str(error).startswith("litellm.BudgetExceededError: MaaS: budget")
     assert error.current_cost == pytest.approx(float(COST))
     assert error.max_budget == pytest.approx(float(COST * 2))
-    for part in ("57.42 VND spent", "0 VND set aside", "It resets at", "00:00 (Asia/Ho_Chi_Minh)", "max_tokens"):
+    for part in ("57.42 VND spent", "0 VND reserved", "Resets at", "00:00 (Asia/Ho_Chi_Minh)", "max_tokens"):
         assert part in str(error)
     assert len(sandbox.requests) == 1
     last = events(ledger)[-1]
@@ -168,12 +168,12 @@ def test_room_that_is_set_aside_is_waited_for(ledger: Path, sandbox: Sandbox) ->
 
 @pytest.mark.usefixtures("impatient")
 def test_what_is_set_aside_counts(ledger: Path, sandbox: Sandbox) -> None:
-    """While a call is under way its cost at worst is taken; what it has not cost is free again afterwards."""
+    """While a call is in flight its maximum cost is reserved; what it has not cost is released afterwards."""
     allow(COST * Decimal("1.5"))
     first = litellm.completion(stream=True, **CALL)
     next(iter(first))
     assert reserved(ledger) > COST * 1_000_000
-    with pytest.raises(litellm.BudgetExceededError, match=r"[1-9][\d.]* VND set aside"):
+    with pytest.raises(litellm.BudgetExceededError, match=r"[1-9][\d.]* VND reserved"):
         litellm.completion(**CALL)
     list(first)
     assert reserved(ledger) == 0
@@ -185,7 +185,7 @@ def test_what_is_set_aside_counts(ledger: Path, sandbox: Sandbox) -> None:
 def test_nothing_stays_set_aside(
     ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, way: str, ending: str
 ) -> None:
-    """A call that fails, is never sent, or is given up leaves nothing set aside."""
+    """A call that fails, is never sent, or is given up leaves nothing reserved."""
     allow(COST * 100)
     if ending == "failure":
         sandbox.faults.add(Fault(status=500))
@@ -238,7 +238,7 @@ def _wait_until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_killed_process_gives_its_room_back_in_time(ledger: Path, sandbox: Sandbox) -> None:
-    """What a process had set aside that was killed in the middle of a call is free after a quarter of an hour."""
+    """What a process had reserved that was killed in the middle of a call is free after a quarter of an hour."""
     made = allow(COST * Decimal("1.5"))
     with SqliteLedger(ledger) as opened:
         BudgetStore(opened).set(made)
@@ -321,7 +321,7 @@ def test_a_warning_budget_never_refuses(ledger: Path, sandbox: Sandbox, caplog: 
 def test_models_without_a_price_need_leave(ledger: Path, sandbox: Sandbox, model: str) -> None:
     """Under a budget a model without a price is refused, unless the budget allows such models."""
     allow(COST, name="strict")
-    with pytest.raises(litellm.BudgetExceededError, match=r"takes no model without a price.*\n.*MAAS_PRICES"):
+    with pytest.raises(litellm.BudgetExceededError, match=r"blocks unpriced models.*\n.*MAAS_PRICES"):
         litellm.completion(**{**CALL, "model": f"maas/{model}"})
     assert not sandbox.requests
     runtime.budgets.configured = ()
@@ -804,7 +804,7 @@ def test_the_last_sound_budgets_stay_in_force(
         litellm.completion(**CALL)
     (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said.startswith(f"MAAS_BUDGETS: {file}")
-    assert said.endswith("The budgets that it held before stay in force until it is mended.")
+    assert said.endswith("Keeping the budgets that it held before until it is fixed.")
     if file.is_dir():
         file.rmdir()
     file.write_text(f"budgets:\n  - {{name: a, credits: {COST * 9}, warn_at: []}}")

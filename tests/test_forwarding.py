@@ -360,7 +360,7 @@ def test_ledgers_are_not_mixed(at: Address, database: str, postgres_server: Post
     assert forward(mine) == 1
     assert arrived(mine) == ["mine"]
     (remark,) = access.flush(mine).remarks
-    assert remark.text.startswith(f"2 events for {other.at.key} still wait in {other.outbox_path}. ")
+    assert remark.text.startswith(f"2 events for {other.at.key} are still queued in {other.outbox_path}. ")
     assert remark.command == f"litellm-maas spend resend --from {other.outbox_path}"
     assert remark.command in cli("spend").output
     (named,) = [check for check in ledgers.ledger() if check.name == "waiting"]

@@ -144,8 +144,8 @@ def test_a_mistake_in_the_price_file(
     said = [record.getMessage() for record in caplog.records if record.name == "litellm_maas"]
     assert len(said) == 4
     assert all(line.startswith("MAAS_PRICES: ") for line in said)
-    assert all("without a price until it is mended" in line for line in said[:3])
-    assert "cannot be read (No such file or directory). The prices that it held before stay in force" in said[3]
+    assert all("without a price until it is fixed" in line for line in said[:3])
+    assert "cannot be read (No such file or directory). Keeping the prices that it held before" in said[3]
     assert [event.basis for event in rows(ledger_path)] == [*["unpriced"] * 6, "official", "official"]
 
 

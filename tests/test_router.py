@@ -159,7 +159,7 @@ def test_a_model_that_is_not_there_rests_and_comes_back(
     assert [served(way(router, model="maas")) for _ in range(4)] == [SECOND] * 4
     assert asked(sandbox) == [FIRST, SECOND, SECOND, SECOND, SECOND]
     warning, fallback = said()
-    assert f"maas/{FIRST} does not answer: model not found. " in warning
+    assert f"maas/{FIRST} is cooling down for 60 s: model not found. " in warning
     assert "tried again in 60 s" in warning
     assert fallback.endswith(f"maas/{SECOND} is called instead.")
     clock.now += 61
@@ -172,7 +172,7 @@ def test_a_model_that_is_not_there_rests_and_comes_back(
     clock.now += 60
     assert [served(way(router, model="maas")) for _ in range(2)] == [FIRST] * 2
     assert asked(sandbox) == [FIRST, FIRST]
-    assert said() == [f"maas/{FIRST} answers again."]
+    assert said() == [f"maas/{FIRST} has recovered."]
 
 
 @pytest.mark.parametrize("status", [402, 403, 404])

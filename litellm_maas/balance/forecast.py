@@ -105,7 +105,7 @@ class Balance:
         reading: The last reading.
         topups: Top-ups since.
         spent: What the ledger has for the time since.
-        pending: The part of it that the console may not have taken yet, because the cycle is under way.
+        pending: The part of it that the console may not have taken yet, because the cycle has not ended.
         uncertainty: What was spent in the five minutes before the reading: if the console had not taken it yet, the
             balance is that much lower.
         unpriced_calls: Calls since whose cost the ledger does not know.

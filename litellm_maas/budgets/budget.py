@@ -86,7 +86,7 @@ class Budget(BaseModel):
     Attributes:
         name: What it is called.
         credits: What may be spent in a period, in credits (VND).
-        per: ``hour``, ``day``, ``week``, ``month``, ``total``, or ``rolling 24h`` (also d, w) for a window that slides.
+        per: ``hour``, ``day``, ``week``, ``month``, ``total``, or ``rolling 24h`` (also d, w) for a rolling window.
         model: Only calls to this model id.
         tag: Only calls with this tag.
         user: Only calls of this user; through a proxy, the owner of the key.
@@ -94,9 +94,9 @@ class Budget(BaseModel):
         team: Only calls of the team with this alias, or this id.
         key: Only calls with the proxy key of this alias.
         host: Only calls to this host, with its port if it has one.
-        action: ``block`` refuses a call, ``warn`` only says so, ``downgrade:MODEL`` sends it to another model.
+        action: ``block`` blocks a call, ``warn`` only says so, ``downgrade:MODEL`` sends it to another model.
         allow_unpriced: Whether models without a price may be called; what they cost is then in no sum.
-        warn_at: Percentages at which a warning is given, once in a period.
+        warn_at: Percentages at which an alert is sent, once in a period.
         timezone: The zone whose days, weeks and months are meant.
     """
 

@@ -40,7 +40,7 @@ def estimate_max_cost(
         operation: What is asked for.
         body: The request.
         billing_mode: Where it goes.
-        book: The prices in force.
+        book: The current prices.
     """
     now = dt.datetime.now(dt.timezone.utc)
     if operation == "image":

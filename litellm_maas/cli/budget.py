@@ -104,8 +104,8 @@ def set_command(ledger: str | None, **given: Any) -> None:
     )
     for model in {made.model, made.cheaper_model} - {None, *known}:
         near = nearest(str(model), known)
-        mend = f"did you mean {near}?" if near else "litellm-maas models lists those that are."
-        click.echo(f"Warning: no model {model} is known; {mend} The budget is set as written.", err=True)
+        fix = f"did you mean {near}?" if near else "litellm-maas models lists those that are."
+        click.echo(f"Warning: no model {model} is known; {fix} The budget is set as written.", err=True)
     for text in unknown:
         click.echo(f"Warning: {text} The budget is set as written.", err=True)
 

@@ -175,13 +175,13 @@ def _refused(failure: Failure, endpoint: Endpoint, key: SecretStr | None) -> Che
     said = f"{failure.status}: {failure.message}"
     if failure.kind != "authentication":
         return failed("key accepted", said, _without_stop(failure.hint))
-    for pattern, what, mend in (
+    for pattern, what, fix in (
         (_PENDING, "the key is not active yet", "wait until the MaaS console shows it as ACTIVE, then run this again"),
         (_REVOKED, "the key was revoked", "make a new key in the MaaS console, and: export MAAS_API_KEY=vn-…"),
         (_ELSEWHERE, "the key is of the other kind of host", f"export MAAS_API_BASE={_other_host(endpoint)}"),
     ):
         if re.search(pattern, failure.message, re.IGNORECASE):
-            return failed("key accepted", f"{what} ({said})", mend)
+            return failed("key accepted", f"{what} ({said})", fix)
     looks = "" if key.get_secret_value().startswith("vn-") else "; it does not begin with vn- as MaaS keys do"
     return failed(
         "key accepted",

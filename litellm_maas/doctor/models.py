@@ -52,7 +52,7 @@ def check(
         listed: What the key can see; None where nobody knows.
         used: The models in use, and whether their lack of a price is acknowledged.
         attempts: What the ledger's last attempts tell, by model.
-        book: The prices in force; None where they cannot be read.
+        book: The current prices; None where they cannot be read.
         by: The config that names the models in use; None where the ledger does.
         because: What has to be fixed first where nobody knows what is listed.
     """
@@ -79,7 +79,7 @@ def check(
     if refused:
         shown = ", ".join(f"{each} ({attempts[each]})" for each in refused)
         yield warned(
-            "last attempts", f"refused at the last attempt in the ledger: {shown}", "; ".join(_mends(refused, listed))
+            "last attempts", f"refused at the last attempt in the ledger: {shown}", "; ".join(_fixes(refused, listed))
         )
     elif not used:
         yield passed("last attempts", "no models in use yet")
@@ -87,7 +87,7 @@ def check(
         yield passed("last attempts", f"{sum(each in attempts for each in used)} of {len(used)} models known to answer")
 
 
-def _mends(refused: Iterable[str], listed: tuple[str, ...] | None) -> Iterator[str]:
+def _fixes(refused: Iterable[str], listed: tuple[str, ...] | None) -> Iterator[str]:
     known = [each for each in refused if listed is None or each in listed]
     if known:
         yield f"enable {', '.join(known)} in the MaaS console"

@@ -115,7 +115,7 @@ class Prober:
     """Makes probes.
 
     Args:
-        book: The prices in force.
+        book: The current prices.
         recorder: Where what the calls cost is recorded.
         timeout: Seconds to wait for a reply.
     """

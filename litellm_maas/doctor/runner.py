@@ -31,7 +31,7 @@ class Options:
     Attributes:
         config: A config whose models are looked at too.
         timeout: Seconds for each step on the way to the gateway.
-        book: The prices in force; None where they cannot be read.
+        book: The current prices; None where they cannot be read.
     """
 
     config: Path | None
@@ -55,7 +55,7 @@ def run_checks(asked: Options) -> tuple[list[Check], Credentials]:
     key = resolve_key(None) if key_check.status != "error" else None
     with ThreadPoolExecutor(1) as pool:
         way = None if endpoint is None else pool.submit(connectivity.check_connection, endpoint, key, asked.timeout)
-        rest = [
+        others = [
             *_made("recording", lambda: [environment.recording(asked.config)]),
             *_made("settings", environment.others),
             *_made("files", environment.files),
@@ -77,7 +77,7 @@ def run_checks(asked: Options) -> tuple[list[Check], Credentials]:
         listed = found.listed
     because = next((check.name for check in checks if check.status == "error"), "gateway")
     checks += _made("models", lambda: models.check(listed, used, attempts, asked.book, asked.config, because))
-    return [*checks, *rest], Credentials(endpoint, key, tuple(used) or _TRIO)
+    return [*checks, *others], Credentials(endpoint, key, tuple(used) or _TRIO)
 
 
 def _made(name: str, check: Callable[[], Iterable[Check]]) -> list[Check]:
@@ -88,7 +88,7 @@ def _made(name: str, check: Callable[[], Iterable[Check]]) -> list[Check]:
 
 
 def _failed(name: str, error: Exception) -> Check:
-    """Turn a check that broke down itself into a line like any other: the others are worth seeing all the same."""
+    """Report a check that broke down itself as a line like any other: the others are worth seeing all the same."""
     # Without the error's text, which may quote what it could not understand: a key, for instance.
     what = f"the check itself failed ({type(error).__name__})"
     return failed(name, what, "please report this, with the output of: litellm-maas doctor --json")

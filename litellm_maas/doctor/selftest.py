@@ -59,17 +59,17 @@ def callback(folder: Path) -> Check:
     # LiteLLM takes one openai/ away for itself.
     model, messages = "openai/openai/gpt-4o", [{"role": "user", "content": "self-test"}]
     litellm.completion(model=model, messages=messages, mock_response="ok")
-    mend = f'{sys.executable} -m pip install --force-reinstall "{REQUIREMENT}"'
+    fix = f'{sys.executable} -m pip install --force-reinstall "{REQUIREMENT}"'
     try:
-        kwargs, *rest = behind.passed.get(timeout=_PATIENCE)
+        kwargs, *arguments = behind.passed.get(timeout=_PATIENCE)
     except Empty:
-        return failed("callback", "LiteLLM does not call the cost callback", mend)
-    litellm_maas.spend_logger.log_success_event({**kwargs, "api_base": settings.PAYG_BASE_URL}, *rest)
+        return failed("callback", "LiteLLM does not call the cost callback", fix)
+    litellm_maas.spend_logger.log_success_event({**kwargs, "api_base": settings.PAYG_BASE_URL}, *arguments)
     runtime.tracker.close()
     with SqliteLedger(folder / "ledger.db") as ledger:
         recorded = [(event.status, event.basis) for event in ledger.events()]
     if recorded != [("ok", "official")]:
-        return failed("callback", f"the cost callback recorded {recorded or 'nothing'} of one priced call", mend)
+        return failed("callback", f"the cost callback recorded {recorded or 'nothing'} of one priced call", fix)
     return passed("callback", "fires, and what it records is in the ledger (self-test)")
 
 

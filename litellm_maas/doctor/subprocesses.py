@@ -30,7 +30,7 @@ def self_test(process: subprocess.Popen[str]) -> Iterator[Check]:
     if isinstance(found, list):
         yield from (Check(**each) for each in found)
         return
-    yield failed("provider", f"a program that imports litellm_maas fails: {problem}", _mend(problem))
+    yield failed("provider", f"a program that imports litellm_maas fails: {problem}", _fix(problem))
     yield skipped("callback", "provider")
 
 
@@ -94,7 +94,7 @@ def _parts(problem: str) -> tuple[str, str]:
     return problem, problem.partition(": ")[2] or problem
 
 
-def _mend(problem: str) -> str:
+def _fix(problem: str) -> str:
     if "is not a package" in problem or "circular import" in problem:
         return "rename your own file litellm.py (or litellm_maas.py): Python takes it for the package"
     return _REINSTALL

@@ -68,7 +68,7 @@ def resolve_endpoint(given: str | None) -> Endpoint:
 def parse_base_url(text: str) -> Endpoint:
     """Check a base URL and make it right where that is safe.
 
-    A missing ``/v1``, a doubled one, a trailing slash and a pasted operation such as ``/chat/completions`` are mended.
+    A missing ``/v1``, a doubled one, a trailing slash and a pasted operation such as ``/chat/completions`` are fixed.
 
     Raises:
         SettingsError: No scheme, another scheme than https (http is for this machine only), credentials, a query.

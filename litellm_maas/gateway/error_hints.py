@@ -64,7 +64,7 @@ _HINTS: dict[ErrorKind, str] = {
     "unavailable": _UPSTREAM,
     "context_window": "Send less, or configure context_window_fallbacks with a model that reads more.",
     "content_policy": "The upstream model refused the content; change it, or configure content_policy_fallbacks.",
-    "timeout": "Try again; for a long answer stream it, or turn thinking off: reasoning_effort='none'.",
+    "timeout": "Try again; for a long answer stream it, or disable thinking: reasoning_effort='none'.",
 }
 
 
@@ -118,7 +118,7 @@ _REQUEST_HINTS = (
             r"tool_choice.{0,60}(think|reason|required|forced|support|accept)"
             r"|(think|reason).{0,60}tool_choice"
         ),
-        "Thinking models refuse a forced tool_choice: use 'auto', or turn thinking off: reasoning_effort='none'.",
+        "Thinking models refuse a forced tool_choice: use 'auto', or disable thinking: reasoning_effort='none'.",
     ),
     (
         r"(must|should|need).{0,20}(contain|include).{0,20}\bjson\b|the word.{0,5}\bjson\b",

@@ -1,4 +1,4 @@
-"""Turn a failed call into what went wrong, in the gateway's words, and what to do. Knows no LiteLLM."""
+"""Map a failed call to what went wrong, in the gateway's words, and what to do. Knows no LiteLLM."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def from_transport(request: GatewayRequest, error: Exception, *, reading: bool =
         else:
             reason = f"no reply from {base} within {timeouts.first_byte:g} s"
         return Failure(
-            "timeout", None, reason, "Raise timeout=, stream the reply, or turn thinking off: reasoning_effort='none'."
+            "timeout", None, reason, "Raise timeout=, stream the reply, or disable thinking: reasoning_effort='none'."
         )
     if isinstance(error, httpx.ConnectError):
         return _no_connection(base, str(error))

@@ -76,7 +76,7 @@ class Failure:
 
 
 class GatewayError(Exception):
-    """A call failed; carried up to the provider, which turns it into LiteLLM's exception.
+    """Raise when a call failed; the provider maps it to LiteLLM's exception.
 
     Attributes:
         failure: Why.

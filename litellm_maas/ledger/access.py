@@ -1,4 +1,4 @@
-"""Opening the ledger in force, to read or to correct it, and what still waits beside it."""
+"""Open the current ledger, to read or to correct it, and flush what is queued beside it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class PendingEvents:
-    """The events beside a ledger.
+    """Report the events queued beside a ledger.
 
     Attributes:
-        events: How many still wait.
-        problem: Why they could not be recorded; None where they were, or where nothing waited.
+        events: How many are still queued.
+        problem: Why they could not be recorded; None where they were, or where nothing was queued.
         remarks: What else there is to say of events that are not in the ledger.
     """
 
@@ -61,7 +61,7 @@ def open_ledger(where: Path | PostgresLocation, *, writable: bool = False) -> It
 
 
 def flush(where: Path | PostgresLocation) -> PendingEvents:
-    """Record what waits beside a ledger, so that totals are complete. Never raises: what cannot be recorded stays."""
+    """Flush the outbox of a ledger, so that totals are complete. Never raises: what cannot be recorded stays."""
     recorder = Recorder(where.outbox_path if isinstance(where, PostgresLocation) else where)
     problem = None
     try:
@@ -94,7 +94,7 @@ def _of_left_out(database: PostgresLocation, left_out: list[Unfit]) -> Remark:
 def _of_other(database: PostgresLocation, other: OtherSpool) -> Remark:
     number = f"{other.waiting:,} event{'s' if other.waiting > 1 else ''}"
     text = (
-        f"{number} for {other.about or 'a database whose address is not known'} still wait in {other.path}. "
+        f"{number} for {other.about or 'a database whose address is not known'} are still queued in {other.path}. "
         f"If that is the same ledger as {database}:"
     )
     return Remark(text, f"litellm-maas spend resend --from {shlex.quote(str(other.path))}")

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from litellm_maas.errors import SettingsError
 
 _SCHEME = re.compile(r"postgres(?:ql)?://", re.IGNORECASE)
-_AUTHORITY = re.compile(r"(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?(?P<hosts>[^/?]*)(?P<rest>.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?(?P<hosts>[^/?]*)(?P<tail>.*)", re.DOTALL)
 """As libpq cuts a URI: user and password end at the first ``@``, if that is before the first ``/``."""
 _HOSTS = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[\w.%-]*)(:\d*)?(,(\[[0-9a-fA-F:.%]+\]|[\w.%-]*)(:\d*)?)*", re.ASCII)
 _UNREADABLE = re.compile(r"%(?![0-9a-fA-F]{2})|[^\S ]")
@@ -71,10 +71,10 @@ def _read(after_scheme: str) -> Address:
     parts = _AUTHORITY.fullmatch(after_scheme)
     if parts is None:  # it matches everything
         raise SettingsError(_WRITE)
-    path, _, query = parts["rest"].partition("?")
+    path, _, query = parts["tail"].partition("?")
     parameters = dict(_parameter(each) for each in query.split("&") if each)
     database = path.removeprefix("/")
-    is_cut_short = parts["user"] is None and "@" in parts["rest"]  # by a slash in the password, for instance
+    is_cut_short = parts["user"] is None and "@" in parts["tail"]  # by a slash in the password, for instance
     if is_cut_short or "@" in database or _UNREADABLE.search(after_scheme) or not _HOSTS.fullmatch(parts["hosts"]):
         raise SettingsError(
             "the address of the ledger's database cannot be read; in its password, write the characters % / @ as "

@@ -70,7 +70,7 @@ def _waits_elsewhere(database: PostgresLocation) -> bool:
 
 
 class _Round:
-    """One round of forwarding."""
+    """Forward in one round."""
 
     def __init__(self, database: PostgresLocation, spool: SqliteLedger, target: PostgresLedger) -> None:
         self._database = database
@@ -79,7 +79,7 @@ class _Round:
         self._left_out: list[Unfit] = []
 
     def send(self, taking: Path | None) -> int:
-        """Send what waits; how many events that was."""
+        """Send what is queued, and return how many events that was."""
         connection, sent = self._target.connection, 0
         ledger_id = connection.ledger_id
         if connection.is_new or taking is not None:

@@ -11,7 +11,7 @@ LOOK_BACK = dt.timedelta(days=30)
 """What is older says little: keys, plans and catalogues change."""
 
 _CONCLUSIVE = (402, 403, 404)
-"""Statuses that stay until somebody mends something; others pass."""
+"""Statuses that stay until somebody fixes something; others pass."""
 
 
 def callable_models(ledger: Ledger, now: dt.datetime, *, not_only: str | None = None) -> dict[str, str]:

@@ -23,7 +23,7 @@ class Outbox:
         self._ledger = ledger
 
     def add(self, event: Event) -> Path | None:
-        """Keep an event; in which folder, or None where neither can be written."""
+        """Queue an event, and return in which folder; None where neither can be written."""
         for folder in self._folders(make=True):
             part = folder / f"{event.event_id}.part"
             try:
@@ -49,7 +49,7 @@ class Outbox:
         for folder in self._folders():
             if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):  # noqa: PTH112 - raises not
                 return (
-                    f"events may wait in {folder}, which is closed to this user (it belongs to user "
+                    f"events may be queued in {folder}, which is closed to this user (it belongs to user "
                     f"{folder.stat().st_uid}); run this as that user, or give the folder to this one"
                 )
         return None

@@ -116,7 +116,7 @@ class Connection:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turns what psycopg says into what to do."""
+        """Map psycopg's errors to what to do."""
         self._deadline = None
         try:
             yield

@@ -215,10 +215,10 @@ def _sums(ledger: Ledger, period: Period, zone: dt.tzinfo, by: Sequence[str], fi
     table = _table_for(by, filters)
     if table and any(name in _TIMES for name in by) and not _has_whole_hours(ledger, zone):
         table = None
-    hours, rest = _whole_hours(period) if table else (None, [period])
+    hours, edges = _whole_hours(period) if table else (None, [period])
     if hours is not None and table is not None:
         yield from _of_hours(ledger, table, hours, by, filters)
-    for part in rest:
+    for part in edges:
         yield from _of_events(ledger, part, by, filters)
 
 
@@ -236,12 +236,12 @@ def _whole_hours(period: Period) -> tuple[Period | None, list[Period]]:
     until = None if period.until is None else _floor(period.until)
     if since is not None and until is not None and since >= until:
         return None, [period]
-    rest = []
+    edges = []
     if since is not None and since != period.since:
-        rest.append(Period(period.since, since))
+        edges.append(Period(period.since, since))
     if until is not None and until != period.until:
-        rest.append(Period(until, period.until))
-    return Period(since, until), rest
+        edges.append(Period(until, period.until))
+    return Period(since, until), edges
 
 
 def _of_hours(ledger: Ledger, table: str, period: Period, by: Sequence[str], filters: Filters) -> Iterator[_Sums]:

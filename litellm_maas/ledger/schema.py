@@ -192,7 +192,7 @@ def add_to_hourly(source: str, *, sign: str = "+") -> tuple[str, ...]:
     """Statements that add events to their hours, or take them out again.
 
     Args:
-        source: The rest of a SELECT over the events, from its FROM on.
+        source: A SELECT over the events, from its FROM on.
         sign: ``+`` or ``-``.
     """
     sums = [f"{sign}sum({SUM_OF_EVENT[name].format(row='')})" for name in MEASURES]

@@ -22,7 +22,7 @@ from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger, opened_to_read
 _BATCH = 500
 """Events that are copied in one transaction."""
 _LATE = dt.timedelta(minutes=1)
-"""Older events have been left behind; newer ones may be under way."""
+"""Older events have been left behind; newer ones may be in flight."""
 _SET_BY_PEOPLE = ("budgets", "balance_readings", "alerts_sent")
 _TAKEN = "taken over for "
 """Before the key of a database whose spool has taken the events of this one over."""

@@ -170,9 +170,9 @@ class SqliteLedger(Ledger):
             connection = opened.enter_context(contextlib.closing(self._connect()))
             cursor = connection.execute(sql, tuple(parameters))
             rows = cursor.fetchmany(_AT_ONCE)
-            rest = opened.pop_all() if len(rows) == _AT_ONCE else None
+            remaining = opened.pop_all() if len(rows) == _AT_ONCE else None
         yield from rows
-        if rest is None:
+        if remaining is None:
             return
         try:
             while rows:
@@ -181,7 +181,7 @@ class SqliteLedger(Ledger):
                 yield from rows
         finally:
             with self._other:
-                rest.close()
+                remaining.close()
 
     def integrity_check(self) -> list[str]:
         """See `Ledger.integrity_check`."""
@@ -395,7 +395,7 @@ class SqliteLedger(Ledger):
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turns what SQLite and the file system say into what to do."""
+        """Map the errors of SQLite and the file system to what to do."""
         try:
             yield
         except _UNFIT as error:
@@ -405,9 +405,9 @@ class SqliteLedger(Ledger):
             if "locked" in text or "busy" in text:
                 raise LedgerBusyError(f"{self.path} is locked by another program ({text}); end it, or wait") from None
             kind = DamagedLedgerError if _is_damage(text) else LedgerError
-            raise kind(f"{self.path}: {text}; {_mend(text)}") from None
+            raise kind(f"{self.path}: {text}; {_fix(text)}") from None
         except OSError as error:
-            raise LedgerError(f"{self.path}: {error.strerror or error}; {_mend(str(error))}") from None
+            raise LedgerError(f"{self.path}: {error.strerror or error}; {_fix(str(error))}") from None
 
 
 def opened_to_read(path: Path) -> SqliteLedger:
@@ -441,7 +441,7 @@ def _is_damage(text: str) -> bool:
     return "malformed" in text or "not a database" in text
 
 
-def _mend(text: str) -> str:
+def _fix(text: str) -> str:
     if _is_damage(text):
         return "the file is damaged or no ledger: restore a copy, or move it away (a new one is made)"
     if "full" in text or "No space" in text:

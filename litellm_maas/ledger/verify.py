@@ -46,7 +46,7 @@ def check(ledger: Ledger, prices: PriceBook | None = None) -> Verified:
 
     Args:
         ledger: The ledger.
-        prices: The prices in force, by which rows are priced again that the user's own lists have priced.
+        prices: The current prices, by which rows are priced again that the user's own lists have priced.
 
     Raises:
         LedgerError: The ledger cannot be read.

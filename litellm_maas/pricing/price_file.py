@@ -26,7 +26,7 @@ VENDOR_ZONE = dt.timezone(dt.timedelta(hours=7), "Asia/Ho_Chi_Minh")
 def _number(value: object) -> object:
     # YAML has no decimals: 1134.2 arrives as a float whose shortest text is what the person typed.
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        # Pydantic turns a ValueError, and no TypeError, into a mistake at its place in the file.
+        # Pydantic reports a ValueError, and no TypeError, at its place in the file.
         raise ValueError(  # noqa: TRY004
             f"{value!r} is not a number; write credits per 1,000,000 tokens, such as 70888"
         )

@@ -57,7 +57,7 @@ def attempt_record(
         failure: Why it failed; None if the model answered.
         account: See `DeploymentKey`.
         seconds: How long it took; of a stream, until its first chunk.
-        passed_over: Whether nothing was sent, because the model rests; the failure is then the one it rests after.
+        passed_over: Whether nothing was sent, because of a cooldown; the failure is then the one that opened it.
     """
     return {
         "model": model,
@@ -213,7 +213,7 @@ class RoutedAttempt:
         )
 
     def passes_over(self, skipped: Record) -> None:
-        """Note that the model is not called, because it rests."""
+        """Note that the model is not called, because of its cooldown."""
         note_passed_over(self._history, skipped)
 
     def set_request(self, request: GatewayRequest) -> None:

@@ -1,4 +1,4 @@
-"""Admission: a call has room in its budgets before it goes out, or is refused or sent to a cheaper model."""
+"""Reserve budget for a call before it is sent, or block it, or send it to a cheaper model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BudgetGuard:
         request: What to send: the request, or the one for a cheaper model.
 
     Raises:
-        GatewayError: There is no room; nothing was sent.
+        GatewayError: A budget blocks the call; nothing was sent.
     """
 
     def __init__(
@@ -127,22 +127,19 @@ def _message(denial: Denial) -> tuple[str, str]:
     state, budget = denial.status, denial.status.budget
     what = f"budget {budget.name!r} ({format_credits(budget.limit)} per {budget.per}, {budget.describe()})"
     if denial.reason == "unpriced" and (mistake := runtime.tracker.price_error) is not None:
-        return (
-            f"{what} takes no model whose price is not known, and no price is while MAAS_PRICES has a mistake.",
-            str(mistake),
-        )
+        return f"{what} blocks unpriced models, and nothing is priced while MAAS_PRICES has a mistake.", str(mistake)
     if denial.reason == "unpriced":
         return (
-            f"{what} takes no model without a price, and this one has none.",
+            f"{what} blocks unpriced models, and this one has no price.",
             "Put its price into the file that MAAS_PRICES names, or set the budget with --allow-unpriced.",
         )
     resets_at = state.resets_at
     if resets_at is not None:
-        when = f"It resets at {periods.clock(resets_at)} ({budget.timezone})"
+        when = f"Resets at {periods.clock(resets_at)} ({budget.timezone})"
     else:
-        when = "It never resets" if budget.window is None else "It slides: room comes back as calls grow old"
-    figures = f"{format_credits(state.spent)} spent, {format_credits(state.reserved)} set aside for calls under way"
+        when = "Never resets" if budget.window is None else "Rolling window: spend expires continuously"
+    figures = f"{format_credits(state.spent)} spent, {format_credits(state.reserved)} reserved"
     return (
-        f"{what} has no room: {figures}, and this call can cost {format_credits(denial.needed)}.",
+        f"{what} exceeded: {figures}; this call may cost up to {format_credits(denial.needed)}.",
         f"{when}. Lower max_tokens, or raise the budget: litellm-maas budget set.",
     )

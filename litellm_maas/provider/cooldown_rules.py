@@ -1,9 +1,9 @@
 """Add cooldowns to LiteLLM's router: skip a model that cannot answer now, and probe it in time.
 
 LiteLLM's own cooldowns leave out 403, groups of one deployment and most of what is not a 429, and a group whose
-members all cool down refuses calls (measured on 1.106). Here a resting model is passed over while another one of its
-group, or of the groups that it falls back on, is awake; where all of them rest, the one whose rest ends first is
-called. See `litellm_maas.resilience.cooldowns` for what rests and for how long.
+members all cool down refuses calls (measured on 1.106). Here a model in cooldown is skipped while another one of its
+group, or of the groups that it falls back on, is available; where none is, the one whose cooldown ends first is called.
+See `litellm_maas.resilience.cooldowns` for what cools down and for how long.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class CooldownFilter(CustomLogger):
 
         Raises:
             Exception: None may, and the router falls back. It is LiteLLM's exception for why the last attempt of this
-                request failed or, if there was none, for why the first one rests.
+                request failed or, if there was none, for why the first one is in cooldown.
         """
         request = request_kwargs or {}
         found = attempt_history.router_metadata_of(request)
@@ -79,7 +79,7 @@ class CooldownFilter(CustomLogger):
         level = request.get("_target_order")
         if not healthy_deployments and not has_history:
             healthy_deployments = self._cooled_by_litellm(model)
-        # A level that was chosen because the one before it rests is tried again by LiteLLM when it fails.
+        # LiteLLM tries a level again when it fails, also one chosen because the one before it is in cooldown.
         known = _ids_in(history)
         candidates = [
             deployment
@@ -108,8 +108,9 @@ class CooldownFilter(CustomLogger):
         """Check a synchronous attempt for the provider: a router has chosen without asking anybody.
 
         Raises:
-            GatewayError: It is no fallback for what went wrong; or it rests, and the router can go on to another one
-                that is awake. Why the last attempt of this request failed or, if there was none, why this one rests.
+            GatewayError: It is no fallback for what went wrong; or it is in cooldown, and the router can go on to one
+                that is available. It says why the last attempt of this request failed or, if there was none, why this
+                one is in cooldown.
         """
         routers = self._routers.of(attempt.deployment) if _litellm_compat.has_callback(CooldownFilter) else []
         own = deployment_of(routers[0], str(attempt.deployment.get("id"))) if routers else None
@@ -148,7 +149,7 @@ class CooldownFilter(CustomLogger):
         """Drop the candidates that are no fallback for the kind of failure that brought the request here.
 
         For an overflowing context and a refusing filter routers have lists of their own. LiteLLM's do not look at them
-        when a stream fails (measured on 1.106), so that it has to be told of them, and its choice to be mended.
+        when a stream fails (measured on 1.106), so that it has to be told of them, and its choice to be corrected.
         """
         asked_for = bucket.get("original_model_group")
         if (failed not in _DEDICATED_LISTS and not request.get("stream")) or asked_for is None:
@@ -169,7 +170,7 @@ class CooldownFilter(CustomLogger):
         """Return the candidate to call in spite of its cooldown; None where another one is available, or sooner.
 
         Args:
-            candidates: Those of the group, all of which rest.
+            candidates: Those of the group, all of them in cooldown.
             later: Those of the group to which the router can still go.
             history: What the request has been through.
             asked_for: The group that the caller asked for.
@@ -287,9 +288,9 @@ def _skipped(deployment: Deployment) -> Record:
 
 def _cooldown_error(deployment: Deployment) -> Failure:
     # It may have answered in this very moment.
-    failure = _failure(deployment) or Failure("unavailable", None, "it has just answered", "Call again.")
-    rested = f"not called, it rests for {_remaining(deployment):.0f} s more, because: {failure.message}"
-    return replace(failure, message=rested)
+    failure = _failure(deployment) or Failure("unavailable", None, "the model has just recovered", "Call again.")
+    message = f"not called, in cooldown for {_remaining(deployment):.0f} s more: {failure.message}"
+    return replace(failure, message=message)
 
 
 def _target(deployment: Deployment) -> DeploymentKey | None:

@@ -106,7 +106,7 @@ def wrap_mid_stream(
     """Wrap the exception for a router's stream, so that the router falls back where it should.
 
     Of errors that come while a stream is read, LiteLLM's router takes a status from 400 to 499 for the caller's own
-    fault, 429 excepted, and falls back on the rest only (measured on 1.106). An asynchronous stream tells of every
+    fault, 429 excepted, and falls back on the others only (measured on 1.106). An asynchronous stream tells of every
     error only then. The router unwraps the exception where no fallback helps.
 
     Args:

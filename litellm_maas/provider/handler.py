@@ -372,7 +372,7 @@ def _timed(call: _Call) -> Iterator[None]:
 
 @contextmanager
 def _litellm_errors(call: _Call) -> Iterator[_StreamState]:
-    """Turns what went wrong inside into LiteLLM's exceptions."""
+    """Map what went wrong inside to LiteLLM's exceptions."""
     model, stage = call["model"], _StreamState()
     try:
         yield stage

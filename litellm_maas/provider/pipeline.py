@@ -1,8 +1,8 @@
 """Run the call pipeline: retry check, budget, rate limit, spend recording, HTTP.
 
-First whether another attempt can make sense (`attempt_history`), then whether the budgets have room (`budget_guard`),
-then its turn under the account's limit (`resilience.rate_limiter`), and nearest to the wire the meter, which records
-what it came to (`spend_recording`). On the way back, the event is in the ledger before anybody else hears of the reply.
+Each step wraps the next: whether another attempt makes sense (`attempt_history`), the budgets (`budget_guard`), a slot
+under the rate limit (`resilience.rate_limiter`), and nearest to the wire the recording (`spend_recording`). On the way
+back, the event is in the ledger before anybody else sees the reply.
 """
 
 from __future__ import annotations

@@ -172,7 +172,7 @@ def _turn_thinking_off(model: Model, params: dict[str, Any]) -> None:
 
 
 def _is_off(model: Model, params: Mapping[str, Any]) -> bool:
-    """Return whether what is sent turns this model's thinking off."""
+    """Return whether what is sent disables this model's thinking."""
     if model.disable_reasoning is None:
         return _turns_thinking_off("thinking", params.get("thinking"))
     return all(

@@ -1,4 +1,4 @@
-"""Turn the gateway's plain replies into LiteLLM's response objects."""
+"""Transform the gateway's plain replies into LiteLLM's response objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn the gateway's event stream into LiteLLM's chunks, with the usage kept exact.
+"""Decode the gateway's event stream into LiteLLM's chunks, with the usage kept exact.
 
 LiteLLM's stream wrapper, given chunks by a custom provider, stops listening at the first chunk with a finish reason
 and looks at the first choice only (measured on 1.106). So the finish reason of choice 0 is held back until the stream
@@ -48,7 +48,7 @@ class _ChoiceState:
 
 
 class StreamDecoder:
-    """Turns the bytes of one streamed chat completion into LiteLLM's chunks.
+    """Decode the bytes of one streamed chat completion into LiteLLM's chunks.
 
     What was decoded before something bad is handed out before the error is raised, however the bytes were cut; and
     once the answer is complete, nothing that follows it is an error.

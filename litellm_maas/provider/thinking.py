@@ -26,10 +26,10 @@ class ThinkSplitter:
             self._closing = self._opened()
         if self._closing is None:
             return "", self._decided()
-        thinking, tag, rest = self._held.partition(self._closing)
+        thinking, tag, answer = self._held.partition(self._closing)
         if tag:
             self._is_answer, self._at_start, self._held = True, True, ""
-            return thinking, self._answer(rest)
+            return thinking, self._answer(answer)
         known = len(self._held) - _length_of_start(self._held, self._closing)
         thinking, self._held = self._held[:known], self._held[known:]
         return thinking, ""

@@ -39,7 +39,7 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
         **overrides: Router settings that win over the file's, such as ``timeout=30``.
 
     Raises:
-        ConfigFileError: The first mistake in the file, with its line and how to mend it. What is only doubtful, such as
+        ConfigFileError: The first mistake in the file, with its line and how to fix it. What is only doubtful, such as
             a model that the catalogue does not name, is logged as a warning.
         SettingsError: An override that LiteLLM's router does not take.
     """
@@ -82,7 +82,7 @@ def check(document: Document, book: PriceBook | None = None) -> Iterator[Diagnos
 
     Args:
         document: The file.
-        book: The prices in force; without them nothing is said of prices.
+        book: The current prices; without them nothing is said of prices.
     """
     mistakes = list(schema_errors(document, RouterFile))
     given = document.data.get("router_settings")

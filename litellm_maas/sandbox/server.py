@@ -75,8 +75,8 @@ _PROTOCOLS = {
 class Sandbox:
     """An offline MaaS on a loopback port.
 
-    Of its streams every other one has each event in a piece of its own, and the rest have several in one, as a network
-    brings them.
+    Of its streams every other one has each event in a piece of its own, and the others have several in one, as a
+    network brings them.
 
     Args:
         port: The port; 0 picks a free one.

@@ -120,7 +120,7 @@ class SpendTracker:
         except ConfigFileError as error:
             if self._unreadable != str(error):
                 self._unreadable = str(error)
-                logger.warning("MAAS_PRICES: %s. Calls are recorded without a price until it is mended.", error)
+                logger.warning("MAAS_PRICES: %s. Calls are recorded without a price until it is fixed.", error)
             return None
 
     @property
@@ -164,7 +164,7 @@ def _with_overrides(file: Path) -> PriceBook:
 
 
 def _say_prices_stay(mistake: ConfigFileError) -> None:
-    logger.warning("MAAS_PRICES: %s. The prices that it held before stay in force until it is mended.", mistake)
+    logger.warning("MAAS_PRICES: %s. Keeping the prices that it held before until it is fixed.", mistake)
 
 
 def _prepare(database: PostgresLocation) -> None:

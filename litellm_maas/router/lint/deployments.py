@@ -52,7 +52,7 @@ def check_deployments(found: list[Deployment], book: PriceBook | None) -> Iterat
 
     Args:
         found: The deployments.
-        book: The prices in force; without them nothing is said of prices.
+        book: The current prices; without them nothing is said of prices.
     """
     said: set[str] = set()
     for each in found:

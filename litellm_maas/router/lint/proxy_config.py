@@ -48,7 +48,7 @@ def check_file(file: Path, book: PriceBook | None) -> Iterator[Diagnostic]:
     Args:
         file: A file with sections that only a proxy has is taken for a proxy's config, one with nothing but
             `model_list` for one to be included, any other one for a router's.
-        book: The prices in force; without them nothing is said of prices.
+        book: The current prices; without them nothing is said of prices.
 
     Raises:
         ConfigFileError: The file cannot be read, or is not a mapping.
