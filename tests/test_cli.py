@@ -93,11 +93,13 @@ def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tu
 
 @pytest.mark.parametrize("path", [path for path, _ in _commands(group)])
 def test_help_at_80_columns(path: tuple[str, ...]) -> None:
-    """Every command's help fits a terminal of 80 columns, with no sentence cut off."""
+    """Every command's help fits a terminal of 80 columns, with no sentence cut off, and ends with an example."""
     done = CliRunner().invoke(group, [*path, "--help"], terminal_width=80)
     assert done.exit_code == 0
     assert max(map(len, done.output.splitlines())) <= 80
     assert "..." not in done.output.replace("[ARGS]...", "").replace("[MODELS]...", "").replace("FILES...", "")
+    example = done.output.splitlines()[-1].strip()
+    assert example.startswith(" ".join(["Example: litellm-maas", *path]))
 
 
 @pytest.mark.parametrize(

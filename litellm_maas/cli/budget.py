@@ -49,16 +49,20 @@ def _complete(_context: click.Context, _option: click.Parameter, incomplete: str
     return completion.budgets(incomplete)
 
 
-@click.group(name="budget")
+@click.group(name="budget", epilog="Example: litellm-maas budget set 200000 --per day")
 def command() -> None:
-    """Set limits on what may be spent, and see how they stand.
+    """Limit what may be spent, and show what is left.
 
-    A budget holds wherever spend is recorded in its ledger: in Python, on a proxy, in agents, in several processes at
-    once. With a ledger in PostgreSQL it holds for the programs of this machine.
+    A budget applies wherever spend is recorded in its ledger: in Python, on a proxy, in agents, in several processes at
+    once. With a ledger in PostgreSQL it applies to the programs of this machine.
     """
 
 
-@command.command(name="set", short_help="Set a budget, or replace the one of the same name.")
+@command.command(
+    name="set",
+    short_help="Set a budget, or replace the one of the same name.",
+    epilog="Example: litellm-maas budget set 200000 --per day --user minh",
+)
 @click.argument("credits", metavar="CREDITS")
 @click.option("--name", help="What to call it; by default what it limits.")
 @click.option("--per", default="month", show_default=True, help="hour, day, week, month, total, or 'rolling 24h'.")
@@ -110,7 +114,11 @@ def set_command(ledger: str | None, **given: Any) -> None:
         click.echo(f"Warning: {text} The budget is set as written.", err=True)
 
 
-@command.command(name="remove")
+@command.command(
+    name="remove",
+    short_help="Remove a budget from the ledger.",
+    epilog="Example: litellm-maas budget remove user:minh/day",
+)
 @click.argument("name", shell_complete=_complete)
 @options.ledger_option
 def remove_command(name: str, ledger: str | None) -> None:
@@ -129,7 +137,11 @@ def remove_command(name: str, ledger: str | None) -> None:
         )
 
 
-@command.command(name="list", short_help="List the budgets of the ledger and of MAAS_BUDGETS.")
+@command.command(
+    name="list",
+    short_help="List the budgets of the ledger and of MAAS_BUDGETS.",
+    epilog="Example: litellm-maas budget list --json",
+)
 @options.as_json
 @options.ledger_option
 def list_command(ledger: str | None, *, as_json: bool) -> None:
@@ -151,7 +163,11 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
     tables.console().print(table)
 
 
-@command.command(name="status", short_help="Show what is spent; exit status 1 if one that blocks is used up.")
+@command.command(
+    name="status",
+    short_help="Show what is spent; exit status 1 if one that blocks is used up.",
+    epilog="Example: litellm-maas budget status",
+)
 @click.argument("name", required=False, shell_complete=_complete)
 @options.as_json
 @options.ledger_option

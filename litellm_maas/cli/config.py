@@ -19,14 +19,17 @@ _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(name="config")
+@click.group(name="config", epilog="Example: litellm-maas config check proxy.yaml")
 def command() -> None:
     """Show, check or start a config for LiteLLM's router or proxy."""
     # LiteLLM would otherwise try to download its price map.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 
-@command.command(short_help="Print a proxy's config after its includes, secrets masked.")
+@command.command(
+    short_help="Print a proxy's config after its includes, secrets masked.",
+    epilog="Example: litellm-maas config show proxy.yaml",
+)
 @_FILE
 @_JSON
 def show(file: Path, *, as_json: bool) -> None:
@@ -49,7 +52,10 @@ def show(file: Path, *, as_json: bool) -> None:
         click.echo(yaml.safe_dump(effective, allow_unicode=True, sort_keys=False), nl=False)
 
 
-@command.command(short_help="Say what is wrong with a config, and how to fix it.")
+@command.command(
+    short_help="Say what is wrong with a config, and how to fix it.",
+    epilog="Example: litellm-maas config check proxy.yaml",
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_JSON
 def check(files: tuple[Path, ...], *, as_json: bool) -> None:
@@ -83,7 +89,10 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
         sys.exit(1)
 
 
-@command.command(short_help="Write the shipped configs and a price file into a folder.")
+@command.command(
+    short_help="Write the shipped configs and a price file into a folder.",
+    epilog="Example: litellm-maas config init my-configs",
+)
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 @_JSON
 def init(folder: Path, *, as_json: bool) -> None:

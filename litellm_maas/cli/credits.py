@@ -29,7 +29,7 @@ _HOST = click.option("--host", metavar="HOST", callback=options.host_name, help=
 _AT = click.option("--at", metavar="TIME", help="When: 2026-11-01T15:30, 2h (ago); default: now. Times are Vietnam's.")
 
 
-@click.group(name="credits", invoke_without_command=True)
+@click.group(name="credits", invoke_without_command=True, epilog="Example: litellm-maas credits --host maas.example.vn")
 @_HOST
 @options.as_json
 @options.ledger_option
@@ -81,7 +81,11 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
         tables.print_hint(to, note.text)
 
 
-@command.command(name="set", short_help="Record the balance that the console shows.")
+@command.command(
+    name="set",
+    short_help="Record the balance that the console shows.",
+    epilog="Example: litellm-maas credits set 1530000 --at 2026-11-20T09:00",
+)
 @click.argument("amount")
 @_AT
 @_HOST
@@ -91,7 +95,7 @@ def set_command(*, amount: str, at: str | None, host: str | None, ledger: str | 
     _note("reading", amount, at, host, ledger)
 
 
-@command.command(name="topup", short_help="Record a top-up.")
+@command.command(name="topup", short_help="Record a top-up.", epilog="Example: litellm-maas credits topup 2000000")
 @click.argument("amount")
 @_AT
 @_HOST
@@ -101,7 +105,11 @@ def topup_command(*, amount: str, at: str | None, host: str | None, ledger: str 
     _note("topup", amount, at, host, ledger)
 
 
-@command.command(name="list")
+@command.command(
+    name="list",
+    short_help="List the readings and top-ups, with their ids.",
+    epilog="Example: litellm-maas credits list",
+)
 @options.as_json
 @options.ledger_option
 def list_command(*, as_json: bool, ledger: str | None) -> None:
@@ -123,7 +131,9 @@ def list_command(*, as_json: bool, ledger: str | None) -> None:
         tables.print_hint(tables.console(), "No reading and no top-up yet. Begin with:", *_begin())
 
 
-@command.command(name="remove")
+@command.command(
+    name="remove", short_help="Remove a reading or a top-up.", epilog="Example: litellm-maas credits remove 3"
+)
 @click.argument("entry", metavar="ID", type=int)
 @options.ledger_option
 def remove_command(*, entry: int, ledger: str | None) -> None:

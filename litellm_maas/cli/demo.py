@@ -37,7 +37,7 @@ _WEATHER = {
 }
 
 
-@click.command(name="demo")
+@click.command(name="demo", epilog="Example: litellm-maas demo --offline")
 @click.option("--live/--offline", default=None, help="Use the live gateway (costs a few credits), or the sandbox.")
 def command(*, live: bool | None) -> None:
     """Show a stream, a tool call and a fallback, and what they cost.

@@ -31,7 +31,7 @@ _DROPPED = ("takes", "context", "basis", "cached", "callable")
 """What is left out where there is no room, the first first."""
 
 
-@click.command(name="models")
+@click.command(name="models", epilog="Example: litellm-maas models --offline")
 @click.option("--offline", is_flag=True, help="List the shipped catalogue instead of asking the gateway.")
 @click.option("--probe", is_flag=True, help="Make one small call to each, to see whether it answers.")
 @click.option("--yes", is_flag=True, help="Probe without asking what it may cost.")

@@ -30,7 +30,9 @@ def _groups(_context: click.Context, _option: click.Parameter, incomplete: str) 
     return completion.groups(incomplete)
 
 
-@click.group(name="spend", invoke_without_command=True)
+@click.group(
+    name="spend", invoke_without_command=True, epilog="Example: litellm-maas spend --since 7d --by model,day --chart"
+)
 @options.period
 @click.option(
     "--by",

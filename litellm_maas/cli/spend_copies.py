@@ -21,7 +21,11 @@ _WAIT = 60.0
 _file = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command(name="backup", short_help="Copy the ledger, also while programs record.")
+@click.command(
+    name="backup",
+    short_help="Copy the ledger, also while programs record.",
+    epilog="Example: litellm-maas spend backup ledger-copy.db",
+)
 @click.argument("file", type=_file)
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there already.")
 @options.ledger_option
@@ -36,7 +40,11 @@ def backup_command(*, file: Path, force: bool, ledger: str | None) -> None:
     _say(waiting)
 
 
-@click.command(name="restore", short_help="Put a copy in the place of the ledger.")
+@click.command(
+    name="restore",
+    short_help="Put a copy in the place of the ledger.",
+    epilog="Example: litellm-maas spend restore ledger-copy.db",
+)
 @click.argument("file", type=_file)
 @options.ledger_option
 def restore_command(*, file: Path, ledger: str | None) -> None:
@@ -54,7 +62,11 @@ def restore_command(*, file: Path, ledger: str | None) -> None:
         click.echo(f"What the ledger held until now ({held}) is kept in {done.kept}.", err=True)
 
 
-@click.command(name="resend", short_help="Send everything to the PostgreSQL ledger again.")
+@click.command(
+    name="resend",
+    short_help="Send everything to the PostgreSQL ledger again.",
+    epilog="Example: litellm-maas spend resend",
+)
 @click.option("--from", "other", type=_file, help="Another spool, of an older address, to be sent too.")
 @options.ledger_option
 def resend_command(*, other: Path | None, ledger: str | None) -> None:

@@ -28,7 +28,11 @@ _BINARY = ("xlsx", "parquet")
 _FORMATS = ("jsonl", "csv", *_BINARY)
 
 
-@click.command(name="export", short_help="Write one record per call: JSON lines, CSV, xlsx, Parquet.")
+@click.command(
+    name="export",
+    short_help="Write one record per call: JSON lines, CSV, xlsx, Parquet.",
+    epilog="Example: litellm-maas spend export --month last --output spend.jsonl",
+)
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="What to write; default: jsonl.")
 @options.csv_for
 @options.period

@@ -28,7 +28,11 @@ _INTERVAL = 0.25
 _BATCH = 1000
 
 
-@click.command(name="tail")
+@click.command(
+    name="tail",
+    short_help="Follow the ledger live, until Ctrl-C.",
+    epilog="Example: litellm-maas spend tail --lines 20",
+)
 @click.option("--lines", default=10, show_default=True, type=click.IntRange(min=0), help="Begin with the last so many.")
 @options.filters
 @click.option("--timezone", default=DEFAULT_ZONE, show_default=True, help="The zone that times are shown in.")
