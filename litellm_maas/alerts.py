@@ -63,4 +63,4 @@ def _post(address: str, warning: dict[str, Any]) -> None:
                 ).raise_for_status()
     except httpx.HTTPError as error:
         # Its address may hold a secret, and stands in the error's text.
-        logger.warning("the webhook MAAS_ALERT_WEBHOOK did not take a warning (%s)", type(error).__name__)
+        logger.warning("could not send an alert to MAAS_ALERT_WEBHOOK (%s)", type(error).__name__)

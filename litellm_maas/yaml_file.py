@@ -220,9 +220,7 @@ def _construct(
     parents: frozenset[int],
 ) -> Any:
     if id(node) in parents:
-        raise ConfigFileError(
-            file, node.start_mark.line + 1, ".".join(map(str, location)), "an alias that holds itself"
-        )
+        raise ConfigFileError(file, node.start_mark.line + 1, ".".join(map(str, location)), "recursive alias")
     lines.setdefault(location, node.start_mark.line + 1)
     inside = parents | {id(node)}
     if node.tag not in ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):

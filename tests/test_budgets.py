@@ -553,7 +553,7 @@ def test_a_webhook_that_is_away_is_said(
     for thread in threading.enumerate():
         if thread.name == "maas-webhook":
             thread.join()
-    assert "the webhook MAAS_ALERT_WEBHOOK did not take a warning (HTTPStatusError)" in caplog.text
+    assert "could not send an alert to MAAS_ALERT_WEBHOOK (HTTPStatusError)" in caplog.text
     assert "s3cret" not in caplog.text
 
 
@@ -722,10 +722,10 @@ def test_a_worst_case_counts_what_is_not_text() -> None:
             5,
             "leads back to the model that is limited; name a cheaper one",
         ),
-        ("budgets:\n  - name: a\n    credits: 1\n    per: year", 4, "'year' is no period; write hour, day"),
-        ("budgets:\n  - name: a\n    credits: 1\n    action: stop", 4, "'stop' is no action; write block, warn"),
+        ("budgets:\n  - name: a\n    credits: 1\n    per: year", 4, "'year' is not a period; write hour, day"),
+        ("budgets:\n  - name: a\n    credits: 1\n    action: stop", 4, "'stop' is not an action; write block, warn"),
         ("budgets:\n  - name: a\n    credits: 1\n    timezone: Mars", 4, "'Mars' is not a time zone"),
-        ("budgets:\n  - name: a\n    credits: 1\n    warn_at: [0]", 4, r"\[0\] are no percentages; write a list"),
+        ("budgets:\n  - name: a\n    credits: 1\n    warn_at: [0]", 4, r"\[0\] are not percentages; write a list"),
         ("budgets:\n  - name: a\n    credits: 1\n    colour: red", 4, "unknown key"),
         ("budgets:\n  - credits: 1", 2, "required key is missing"),
         ("budgets:\n  - {name: a, credits: 1}\n  - {name: a, credits: 2}", 1, "two budgets are called 'a'"),
@@ -891,9 +891,9 @@ def test_the_command_line(ledger: Path, sandbox: Sandbox) -> None:
         (("200k",), "credits: '200k' is not an amount; write it like 1530000"),
         (("200.000", "--per", "day"), "write 200000 for the first, 200 for the second"),
         (("200,000",), "write 200000 for the first"),
-        (("1", "--per", "year"), "per: 'year' is no period"),
-        (("1", "--action", "stop"), "action: 'stop' is no action"),
-        (("1", "--warn-at", "x"), "warn-at: ['x'] are no percentages; write a list of whole numbers"),
+        (("1", "--per", "year"), "per: 'year' is not a period"),
+        (("1", "--action", "stop"), "action: 'stop' is not an action"),
+        (("1", "--warn-at", "x"), "warn-at: ['x'] are not percentages; write a list of whole numbers"),
         (
             ("1", "--model", "a/b", "--action", "downgrade:maas/a/b"),
             "action: 'downgrade:maas/a/b' leads back to the model",

@@ -226,7 +226,7 @@ def test_demo_can_go_live(sandbox: Sandbox) -> None:
     ("base", "says"),
     [
         ({}, "Error: no API key: set MAAS_API_KEY, or run: litellm-maas demo --offline\n"),
-        ({"MAAS_API_KEY": KEY}, "Error: the demo stopped: litellm.APIConnectionError: MaaS: no connection to"),
+        ({"MAAS_API_KEY": KEY}, "Error: the demo failed: litellm.APIConnectionError: MaaS: no connection to"),
     ],
 )
 def test_a_live_demo_that_cannot_be(tmp_path: Path, base: dict[str, str], says: str) -> None:

@@ -405,7 +405,7 @@ BROKEN: dict[str, tuple[Callable[[SetUp], None], str, str, str]] = {
         "refused|failed",
         "check that the database runs",
     ),
-    "a file that is no event": (_no_event, "waiting", "hold no event", r"^rm .*broken\.json$"),
+    "a file that is no event": (_no_event, "outbox", "outbox files are unreadable", r"^rm .*broken\.json$"),
     "a rate limit by words": (_set(MAAS_RPM="ten"), "rate limit", "MAAS_RPM is 'ten'", "such as 10"),
     "no Redis": (
         _no_redis,
@@ -645,7 +645,7 @@ def test_every_setting_that_is_wrong_has_a_line(setup: SetUp) -> None:
     assert [check["message"] for check in found] == [
         "MAAS_LEDGER_SYNC is 'x'",
         "MAAS_CREDITS_WARN_HOURS is 'x'",
-        "MAAS_BASE_URL is read by nothing here",
+        "MAAS_BASE_URL is not read by litellm-maas",
     ]
     assert found[-1]["fix"] == "did you mean MAAS_API_BASE?"
 
@@ -659,7 +659,7 @@ def test_an_id_that_never_worked_is_not_in_use(setup: SetUp) -> None:
     found = {check["name"]: check for check in setup.checks()}
     assert not [check for check in found.values() if check["status"] == "error"]
     assert found["last attempts"]["message"] == "refused at the last attempt in the ledger: gpt-4o (no: 404)"
-    assert found["last attempts"]["fix"] == "gpt-4o is not listed; where it is still called, write maas/openai/gpt-4o"
+    assert found["last attempts"]["fix"] == "gpt-4o is not listed; if it is still used, write maas/openai/gpt-4o"
 
 
 def test_a_model_that_went_away(setup: SetUp) -> None:
@@ -667,8 +667,11 @@ def test_a_model_that_went_away(setup: SetUp) -> None:
     setup.record(event("e2", started_at=dt.datetime.now(UTC), model="glm-5.2"))
     found = {check["name"]: check for check in setup.checks()}
     assert found["models"]["status"] == "warning"
-    assert found["models"]["message"] == "glm-5.2 was called lately, by the ledger, and is not listed for this key"
-    assert found["models"]["fix"] == "where it is still called, write maas/z-ai/glm-5.2"
+    assert (
+        found["models"]["message"]
+        == "glm-5.2 was called recently according to the ledger, but is not listed for this key"
+    )
+    assert found["models"]["fix"] == "if it is still used, write maas/z-ai/glm-5.2"
 
 
 def test_a_check_that_breaks_down(setup: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -705,7 +708,7 @@ def test_events_that_wait_are_recorded(setup: SetUp) -> None:
     folder = Path(f"{setup.ledger}.outbox")
     folder.mkdir()
     (folder / "e2.json").write_text(event("e2").as_json())
-    assert {check["name"]: check["status"] for check in setup.checks()}["waiting"] == "ok"
+    assert {check["name"]: check["status"] for check in setup.checks()}["outbox"] == "ok"
     with SqliteLedger(setup.ledger, read_only=True) as ledger:
         assert ledger.last_seq() == 2
 
@@ -904,7 +907,7 @@ def test_a_refusal_by_the_limit_is_no_answer(setup: SetUp, monkeypatch: pytest.M
     rows = {row["id"]: row["callable"] for row in json.loads(done.stdout)}
     # As the ledger knows: it answered a moment ago.
     assert rows["openai/gpt-4o"] == "yes"
-    assert "1 model could not be asked, because the account's limit refused the call: openai/gpt-4o." in done.stderr
+    assert "1 model could not be probed because of the account's rate limit: openai/gpt-4o." in done.stderr
     done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
     (check,) = (each for each in json.loads(done.stdout)["checks"] if each["name"] == "probe openai/gpt-4o")
     assert check["status"] == "warning"

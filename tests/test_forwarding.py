@@ -130,14 +130,14 @@ def test_unfit_rows_keep_nobody_back(ledger: PostgresLocation, caplog: pytest.Lo
     assert forward(ledger) == among * len(sound)
     assert len(arrived(ledger)) == among * len(sound)
     for said, (reason, odd) in zip(warnings(caplog), UNFIT.items(), strict=True):
-        assert said.startswith(f"event {odd.event_id} does not go to {ledger}, which does not take it (")
+        assert said.startswith(f"{ledger} rejected event {odd.event_id} (")
         assert reason.strip() in said
     spooled(ledger, event("later"))
     assert forward(ledger) == 1
     assert len(warnings(caplog)) == len(UNFIT)
     waiting = access.flush(ledger)
     assert (waiting.events, waiting.problem) == (0, None)
-    assert waiting.remarks[0].text.startswith("6 events are not in maas@127.0.0.1:")
+    assert "rejected 6 events (event " in waiting.remarks[0].text
     assert "litellm-maas spend resend" in cli("spend").output
     checked = cli("spend", "verify")
     assert checked.exit_code == 1
@@ -176,7 +176,7 @@ def test_a_database_that_takes_nothing_is_no_fault_of_the_rows(ledger: PostgresL
     assert arrived(ledger) == []
     execute(ledger, REFUSING.format(ids="%"), TRIGGER)
     spooled(ledger, *some(40))
-    with pytest.raises(LedgerError, match="no such events here, and so it is with all events"):
+    with pytest.raises(LedgerError, match="no such events here, for every event"):
         forward(ledger)
     execute(ledger, "DROP TRIGGER refuse ON events")
     assert forward(ledger) == 40
@@ -192,7 +192,7 @@ def test_rows_that_cannot_be_read_keep_nobody_back(ledger: PostgresLocation, cap
     assert forward(ledger) == 2
     assert arrived(ledger) == ["e0", "e4"]
     for number, said in enumerate(warnings(caplog), 1):
-        assert f"event e{number} does not go to" in said
+        assert f"rejected event e{number} (" in said
         assert "it cannot be read" in said
 
 
@@ -301,7 +301,10 @@ def test_what_waited_under_a_wrong_address_arrives(
     assert len(arrived(right)) == 4
     with PostgresLedger(right) as found:
         assert sum(each.micro_credits or 0 for each in found.events()) == sandbox.bill.micro_credits
-    assert any(f"3 events of {wrong.outbox_path}" in said and f"go to {right} now" in said for said in warnings(caplog))
+    assert any(
+        f"3 events of {wrong.outbox_path}" in said and f"are forwarded to {right} now" in said
+        for said in warnings(caplog)
+    )
     (status,) = json.loads(cli("budget", "status", "--json").output)
     assert status["spent_micro_credits"] == sandbox.bill.micro_credits
     assert access.flush(right) == access.PendingEvents()
@@ -363,7 +366,7 @@ def test_ledgers_are_not_mixed(at: Address, database: str, postgres_server: Post
     assert remark.text.startswith(f"2 events for {other.at.key} are still queued in {other.outbox_path}. ")
     assert remark.command == f"litellm-maas spend resend --from {other.outbox_path}"
     assert remark.command in cli("spend").output
-    (named,) = [check for check in ledgers.ledger() if check.name == "waiting"]
+    (named,) = [check for check in ledgers.ledger() if check.name == "outbox"]
     assert (named.status, named.fix) == ("error", remark.command)
     assert str(other.outbox_path) in named.message
     done = cli("spend", "resend", "--from", str(other.outbox_path))
@@ -445,7 +448,7 @@ def test_a_line_that_is_dead_is_left(
     spooled(where, *some(2, "later"))
     running.wake()
     until(lambda: warnings(caplog))
-    assert warnings(caplog)[0].startswith(f"spend waits in {where.outbox_path}: ")
+    assert f"events are queued in {where.outbox_path}" in warnings(caplog)[0]
     until(lambda: line.connections > before)
     line.swallows.clear()
     until(lambda: len(arrived(at(database))) == 4)
@@ -473,9 +476,9 @@ def test_a_fault_ends_no_thread(
     running.wake()
     until(lambda: arrived(ledger))
     running.close()
-    assert warnings(caplog) == [
-        f"spend waits in {ledger.outbox_path}: {ledger}: {fault.__name__}. It is sent when that works again."
-    ]
+    (said,) = warnings(caplog)
+    assert said.startswith(f"cannot reach PostgreSQL ({ledger}: {fault.__name__}); ")
+    assert said.endswith(f"events are queued in {ledger.outbox_path} and will be retried")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -129,7 +129,7 @@ def test_a_fallback_that_a_budget_refuses(
 @pytest.mark.parametrize(
     ("right", "wrong", "problem"),
     [
-        ("per: day", "per: year", "'year' is no period"),
+        ("per: day", "per: year", "'year' is not a period"),
         ("requests_per_minute: 2", "requests_per_minute: 0", "greater than 0"),
         ("max_wait", "longest", "unknown key"),
     ],

@@ -142,7 +142,7 @@ def test_export_of_a_period_into_a_file(history: tuple[Path, list[Event]], tmp_p
     out.write_text("what stood there before\n" * 10_000)
     period = ("--since", "2026-10-01", "--until", "2026-10-31", "--timezone", "Europe/Paris")
     before = out.read_text()
-    assert "out.jsonl is there already; name another --output" in mistake(path, "export", *period, "--output", str(out))
+    assert "out.jsonl already exists; name another --output" in mistake(path, "export", *period, "--output", str(out))
     assert out.read_text() == before
     assert spend(path, "export", *period, "--output", str(out), "--force").exit_code == 0
     since, until = (dt.datetime(2026, *at, tzinfo=dt.timezone.utc) for at in ((9, 30, 22), (10, 31, 23)))

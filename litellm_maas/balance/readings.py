@@ -71,7 +71,7 @@ def remove(ledger: SqliteLedger, number: int) -> None:
 
 
 def write(ledger: SqliteLedger, sql: str, row: tuple[object, ...]) -> tuple[int, int]:
-    """Run a statement, after waiting for other writers; the number of the last row added, and how many changed.
+    """Run a statement, after waiting for other writers; return the id of the last row added and the rows changed.
 
     Raises:
         LedgerBusyError: Another writer took longer than five seconds.

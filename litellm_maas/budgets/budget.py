@@ -56,20 +56,20 @@ def _percentages(value: object, check: ValidatorFunctionWrapHandler) -> object:
     try:
         return check(value)
     except ValidationError:
-        raise ValueError(f"{value!r} are no percentages; write a list of whole numbers from 1 to 1000") from None
+        raise ValueError(f"{value!r} are not percentages; write a list of whole numbers from 1 to 1000") from None
 
 
 def _strip_prefix(value: str) -> str:
     # People write ids as LiteLLM does; calls are counted by the id that the gateway knows.
     if not (model := value.strip().removeprefix("maas/").strip()):
-        raise ValueError(f"{value!r} is no model id; write one such as openai/gpt-4o")
+        raise ValueError(f"{value!r} is not a model id; write one such as openai/gpt-4o")
     return model
 
 
 def _host(value: str) -> str:
     # People copy base URLs; calls are counted by their host.
     if (host := host_of(value if "://" in value else f"https://{value}")) is None:
-        raise ValueError(f"{value!r} names no host; write one such as maas.example.vn")
+        raise ValueError(f"{value!r} is not a host; write one such as maas.example.vn")
     return host
 
 
@@ -121,14 +121,14 @@ class Budget(BaseModel):
     @classmethod
     def _is_a_period(cls, value: str) -> str:
         if value not in _CALENDAR and not _ROLLING.fullmatch(value):
-            raise ValueError(f"{value!r} is no period; write {', '.join(_CALENDAR)}, or rolling 24h")
+            raise ValueError(f"{value!r} is not a period; write {', '.join(_CALENDAR)}, or rolling 24h")
         return value
 
     @field_validator("action")
     @classmethod
     def _is_an_action(cls, value: str, info: ValidationInfo) -> str:
         if not _ACTION.fullmatch(value):
-            raise ValueError(f"{value!r} is no action; write block, warn, or downgrade:MODEL")
+            raise ValueError(f"{value!r} is not an action; write block, warn, or downgrade:MODEL")
         name, _, model = value.partition(":")
         if not model:
             return value

@@ -45,7 +45,7 @@ def show(file: Path, *, as_json: bool) -> None:
     except MaasError:
         raise
     except Exception as error:  # noqa: BLE001 - LiteLLM raises what it likes
-        raise MaasError(f"{file}: LiteLLM cannot put it together: {error}") from None
+        raise MaasError(f"{file}: LiteLLM cannot merge it: {error}") from None
     if as_json:
         click.echo(json.dumps(effective, ensure_ascii=False, indent=2))
     else:
@@ -118,7 +118,7 @@ def init(folder: Path, *, as_json: bool) -> None:
         if str(target) in written:
             click.echo(f"{target!s:{width}}  {templates.ABOUT[target.name]}")
     for path in kept:
-        click.echo(f"{path} is there already, and stays as it is.", err=True)
+        click.echo(f"{path} already exists and was kept.", err=True)
 
 
 def _prices() -> Any:

@@ -113,7 +113,7 @@ def _attempts(ledger: str | None) -> dict[str, str]:
         with access.open_ledger(resolve_location(ledger)) as found:
             return {} if found is None else callable_models(found, dt.datetime.now(dt.timezone.utc))
     except LedgerError as error:
-        click.echo(f"Which models can be called is not known: {error}", err=True)
+        click.echo(f"Unknown which models can be called: {error}", err=True)
         return {}
 
 
@@ -128,7 +128,7 @@ def _listed() -> list[str]:
     except GatewayError as error:
         raise MaasError(f"{error.failure.message}. {error.failure.hint}") from None
     except (ValueError, KeyError, TypeError):
-        raise MaasError(f"{request.url} answered something else than a list of models; check MAAS_API_BASE") from None
+        raise MaasError(f"{request.url} did not answer with a list of models; check MAAS_API_BASE") from None
 
 
 def _row(model_id: str, book: PriceBook, callable_: str) -> dict[str, Any]:

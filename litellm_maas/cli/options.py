@@ -202,5 +202,5 @@ def _period(since: str | None, until: str | None, month: str | None, now: dt.dat
     if meant.since is not None and meant.until is not None and meant.since >= meant.until:
         raise SettingsError(f"--until {until} is not after {since}; the period would be empty")
     if meant.since is not None and meant.since > now:
-        raise SettingsError(f"{since} is in the future, of which nothing is recorded; name an earlier one")
+        raise SettingsError(f"{since} is in the future; name an earlier time")
     return meant

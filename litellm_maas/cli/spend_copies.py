@@ -36,7 +36,7 @@ def backup_command(*, file: Path, force: bool, ledger: str | None) -> None:
     if not path.exists():
         raise MaasError(f"there is no ledger at {path}; name one with --ledger or MAAS_LEDGER")
     copied = backup.back_up(path, file, overwrite=force)
-    click.echo(f"{file} holds what {path} does: {_held(copied)}.")
+    click.echo(f"Copied {path} to {file}: {_held(copied)}.")
     _say(waiting)
 
 
@@ -56,9 +56,9 @@ def restore_command(*, file: Path, ledger: str | None) -> None:
     if not file.exists():
         raise MaasError(f"there is no file {file}; name a copy that `litellm-maas spend backup` has made")
     done = backup.restore(file, path)
-    click.echo(f"{path} holds what {file} does: {_held(done.now)}.")
+    click.echo(f"Restored {path} from {file}: {_held(done.now)}.")
     if done.kept is not None:
-        held = "what nobody could read" if done.before is None else _held(done.before)
+        held = "unreadable" if done.before is None else _held(done.before)
         click.echo(f"What the ledger held until now ({held}) is kept in {done.kept}.", err=True)
 
 
@@ -73,7 +73,7 @@ def resend_command(*, other: Path | None, ledger: str | None) -> None:
     """Send all that this machine has recorded to the PostgreSQL ledger again. What is there already stays once."""
     where = resolve_location(ledger)
     if not isinstance(where, PostgresLocation):
-        raise MaasError(f"{where} is a file, from which nothing is sent; name a database with --ledger or MAAS_LEDGER")
+        raise MaasError(f"{where} is a file, not a database; name a database with --ledger or MAAS_LEDGER")
     if other is not None and not other.exists():
         raise MaasError(f"there is no spool {other}; litellm-maas doctor names those that are")
     sent = forward(where, wait=_WAIT, again=True, taking=other)

@@ -78,13 +78,13 @@ def notes(total: Total, unpriced: dict[str, int], asked: ReportQuery, since: str
 
 def nothing_recorded(ledger: Path | PostgresLocation) -> Hint:
     """Return the hint on a ledger that is empty, or that nobody has named."""
-    return Hint(f"No spend is recorded in {ledger} yet. Recording is switched on by one of:", _HOW_TO_RECORD)
+    return Hint(f"No spend is recorded in {ledger} yet. Enable recording with one of:", _HOW_TO_RECORD)
 
 
 def missing_note(ledger: Path | PostgresLocation) -> Hint:
     """Return the hint on a ledger that was named, by --ledger or MAAS_LEDGER, and is missing."""
     return Hint(
-        f"There is no ledger {ledger}. Check its name; if nothing is recorded yet, recording is switched on by one of:",
+        f"There is no ledger {ledger}. Check its name; if nothing is recorded yet, enable recording with one of:",
         _HOW_TO_RECORD,
     )
 

@@ -111,7 +111,7 @@ def _beginning(ledger: Ledger, lines: int, filters: Filters) -> int:
 
 
 def _wait() -> bool:
-    """Wait a little; whether anybody still reads standard output."""
+    """Wait a little, and return whether anybody still reads standard output."""
     if not hasattr(select, "poll"):
         time.sleep(_INTERVAL)
         return True

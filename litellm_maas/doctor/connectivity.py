@@ -92,7 +92,7 @@ def _dns(host: str, port: int, timeout: float) -> Check:
         )
     took = time.perf_counter() - began
     if took > timeout / 2:
-        return warned("dns", f"{host} took {took:.1f} s to be found", "look at the name servers in /etc/resolv.conf")
+        return warned("dns", f"{host} took {took:.1f} s to resolve", "check the name servers in /etc/resolv.conf")
     return passed("dns", f"{host} is {found[0][4][0]}")
 
 
@@ -121,7 +121,7 @@ def _tls(scheme: str, host: str, port: int, timeout: float) -> Check:
     except OSError as error:
         return failed(
             "gateway",
-            f"{host}:{port} takes no connection ({error.strerror or error})",
+            f"{host}:{port} refuses connections ({error.strerror or error})",
             "check host and port in MAAS_API_BASE, the firewall and the network",
         )
 
@@ -160,7 +160,7 @@ def _ask(way: ConnectionReport, endpoint: Endpoint, key: SecretStr | None, timeo
 
 def _reached(endpoint: Endpoint, took: float) -> Check:
     if took > _SLOW:
-        return warned("gateway", f"answered after {took:.1f} s", "look at the network: a list of models takes far less")
+        return warned("gateway", f"answered after {took:.1f} s", "check the network: a model list takes far less")
     return passed("gateway", f"{urlsplit(endpoint.base_url).netloc} answered in {took * 1000:.0f} ms")
 
 

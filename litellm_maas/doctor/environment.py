@@ -62,7 +62,7 @@ def _no_key() -> Check:
     if os.environ.get("GREENNODE_CLIENT_ID"):
         return failed(
             "key",
-            "MAAS_API_KEY is not set; GREENNODE_CLIENT_ID and its secret are no key for models",
+            "MAAS_API_KEY is not set; GREENNODE_CLIENT_ID and its secret are not a model key",
             "make an API key in the MaaS console, and: export MAAS_API_KEY=vn-…",
         )
     return failed("key", "MAAS_API_KEY is not set", "make a key in the MaaS console, and: export MAAS_API_KEY=vn-…")
@@ -87,7 +87,7 @@ def base_url() -> tuple[Check, Endpoint | None]:
         return failed("base url", what, right), endpoint
     if (other := _base_of_others(endpoint)) is not None:
         return other, endpoint
-    kind = {"payg": "pay-as-you-go", "plan": "Token Plan", "other": "no host of the vendor's"}[endpoint.billing_mode]
+    kind = {"payg": "pay-as-you-go", "plan": "Token Plan", "other": "not a MaaS host"}[endpoint.billing_mode]
     return passed("base url", f"{endpoint.base_url} ({kind})"), endpoint
 
 
@@ -149,7 +149,7 @@ def others(environment: Mapping[str, str] = os.environ) -> list[Check]:
         if name.startswith("MAAS_") and name not in settings.VARIABLES:
             meant = "did you mean MAAS_API_BASE?" if _is_a_base(name) else did_you_mean(name, settings.VARIABLES)
             wrong.append(
-                warned("settings", f"{name} is read by nothing here", meant.removeprefix("; ") or f"unset {name}")
+                warned("settings", f"{name} is not read by litellm-maas", meant.removeprefix("; ") or f"unset {name}")
             )
     number = sum(name in environment for name in settings.VARIABLES)
     return wrong or [passed("settings", f"{number} variable{' is' if number == 1 else 's are'} set")]

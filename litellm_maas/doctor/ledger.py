@@ -72,7 +72,7 @@ def _file(path: Path, name: str) -> Check:
     if _is_temporary(path):
         return warned(name, f"{what}: in the temporary folder, which may be emptied at any time", _CHOOSE_A_HOME)
     if size >= _LARGE:
-        what += "; too large to be read here for damage: litellm-maas spend verify"
+        what += "; too large to check for damage here: litellm-maas spend verify"
     return passed(name, what)
 
 
@@ -84,13 +84,13 @@ def _to_be_made(path: Path, name: str) -> Check:
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         return failed(
             name,
-            f"{path} cannot be made: {folder} is no folder that you may write to",
+            f"{path} cannot be made: {folder} is not a writable folder",
             f"export MAAS_LEDGER={default_ledger()}",
         )
     if _is_temporary(path):
-        what = f"{path} is made with the first call that is recorded: in the temporary folder, which may be emptied"
+        what = f"{path} will be created by the first recorded call: in the temporary folder, which may be emptied"
         return warned(name, what, _CHOOSE_A_HOME)
-    return passed(name, f"{path} is made with the first call that is recorded")
+    return passed(name, f"{path} will be created by the first recorded call")
 
 
 def _is_temporary(path: Path) -> bool:
@@ -118,14 +118,14 @@ def _waiting(where: Path | PostgresLocation) -> Iterator[Check]:
     beside = where.outbox_path if isinstance(where, PostgresLocation) else where
     if waiting.problem is not None:
         what = f"{waiting.events} events wait beside the ledger: {waiting.problem}"
-        yield failed("waiting", what, "litellm-maas spend")
+        yield failed("outbox", what, "litellm-maas spend")
     elif waiting.events:
         files = ", ".join(str(each) for each in access.pending_files(where)) or f"{beside}.outbox"
-        yield failed("waiting", f"{waiting.events} files beside the ledger hold no event: {files}", f"rm {files}")
+        yield failed("outbox", f"{waiting.events} outbox files are unreadable: {files}", f"rm {files}")
     for remark in waiting.remarks:
-        yield failed("waiting", remark.text.rpartition(". ")[0], remark.command)
+        yield failed("outbox", remark.text.rpartition(". ")[0], remark.command)
     if waiting == access.PendingEvents():
-        yield passed("waiting", "no event waits beside the ledger")
+        yield passed("outbox", "nothing is queued")
 
 
 def rate_limit(endpoint: Endpoint | None) -> Check:

@@ -93,7 +93,7 @@ def _fixes(refused: Iterable[str], listed: tuple[str, ...] | None) -> Iterator[s
         yield f"enable {', '.join(known)} in the MaaS console"
     for model in refused:
         if model not in known:
-            yield f"{model} is not listed; where it is still called, {_instead(model, listed or ())}"
+            yield f"{model} is not listed; if it is still used, {_instead(model, listed or ())}"
 
 
 def _instead(model: str, listed: Iterable[str]) -> str:
@@ -103,13 +103,13 @@ def _instead(model: str, listed: Iterable[str]) -> str:
 
 def _listed(listed: tuple[str, ...], used: Iterable[str], by: Path | None) -> Check:
     if not listed:
-        return failed("models", "the key can see no model at all", "enable models for the account in the MaaS console")
+        return failed("models", "the key can see no models", "enable models for the account in the MaaS console")
     for model in used:
         if model in listed:
             continue
         if by is not None:
             return failed("models", f"{model} is not listed for this key", _instead(model, listed))
         # It answered somebody: with another key or host perhaps, whose ledger is the same.
-        what = f"{model} was called lately, by the ledger, and is not listed for this key"
-        return warned("models", what, f"where it is still called, {_instead(model, listed)}")
+        what = f"{model} was called recently according to the ledger, but is not listed for this key"
+        return warned("models", what, f"if it is still used, {_instead(model, listed)}")
     return passed("models", f"{len(listed)} listed for this key")

@@ -53,12 +53,12 @@ def hint(failure: Failure, said: ErrorBody, model: str, endpoint: Endpoint) -> s
     return _HINTS[failure.kind]
 
 
-_UPSTREAM = "Trouble upstream of the gateway; num_retries=2 or a fallback tries again by itself."
+_UPSTREAM = "Trouble upstream of the gateway; num_retries=2 or a fallback retries automatically."
 _UNCHANGED = "Change the request: sent again as it is, it fails again."
 _HINTS: dict[ErrorKind, str] = {
     "bad_request": _UNCHANGED,
     "unprocessable": _UNCHANGED,
-    "retryable": "The request was not carried out to its end; num_retries=2 or a fallback tries again by itself.",
+    "retryable": "The request was not completed; num_retries=2 or a fallback retries automatically.",
     "server": _UPSTREAM,
     "bad_gateway": _UPSTREAM,
     "unavailable": _UPSTREAM,
@@ -100,7 +100,7 @@ def _rate_limit_hint(failure: Failure, words: str) -> str:
 _REQUEST_HINTS = (
     (
         r"\b(use|pass|send)\W{0,3}max_completion_tokens|max_completion_tokens\W{0,3}instead",
-        "Pass max_completion_tokens in the place of max_tokens.",
+        "Pass max_completion_tokens instead of max_tokens.",
     ),
     (
         r"\b(use|pass|send)\W{0,3}max_tokens|max_tokens\W{0,3}instead",

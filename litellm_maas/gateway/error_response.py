@@ -87,7 +87,7 @@ def from_transport(request: GatewayRequest, error: Exception, *, reading: bool =
     what = "in the middle of the reply" if reading else "before a reply came"
     # The error's own text is left out: httpx and h11 quote headers and bodies in some of them.
     reason = f"the connection to {base} broke {what} ({type(error).__name__})"
-    return Failure("connection", None, reason, "Try again; num_retries=2 or a fallback does so by itself.")
+    return Failure("connection", None, reason, "Try again; num_retries=2 or a fallback retries automatically.")
 
 
 def incomplete_stream(request: GatewayRequest) -> Failure:

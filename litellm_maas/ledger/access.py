@@ -83,10 +83,9 @@ def flush(where: Path | PostgresLocation) -> PendingEvents:
 
 
 def _of_left_out(database: PostgresLocation, left_out: list[Unfit]) -> Remark:
-    number = f"{len(left_out):,} event{'s are' if len(left_out) > 1 else ' is'}"
+    number = f"{len(left_out):,} event{'s' if len(left_out) > 1 else ''}"
     text = (
-        f"{number} not in {database}, which does not take such (event {left_out[0].event_id}: {left_out[0].reason}). "
-        "When the cause is removed:"
+        f"{database} rejected {number} (event {left_out[0].event_id}: {left_out[0].reason}). When the cause is fixed:"
     )
     return Remark(text, "litellm-maas spend resend")
 
@@ -106,9 +105,9 @@ def pending_files(where: Path | PostgresLocation) -> list[Path]:
 
 
 def left_out(where: Path | PostgresLocation) -> list[str]:
-    """Return the events that a database does not take, each in a sentence."""
+    """Return the events that a database rejects, each in a sentence."""
     found = _not_sent(where)[1] if isinstance(where, PostgresLocation) else []
-    return [f"event {each.event_id} is not in the database, which does not take it: {each.reason}" for each in found]
+    return [f"the database rejected event {each.event_id}: {each.reason}" for each in found]
 
 
 def _not_sent(database: PostgresLocation) -> tuple[int, list[Unfit]]:

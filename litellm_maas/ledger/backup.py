@@ -41,7 +41,7 @@ class Restored:
 
 
 def back_up(ledger: Path, to: Path, *, overwrite: bool = False) -> Copied:
-    """Copy a ledger, as it is at one moment, into one file; what the copy holds.
+    """Copy a ledger, as it is at one moment, into one file, and return what the copy holds.
 
     Programs may go on recording meanwhile. The copy is checked before it gets its name.
 
@@ -49,7 +49,7 @@ def back_up(ledger: Path, to: Path, *, overwrite: bool = False) -> Copied:
         LedgerError: The ledger cannot be read or is damaged, or the copy cannot be written.
     """
     if to.exists() and not overwrite:
-        raise LedgerError(f"{to} is there already; name another file, or overwrite it with --force")
+        raise LedgerError(f"{to} already exists; name another file, or overwrite it with --force")
     if any(to.resolve() == Path(f"{ledger}{suffix}").resolve() for suffix in ("", "-wal", "-shm")):
         raise LedgerError(f"{to} is the ledger itself; name another file")
     with opened_to_read(ledger) as source, _part_of(to) as part:

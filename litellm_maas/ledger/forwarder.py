@@ -104,5 +104,7 @@ class Forwarder:
         if not self._reported:
             self._reported = True
             logger.warning(
-                "spend waits in %s: %s. It is sent when that works again.", self._database.outbox_path, problem
+                "cannot reach PostgreSQL (%s); events are queued in %s and will be retried",
+                problem,
+                self._database.outbox_path,
             )

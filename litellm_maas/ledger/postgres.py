@@ -44,7 +44,7 @@ class PostgresLedger(Ledger):
         self.connection = Connection(database, late)
 
     def insert(self, events: Sequence[Event]) -> int:
-        """Commit events, all or none; how many of them are new.
+        """Commit events, all or none, and return how many of them are new.
 
         Raises:
             InvalidEventError: One of them is nothing that this database can hold.

@@ -357,7 +357,7 @@ def is_foreign(connection: sqlite3.Connection) -> bool:
 
 
 def migrate(connection: sqlite3.Connection) -> int:
-    """Bring an SQLite ledger to this version; the version that it has afterwards, which may be a newer one.
+    """Migrate an SQLite ledger to this version, and return the version afterwards, which may be a newer one.
 
     Safe when several processes open a new ledger at once: one of them migrates, the others wait and find it done.
     """

@@ -207,7 +207,7 @@ def _key(destination: str | None) -> str | None:
 
 
 def take_over(spool: SqliteLedger, database: PostgresLocation, other: OtherSpool) -> int:
-    """Copy the events of another spool into this one, from where they go the usual way; how many are new here.
+    """Copy the events of another spool into this one, from where they are forwarded, and return how many are new.
 
     All are copied and not only those that wait, so that budgets know what was spent. The other spool notes that it was
     done.

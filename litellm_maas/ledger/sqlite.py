@@ -85,7 +85,7 @@ class SqliteLedger(Ledger):
         self._other = threading.RLock()
 
     def insert(self, event: Event, *, wait: float = PATIENCE) -> bool:
-        """Commit an event; whether it is new. The same event again changes nothing.
+        """Commit an event, and return whether it is new. The same event again changes nothing.
 
         Args:
             event: The event.
@@ -308,7 +308,7 @@ class SqliteLedger(Ledger):
         connection = self._connection
         if connection is None or identity != self.identity:
             if wait == 0:
-                raise LedgerBusyError(f"{self.path} has to be opened again")
+                raise LedgerBusyError(f"{self.path} must be reopened")
             self._connection = None
             connection = self._connection = self._open(connection)
         return connection
@@ -346,7 +346,7 @@ class SqliteLedger(Ledger):
                 # SQLite lets only one process at a time begin a log, and the others do not wait for it.
                 return self._opened()
         except Timeout:
-            raise LedgerBusyError(f"{self.path} is being made by another process that does not end") from None
+            raise LedgerBusyError(f"{self.path} is being created by another process") from None
 
     def _opened(self) -> sqlite3.Connection:
         connection = self._connect()
@@ -373,7 +373,9 @@ class SqliteLedger(Ledger):
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
         try:
             if schema.is_foreign(connection):
-                raise LedgerError(f"{self.path} is no ledger but another program's; set MAAS_LEDGER to another file")
+                raise LedgerError(
+                    f"{self.path} is not a ledger but another program's file; set MAAS_LEDGER to another file"
+                )
             if not self._read_only:
                 # Counts when the file is made. An insert touches five pages and logs them whole: half the usual size
                 # makes it a tenth faster.

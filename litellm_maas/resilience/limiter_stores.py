@@ -190,7 +190,7 @@ class RedisRateLimitStore:
             )
         except ValueError:
             raise RateLimitStoreError(
-                "MAAS_REDIS_URL is no address of Redis; write it like redis://host:6379/0"
+                "MAAS_REDIS_URL is not a Redis address; write it like redis://host:6379/0"
             ) from None
         self._acquire_script = self._client.register_script(_ACQUIRE)
         self._block_script = self._client.register_script(_BLOCK)

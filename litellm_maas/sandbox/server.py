@@ -327,7 +327,7 @@ class _Stream:
             self.written += [text for _, text in pieces]
 
     async def _spoil(self, response: web.StreamResponse) -> bool:
-        """Do what the fault asks for at this point; whether the stream is over."""
+        """Do what the fault asks for at this point, and return whether the stream is over."""
         fault = self._fault
         if self._sent in (fault.cut_after, fault.hang_after):
             await self._write(response)
