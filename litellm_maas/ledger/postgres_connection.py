@@ -132,7 +132,7 @@ class Connection:
 
     def _reason(self, error: Exception) -> str:
         if self._deadline is not None and self._deadline.passed:
-            return f"no answer for {LONGEST:g} s, so the connection was given up"
+            return f"no answer for {LONGEST:g} s, so the connection was closed"
         first = str(error).strip().partition("\n")[0] or type(error).__name__
         return self._database.at.without_secrets(first)
 
