@@ -59,7 +59,7 @@ def test_rate_limit_of_a_routers_file_holds(file: Path, sandbox: Sandbox) -> Non
     router = litellm_maas.load_router(file, num_retries=0)
     for _ in range(2):
         router.completion(model="chat", messages=MESSAGES)
-    with pytest.raises(litellm.RateLimitError, match="2 requests in 60 s"):
+    with pytest.raises(litellm.RateLimitError, match="2 per 60 s"):
         router.completion(model="chat", messages=MESSAGES)
     assert len(sandbox.requests) == 2
 
