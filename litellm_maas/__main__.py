@@ -1,4 +1,4 @@
-"""`python -m litellm_maas`: the command `litellm-maas`, where its script is not on the path."""
+"""Run `litellm-maas` as `python -m litellm_maas`, for where its script is not on the path."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def declare_reasoning_params(provider: str) -> bool:
 
 
 def original_kwargs(logging_obj: Any) -> dict[str, Any]:
-    """The keyword arguments of a call as its caller gave them.
+    """Return the keyword arguments of a call as its caller gave them.
 
     LiteLLM withholds what it does not expect of a custom provider: `n`, `size` and `quality` of images, `dimensions`
     of embeddings. Its caching handler, which every call has, knows the arguments as they were.
@@ -70,7 +70,7 @@ def original_kwargs(logging_obj: Any) -> dict[str, Any]:
 
 
 def came_with_usage(stream: object) -> bool | None:
-    """Whether a chunk of a stream that was read carried usage; None where that cannot be seen.
+    """Return whether a chunk of a stream that was read carried usage; None where that cannot be seen.
 
     LiteLLM counts for itself where none did, and its callbacks cannot tell the difference. Of an asynchronous stream it
     shows them nothing (measured on 1.108 and 1.110).
@@ -80,7 +80,7 @@ def came_with_usage(stream: object) -> bool | None:
 
 
 def has_callback(kind: type) -> bool:
-    """Whether an object of a class is registered as a callback. LiteLLM copies `litellm.callbacks` into other lists."""
+    """Return whether an object of a class is a callback. LiteLLM copies `litellm.callbacks` into other lists."""
     return any(
         isinstance(registered, kind)
         for callbacks in (litellm.callbacks, litellm.success_callback)
@@ -101,13 +101,13 @@ def dollar_price(model_id: str) -> tuple[Decimal, Decimal | None, Decimal] | Non
 
 
 def proxy_router() -> litellm.Router | None:
-    """The router of the proxy that runs in this process, if one does. Without it a proxy's fallbacks are unknown."""
+    """Return the router of the proxy in this process, if any. Without it a proxy's fallbacks are unknown."""
     router: litellm.Router | None = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
     return router
 
 
 def named_instance(name: str, config: Path) -> Any:
-    """What a proxy's config means by a dotted name: an attribute of a module beside the config, or of an installed one.
+    """Resolve a dotted name in a proxy's config: an attribute of a module beside it, or of an installed one.
 
     Raises:
         Exception: It cannot be imported.
@@ -154,7 +154,7 @@ def declare_rules(provider: str, rules: dict[str, dict[str, Any]]) -> bool:
 
 
 def has_rules() -> bool:
-    """Whether the rules stand that `declare_rules` gave: LiteLLM forgets them whenever it loads its map."""
+    """Return whether the rules stand that `declare_rules` gave: LiteLLM forgets them whenever it loads its map."""
     module = _generalizations()
     if module is None:
         return True

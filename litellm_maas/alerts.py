@@ -1,4 +1,4 @@
-"""Warnings about budgets and credits: a log line, the program's own hook, and a webhook."""
+"""Send alerts about budgets and credits: to the log, to the program's own hook, and to a webhook."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def send_alert(warning: dict[str, Any]) -> None:
     logger.warning("%s", warning["text"])
     for hook in _hooks:
         _call(hook, warning)
-    if (address := settings.webhook()) is not None:
+    if (address := settings.alert_webhook()) is not None:
         # No daemon: a program that ends just then still sends it, within its time limit.
         threading.Thread(target=_post, args=(address, warning), name="maas-webhook").start()
 
@@ -63,4 +63,4 @@ def _post(address: str, warning: dict[str, Any]) -> None:
                 ).raise_for_status()
     except httpx.HTTPError as error:
         # Its address may hold a secret, and stands in the error's text.
-        logger.warning("the webhook MAAS_ALERT_WEBHOOK did not take a warning (%s)", type(error).__name__)
+        logger.warning("could not send an alert to MAAS_ALERT_WEBHOOK (%s)", type(error).__name__)

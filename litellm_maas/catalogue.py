@@ -1,4 +1,4 @@
-"""The catalogue of models: what each takes and can do, and the quirks of its family.
+"""Describe the models: what each takes and can do, and the quirks of its family.
 
 The data is `catalogue.yaml`; every fact there names its source. Knows no LiteLLM: `litellm_maas.provider.register`
 tells LiteLLM what stands here.
@@ -68,14 +68,14 @@ class _File(_Strict):
 
 
 class Model(_Strict):
-    """What is known of a model id, or assumed where nothing is.
+    """Describe a model id, by defaults where nothing is known.
 
     Attributes:
         known: Whether the catalogue names this id; if not, everything but the family's quirks is a default.
         max_input_tokens: Tokens the model reads at most.
         max_output_tokens: Tokens the model writes at most.
         size_known: Whether the sizes are this model's own, not the default.
-        disable_reasoning: What turns reasoning off on the wire; None where no switch is known.
+        disable_reasoning: What disables reasoning on the wire; None where no switch is known.
         unsupported: What the gateway refuses for this family.
         takes: What this family takes and others may refuse.
     """
@@ -104,19 +104,19 @@ class Catalogue:
         self._cached = lru_cache(maxsize=1024)(self._assemble)
 
     def ids(self) -> tuple[str, ...]:
-        """The known ids, in the order of the file."""
+        """Return the known ids, in the order of the file."""
         return tuple(self._content.models)
 
     def model(self, model_id: str) -> Model:
-        """What is known of an id; defaults for one that the catalogue does not name."""
+        """Return what is known of an id; defaults for one that the catalogue does not name."""
         return self._cached(model_id)
 
     def defaults(self) -> Model:
-        """What is assumed of a chat model that nobody has described."""
+        """Return the defaults for a chat model that nobody has described."""
         return self._cached("")
 
     def patterns(self) -> tuple[str, ...]:
-        """What the ids of the families look like, in lower case; where several match, the last one holds."""
+        """Return patterns for the ids of the families, in lower case; where several match, the last one counts."""
         return tuple(pattern for family in self._content.families for pattern in family.match)
 
     def _assemble(self, model_id: str) -> Model:
@@ -137,5 +137,5 @@ class Catalogue:
 
 @cache
 def catalogue() -> Catalogue:
-    """The shipped catalogue, read once."""
+    """Return the shipped catalogue, read once."""
     return Catalogue(yaml_file.read(CATALOGUE_FILE).validate(_File))

@@ -1,4 +1,4 @@
-"""Names that people write: known, plausible, or a slip of the pen.
+"""Suggest the name that was probably meant by one that nothing knows.
 
 The catalogue is not complete, so an id that it lacks is no mistake in itself. A version that it lacks (`gpt-5.4`), or
 a variant (`gpt-4o-audio`), is plausible; one whose digits are those of a known id and whose letters almost are is not.
@@ -15,7 +15,7 @@ _SAME_LETTERS = 0.9
 
 
 def meant(written: str, known: Iterable[str]) -> str | None:
-    """The known id that was probably meant by another one; None where the other one is plausible."""
+    """Return the known id that was probably meant by another one; None where the other one is plausible."""
     best: tuple[float, str] | None = None
     for candidate in known:
         similarity = _similarity(written, candidate)
@@ -25,7 +25,7 @@ def meant(written: str, known: Iterable[str]) -> str | None:
 
 
 def nearest(written: str, known: Iterable[str]) -> str | None:
-    """The known id that comes closest to one that is certainly not right; None where none is near."""
+    """Return the known id that comes closest to one that is certainly not right; None where none is near."""
     known = list(known)
     return meant(written, known) or next(iter(get_close_matches(written, known, n=1, cutoff=0.6)), None)
 
@@ -45,6 +45,6 @@ def _letters(model_id: str) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean …?`, or nothing where nothing known comes close."""
+    """Return `; did you mean …?`, or nothing where nothing known comes close."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"; did you mean {near[0]}?" if near else ""

@@ -39,7 +39,7 @@ class ConfigFileError(MaasError, ValueError):
         file: The file that was read.
         line: The 1-based line of the mistake, or None where it has no single line.
         field: The dotted path of the field, such as ``lists.0.models.openai/gpt-4o.input``; empty for the whole file.
-        message: What is wrong and how to mend it, without the location.
+        message: What is wrong and how to fix it, without the location.
     """
 
     def __init__(self, file: Path, line: int | None, field: str, problem: str) -> None:
@@ -72,4 +72,4 @@ class InvalidEventError(LedgerError):
 
 
 class RateLimitStoreError(MaasError):
-    """The list of turns cannot be used."""
+    """The store of the rate limit cannot be used."""

@@ -1,4 +1,4 @@
-"""The folders that this package keeps files in: the user's data folder, and one in the temporary folder."""
+"""Find the folders that this package keeps files in: the user's data folder, and one in the temporary folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("litellm_maas")
 
 
 def data_folder(chosen: str | None) -> Path:
-    """Where the ledger and what belongs to it is kept. Makes no folder, and never raises.
+    """Return where the ledger and what belongs to it is kept. Makes no folder, and never raises.
 
     Args:
         chosen: What the user has set; their data folder on this system, if nothing.
@@ -38,7 +38,7 @@ def data_folder(chosen: str | None) -> Path:
 
 
 def temporary_folder(*, make: bool = True) -> Path | None:
-    """This user's own folder in the temporary folder; None where it is not there, or is not for this user alone.
+    """Return this user's own folder in the temporary folder; None where it is not there, or is not for this user alone.
 
     Args:
         make: Make it, if it is not there.
@@ -53,7 +53,7 @@ def temporary_folder(*, make: bool = True) -> Path | None:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether nobody else can read or put anything there: in the temporary folder anybody can make any folder."""
+    """Return whether nobody else can read or put anything there: anybody can make a folder in the temporary one."""
     try:
         status = folder.lstat()
     except OSError:
@@ -64,7 +64,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def _can_be(folder: Path) -> bool:
-    """Whether a folder is there, or can be made."""
+    """Return whether a folder is there, or can be made."""
     # Not by the methods of paths, which raise where a folder above may not be looked into.
     nearest = next((each for each in (folder, *folder.parents) if os.path.exists(each)), folder)  # noqa: PTH110
     return nearest == folder or (os.path.isdir(nearest) and os.access(nearest, os.W_OK | os.X_OK))  # noqa: PTH112

@@ -1,4 +1,4 @@
-"""Nothing is under way in SQLite, and no connection to a ledger is open, while a process forks.
+"""Make SQLite connections safe across fork().
 
 SQLite keeps its locks on a file, and the mutexes of its memory, in the process. The child of a fork has a copy of them
 as they were: a mutex that another thread held stays locked for ever, and the child's own connections believe in file
@@ -16,16 +16,16 @@ from typing import Protocol
 
 
 class Forkable(Protocol):
-    """What uses SQLite."""
+    """Use SQLite, and be told of forks."""
 
     def before_fork(self) -> bool:
-        """Before a fork: wait for what is under way, and close; whether that was possible."""
+        """Wait for what is in flight, and close; return whether that was possible."""
 
     def after_fork_in_parent(self) -> None:
-        """After a fork, in the parent, if it held still."""
+        """Go on in the parent, if `before_fork` was possible."""
 
     def after_fork_in_child(self) -> None:
-        """After a fork, in the child."""
+        """Begin anew in the child."""
 
 
 _all: weakref.WeakValueDictionary[int, Forkable] = weakref.WeakValueDictionary()
@@ -36,7 +36,7 @@ _no_fork = threading.RLock()
 
 
 def register(forkable: Forkable) -> None:
-    """Tell it of every fork from now on; waits for one that has begun."""
+    """Register an object's fork handlers; wait for a fork that has begun."""
     with _no_fork:
         _all[next(_numbers)] = forkable
 

@@ -50,7 +50,7 @@ def refuse(value: object) -> None:
         ValueError: It could. The text says what it was read as, and how to write what was meant.
     """
     if isinstance(value, OddNumber):
-        raise ValueError(value.problem)  # noqa: TRY004 - what pydantic turns into a mistake at its place in a file
+        raise ValueError(value.problem)  # noqa: TRY004 - pydantic reports it at its place in a file
 
 
 def ambiguity(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What one session has spent, for the program that it runs in."""
+"""Report what one session has spent, to the program that it runs in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from litellm_maas.runtime import runtime
 
 
 def session_spend(session_id: str) -> Total:
-    """What the calls of a session have cost so far, whichever process of this machine has made them.
+    """Return what the calls of a session have cost so far, whichever process of this machine has made them.
 
     A call belongs to the session that it names: `metadata={"session_id": …}`. `track_spend` has recorded it before it
     returned. Each attempt counts as a call, failed ones too. Where the ledger is a PostgreSQL database, this is what

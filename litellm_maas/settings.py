@@ -1,4 +1,4 @@
-"""The environment variables of this package, read in one place, at the moment they are needed.
+"""Read the environment variables of this package, in one place, at the moment they are needed.
 
 An empty variable counts as one that is not set.
 """
@@ -47,15 +47,15 @@ Synchronous = Literal["normal", "full"]
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """How requests are paced.
+    """Define the client-side rate limit.
 
     Attributes:
         requests: How many may go out in any window.
         seconds: The length of the window.
-        margin: Seconds by which turns keep further apart than that: requests do not all travel equally fast, and the
+        margin: Seconds by which slots keep further apart than that: requests do not all travel equally fast, and the
             gateway counts when they arrive.
-        max_wait: Seconds that a call waits for its turn at most.
-        redis: Where machines share their turns; None for a file that the processes of this machine share.
+        max_wait: Maximum seconds that a call waits for a slot.
+        redis: Where machines share their slots; None for a file that the processes of this machine share.
     """
 
     requests: int
@@ -66,23 +66,23 @@ class RateLimit:
 
 
 def api_key() -> SecretStr | None:
-    """`MAAS_API_KEY`: the key of a call that brings none of its own."""
+    """Return `MAAS_API_KEY`: the key of a call that brings none of its own."""
     value = _value("MAAS_API_KEY")
     return SecretStr(value) if value is not None else None
 
 
 def api_base() -> str:
-    """`MAAS_API_BASE`: the base URL of a call that brings none of its own; the pay-as-you-go host by default."""
+    """Return `MAAS_API_BASE`: the base URL of a call that brings none of its own; the pay-as-you-go host by default."""
     return _value("MAAS_API_BASE") or PAYG_BASE_URL
 
 
 def ledger() -> str | None:
-    """`MAAS_LEDGER`: the path of the ledger, or the address of a PostgreSQL server that it is forwarded to."""
+    """Return `MAAS_LEDGER`: the path of the ledger, or the address of a PostgreSQL server that it is forwarded to."""
     return _value("MAAS_LEDGER")
 
 
 def ledger_synchronous() -> Synchronous:
-    """`MAAS_LEDGER_SYNC`: ``full`` makes each recording survive a power cut too; ``normal`` is the default.
+    """Return `MAAS_LEDGER_SYNC`: ``full`` makes each recording survive a power cut too; ``normal`` is the default.
 
     Raises:
         SettingsError: It is something else.
@@ -94,22 +94,22 @@ def ledger_synchronous() -> Synchronous:
 
 
 def prices() -> str | None:
-    """`MAAS_PRICES`: the user's own price file."""
+    """Return `MAAS_PRICES`: the user's own price file."""
     return _value("MAAS_PRICES")
 
 
 def budgets() -> str | None:
-    """`MAAS_BUDGETS`: a file of budgets, beside those that the ledger holds."""
+    """Return `MAAS_BUDGETS`: a file of budgets, beside those that the ledger holds."""
     return _value("MAAS_BUDGETS")
 
 
-def webhook() -> str | None:
-    """`MAAS_ALERT_WEBHOOK`: where warnings about budgets and credits are posted, as JSON."""
+def alert_webhook() -> str | None:
+    """Return `MAAS_ALERT_WEBHOOK`: where alerts about budgets and credits are posted, as JSON."""
     return _value("MAAS_ALERT_WEBHOOK")
 
 
 def credits_warn_hours() -> float:
-    """`MAAS_CREDITS_WARN_HOURS`: so many hours before credits may be gone a warning is given; 6, 0 for none.
+    """Return `MAAS_CREDITS_WARN_HOURS`: alert when credits are forecast to run out within these hours; 6, 0 for never.
 
     Raises:
         SettingsError: It is no number.
@@ -121,7 +121,7 @@ def credits_warn_hours() -> float:
 
 
 def credits_warn_below() -> int | None:
-    """`MAAS_CREDITS_WARN_BELOW`: the balance, in micro-credits, below which a warning is given; none by default.
+    """Return `MAAS_CREDITS_WARN_BELOW`: alert below this balance, in micro-credits; None by default.
 
     Raises:
         SettingsError: It is no amount.
@@ -134,15 +134,16 @@ def credits_warn_below() -> int | None:
 
 
 def track_spend() -> bool:
-    """`MAAS_TRACK_SPEND`: whether spend is recorded without any code asking for it."""
+    """Return `MAAS_TRACK_SPEND`: whether spend is recorded without any code asking for it."""
     return (_value("MAAS_TRACK_SPEND") or "0").lower() in ("1", "true", "yes", "on")
 
 
-def pacing(configured: RateLimit | None = None) -> RateLimit | None:
-    """`MAAS_RPM`, `MAAS_RPM_MAX_WAIT` and `MAAS_REDIS_URL`: how requests are paced.
+def rate_limit(configured: RateLimit | None = None) -> RateLimit | None:
+    """Return `MAAS_RPM`, `MAAS_RPM_MAX_WAIT` and `MAAS_REDIS_URL`: the client-side rate limit, if any.
 
     Args:
-        configured: What holds where the environment says nothing; None does not pace then. `MAAS_RPM=0` never does.
+        configured: What holds where the environment says nothing; None for no limit. `MAAS_RPM=0` is no limit either
+            way.
 
     Raises:
         SettingsError: One of them is no number where one is needed.
@@ -160,7 +161,7 @@ def pacing(configured: RateLimit | None = None) -> RateLimit | None:
 
 
 def data_folder() -> Path:
-    """`MAAS_HOME`: the folder of the ledger and what belongs to it; the user's data folder by default.
+    """Return `MAAS_HOME`: the folder of the ledger and what belongs to it; the user's data folder by default.
 
     Where there is no such folder and none can be made it is one in the temporary folder, which a warning says once.
     """
@@ -168,7 +169,7 @@ def data_folder() -> Path:
 
 
 def vnd_per_usd() -> Decimal | None:
-    """`MAAS_VND_PER_USD`: the rate by which LiteLLM's dollar fields are derived from the VND prices.
+    """Return `MAAS_VND_PER_USD`: the rate by which LiteLLM's dollar fields are derived from the VND prices.
 
     Raises:
         SettingsError: It is not a positive number.

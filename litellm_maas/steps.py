@@ -83,7 +83,7 @@ async def _in_thread(steps: Steps[Any], work: Work) -> Callable[[], Step]:
 
 
 def _after(steps: Steps[Any], work: Work) -> Callable[[], Step]:
-    """How the steps go on after their work."""
+    """Return how the steps go on after their work."""
     try:
         result = work.do()
     except Exception as error:  # noqa: BLE001 - the steps decide what becomes of it

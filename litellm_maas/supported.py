@@ -1,4 +1,4 @@
-"""The versions of LiteLLM that this package works with. Loads nothing of LiteLLM: a malicious one would run."""
+"""Name the versions of LiteLLM that this package works with. Loads nothing of LiteLLM: a malicious one would run."""
 
 from __future__ import annotations
 

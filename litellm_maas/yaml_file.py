@@ -56,23 +56,23 @@ class Document:
 
     @property
     def marked(self) -> Any:
-        """The data, in which numbers that could mean other ones are `OddNumber`s."""
+        """Return the data, in which numbers that could mean other ones are `OddNumber`s."""
         return _marked(self.data, self._at, self._odd) if self._odd else self.data
 
     def subtree(self, *location: str | int) -> Document:
-        """A part as a document of its own, whose errors point into this file."""
+        """Return a part as a document of its own, whose errors point into this file."""
         data = self.data
         for step in location:
             data = data[step]
         return Document(self.file, data, self._lines, (*self._at, *location), self._odd)
 
     def without_keys(self, *names: str) -> Document:
-        """This document without some of its keys."""
+        """Return this document without some of its keys."""
         kept = {name: value for name, value in self.data.items() if name not in names}
         return Document(self.file, kept, self._lines, self._at, self._odd)
 
     def line_of(self, location: Location) -> int | None:
-        """The 1-based line of a part, or of its nearest enclosing part that has one."""
+        """Return the 1-based line of a part, or of its nearest enclosing part that has one."""
         whole = (*self._at, *location)
         for end in range(len(whole), -1, -1):
             if (line := self._lines.get(whole[:end])) is not None:
@@ -80,11 +80,11 @@ class Document:
         return None
 
     def error(self, location: Location, problem: str) -> ConfigFileError:
-        """An error that points at a part of this document."""
+        """Return an error that points at a part of this document."""
         return ConfigFileError(self.file, self.line_of(location), ".".join(map(str, (*self._at, *location))), problem)
 
     def validate(self, model: type[_Model]) -> _Model:
-        """The data as `model`.
+        """Return the data as `model`.
 
         Raises:
             ConfigFileError: The first mistake, at the line where it stands.
@@ -95,7 +95,7 @@ class Document:
             raise self.errors(error)[0] from None
 
     def errors(self, error: ValidationError) -> list[ConfigFileError]:
-        """What is wrong with the data, in the order of the file, but what is missing last.
+        """Return what is wrong with the data, in the order of the file, but what is missing last.
 
         A misspelt key is unknown and its right spelling is missing: the former says more.
         """
@@ -125,11 +125,11 @@ class Document:
 
 
 class Watched(Generic[_Content]):
-    """A file that is read again when it has changed. While it has a mistake, what it said before stays in force.
+    """Read a file again when it has changed. While it has a mistake, what it said before stays current.
 
     Args:
         read: Reads it, and raises `ConfigFileError` where it has a mistake.
-        say: Called once with each mistake that leaves an earlier state in force.
+        say: Called once with each mistake that leaves an earlier state current.
 
     Attributes:
         error: What is wrong with the file now; None where nothing is.
@@ -143,7 +143,7 @@ class Watched(Generic[_Content]):
         self._good: tuple[str, _Content] | None = None
 
     def get(self, name: str) -> _Content:
-        """What the file of this name says.
+        """Return what the file of this name says.
 
         Raises:
             ConfigFileError: It has a mistake, and had from the beginning.
@@ -167,7 +167,7 @@ class Watched(Generic[_Content]):
 
 
 def _seen(name: str) -> tuple[object, ...]:
-    """What tells a state of a file from another one."""
+    """Return what tells a state of a file from another one."""
     try:
         status = os.stat(name)  # noqa: PTH116 - on every call, and a tenth of the price
     except OSError as error:
@@ -220,9 +220,7 @@ def _construct(
     parents: frozenset[int],
 ) -> Any:
     if id(node) in parents:
-        raise ConfigFileError(
-            file, node.start_mark.line + 1, ".".join(map(str, location)), "an alias that holds itself"
-        )
+        raise ConfigFileError(file, node.start_mark.line + 1, ".".join(map(str, location)), "recursive alias")
     lines.setdefault(location, node.start_mark.line + 1)
     inside = parents | {id(node)}
     if node.tag not in ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):

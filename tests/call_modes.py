@@ -58,13 +58,13 @@ def compare(path: Path, sandbox: Sandbox) -> list[Event]:
     """The events, once it is certain that they are what was billed: one for each response, with its model and price."""
     events = rows(path)
     charges = {charge.response_id: charge for charge in sandbox.bill.charges}
-    billed = [event for event in events if event.status == "ok" and event.kind == "chat"]
+    billed = [event for event in events if event.status == "ok" and event.operation == "chat"]
     assert sorted(str(event.response_id) for event in billed) == sorted(
         response_id for response_id in charges if response_id.startswith("chatcmpl")
     )
     for event in billed:
         charge = charges[str(event.response_id)]
-        assert (event.model_served, event.micro_credits) == (charge.model, charge.micro_credits)
+        assert (event.model, event.micro_credits) == (charge.model, charge.micro_credits)
         assert (event.input_tokens, event.cached_tokens) == (charge.input_tokens, charge.cached_tokens)
         assert (event.output_tokens, event.usage_source) == (charge.output_tokens, "reported")
     assert total(path) == sandbox.bill.micro_credits

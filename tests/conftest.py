@@ -101,7 +101,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def ledger_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where spend is recorded while the test runs; what cannot be recorded is set aside in the test's own folder."""
+    """Where spend is recorded while the test runs; what cannot be recorded is queued in the test's own folder."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))

@@ -20,7 +20,7 @@ HOUR = dt.timedelta(hours=1)
 MODELS = ("openai/gpt-4o", "qwen/qwen3.6-plus", "gemini/gemini-2.5-flash", "[red]odd[/red]")
 TAGS = ((), ("a",), ("a", "b"), ("b", "đêm"), ("c, b",))
 _BASES: tuple[Basis, ...] = ("official", "custom", "estimate", "plan", "unpriced")
-_STATUSES: tuple[Status, ...] = ("ok", "ok", "ok", "failed", "aborted", "cache_hit", "refused")
+_STATUSES: tuple[Status, ...] = ("ok", "ok", "ok", "failed", "cancelled", "cache_hit", "blocked")
 _TEXTS = ("minh", "Nguyễn Văn A", 'it\'s "quoted"', "a\nb", "🦆", "")
 _NAMES = {
     "user": ("an", "bình"),
@@ -40,11 +40,11 @@ def event(event_id: str | int = "e1", *micro_credits: int | None, **fields: Any)
         (fields["micro_credits"],) = micro_credits
     usual: dict[str, Any] = {
         "started_at": NOON,
-        "kind": "chat",
+        "operation": "chat",
         "route": "provider",
         "status": "ok",
-        "model_requested": "trio",
-        "model_served": "openai/gpt-4o",
+        "requested_model": "trio",
+        "model": "openai/gpt-4o",
         "input_tokens": 10,
         "output_tokens": 5,
         "usage_source": "reported",
@@ -52,7 +52,7 @@ def event(event_id: str | int = "e1", *micro_credits: int | None, **fields: Any)
         "basis": "custom" if fields.get("micro_credits", 0) is not None else "unpriced",
     }
     if isinstance(event_id, int):
-        usual |= {"started_at": NOW - dt.timedelta(minutes=event_id), "model_requested": "openai/gpt-4o"}
+        usual |= {"started_at": NOW - dt.timedelta(minutes=event_id), "requested_model": "openai/gpt-4o"}
         usual |= {"input_tokens": 1000, "output_tokens": 0, "micro_credits": 70_888_000, "basis": "official"}
         event_id = f"{event_id:032x}"
     usual |= fields
@@ -68,10 +68,10 @@ def random_event(chance: random.Random, event_id: str | int, tokens: int = 10**6
     anything: dict[str, Any] = {
         "started_at": started_at,
         "ended_at": started_at + chance.random() * dt.timedelta(minutes=3),
-        "kind": chance.choice(("chat", "embedding", "image")),
+        "operation": chance.choice(("chat", "embedding", "image")),
         "route": chance.choice(("provider", "base_url")),
         "status": chance.choice(_STATUSES),
-        "model_served": chance.choice(MODELS),
+        "model": chance.choice(MODELS),
         "input_tokens": input_tokens,
         "cached_tokens": chance.randrange(input_tokens + 1),
         "output_tokens": output_tokens,
@@ -143,10 +143,10 @@ def total(events: Iterable[Event]) -> dict[str, Any]:
     return {
         **{name: sum(getattr(each, name) for each in events) for name in counted},
         "calls": len(events),
-        "failed_calls": sum(each.status in ("failed", "refused") for each in events),
+        "failed_calls": sum(each.status in ("failed", "blocked") for each in events),
         "micro_credits": sum(each.micro_credits or 0 for each in events),
         "by_basis": by_basis,
-        "unpriced_calls": sum(each.basis == "unpriced" and each.status in ("ok", "aborted") for each in events),
+        "unpriced_calls": sum(each.basis == "unpriced" and each.status in ("ok", "cancelled") for each in events),
         "estimated_calls": sum(each.usage_source == "estimated" for each in events),
         "anomalies": sum(bool(each.anomalies) for each in events),
     }
@@ -171,5 +171,5 @@ def _value(each: Event, name: str, zone: zoneinfo.ZoneInfo) -> Any:
         return local.strftime("%Y-%m-%d %H:00")
     if name == "cycle":
         return local.replace(minute=local.minute // 5 * 5).strftime("%Y-%m-%d %H:%M")
-    columns = {"model": "model_served", "key": "key_alias", "session": "session_id"}
+    columns = {"model": "model", "key": "key_alias", "session": "session_id"}
     return getattr(each, columns.get(name, name))

@@ -47,7 +47,7 @@ def mistake(text: str | bytes, tmp_path: Path) -> ConfigFileError:
         ("parts: {}\nnames: [a, 5]\n", 2, "names.1", "valid string"),
         ("parts:\n  - [\n", 3, "", "not valid YAML"),
         ("parts: {}\n\tnames: []\n", 2, "", "not valid YAML"),
-        ("a: &a [*a]\n", 1, "a.0", "an alias that holds itself"),
+        ("a: &a [*a]\n", 1, "a.0", "recursive alias"),
         ("? [a]\n: 1\n", 1, "", "must be plain text"),
         ("a: !!python/object:os.system {}\n", 1, "", "not valid YAML"),
         (b"parts: \xff\n", None, "", "not UTF-8"),

@@ -1,1 +1,1 @@
-"""The credits of the account: readings, a forecast, and an alert before they run out."""
+"""Follow the credits of the account: readings, a forecast, and an alert before they run out."""

@@ -1,4 +1,4 @@
-"""How many credits are left, how fast they go, when they run out, and what the console took that nobody recorded.
+"""Forecast how many credits are left and when they run out, and find what the console debited unrecorded.
 
 Everything follows from the notes of what the console showed and from the ledger's own sums. What stays open is said:
 the console collects spend in cycles of five minutes (vendor documentation, read 2026-10). Where these begin is not
@@ -88,12 +88,12 @@ class Drift:
 
     @property
     def micro_credits(self) -> int:
-        """The drift: above 0 the console took more than the ledger knows."""
+        """Return the drift: above 0 the console took more than the ledger knows."""
         return self.debited - self.recorded
 
     @property
     def is_real(self) -> bool:
-        """Whether it is more than cycles explain."""
+        """Return whether it is more than cycles explain."""
         return self.at_least > 0 or self.at_most < 0
 
 
@@ -105,7 +105,7 @@ class Balance:
         reading: The last reading.
         topups: Top-ups since.
         spent: What the ledger has for the time since.
-        pending: The part of it that the console may not have taken yet, because the cycle is under way.
+        pending: The part of it that the console may not have taken yet, because the cycle has not ended.
         uncertainty: What was spent in the five minutes before the reading: if the console had not taken it yet, the
             balance is that much lower.
         unpriced_calls: Calls since whose cost the ledger does not know.
@@ -135,7 +135,7 @@ class Balance:
 
     @property
     def micro_credits(self) -> int:
-        """The estimate of what is left."""
+        """Return the estimate of what is left."""
         return self.reading.micro_credits + self.topups - self.spent - self.expired
 
 

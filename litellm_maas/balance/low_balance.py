@@ -1,4 +1,4 @@
-"""Warnings before credits run out: once a day, in whichever process notices first."""
+"""Alert before credits run out: once a day, in whichever process notices first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger("litellm_maas")
 
 
 _EXPIRY = dt.timedelta(days=7)
-"""How long before credits expire a warning is given."""
+"""How long before credits expire an alert is sent."""
 _RECOVERY = dt.timedelta(days=7)
 """For how long expired credits can be recovered (vendor documentation, read 2026-10)."""
 
@@ -56,7 +56,7 @@ def _balances(notes: Sequence[BalanceEntry], ledger: Ledger, now: dt.datetime, h
 
 
 def notes_file(where: Path | PostgresLocation) -> Path:
-    """The file that the notes on the console are in.
+    """Return the file that the balance readings are in.
 
     Raises:
         LedgerError: It is the file in front of a database, and cannot be made.
@@ -65,7 +65,7 @@ def notes_file(where: Path | PostgresLocation) -> Path:
 
 
 def warnings(found: Balance, now: dt.datetime) -> Iterator[dict[str, Any]]:
-    """What there is to warn of, as plain values: `text`, `mark`, and figures in micro-credits.
+    """Yield what to alert of, as plain values: `text`, `threshold`, and figures in micro-credits.
 
     Raises:
         SettingsError: `MAAS_CREDITS_WARN_HOURS` or `MAAS_CREDITS_WARN_BELOW` cannot be used.
@@ -76,18 +76,18 @@ def warnings(found: Balance, now: dt.datetime) -> Iterator[dict[str, Any]]:
         "about": "credits",
         "host": found.host or None,
         "balance_micro_credits": left,
-        "zero_at": _iso(found.forecast.at),
-        "zero_at_the_earliest": _iso(soonest),
+        "runs_out_at": _iso(found.forecast.at),
+        "runs_out_at_the_earliest": _iso(soonest),
         "last_hour_micro_credits": found.burn.last_hour,
     }
     hours = settings.credits_warn_hours()
     if (text := _on_expiry(found, now)) is not None:
-        yield {**figures, "mark": "expiry", "text": f"{credits_} {text}"}
+        yield {**figures, "threshold": "expiry", "text": f"{credits_} {text}"}
     elif hours and soonest is not None and soonest - now < dt.timedelta(hours=hours):
         how = f"may run out at {_local(soonest)} ({periods.DEFAULT_ZONE})" if soonest > now else "have run out"
         yield {
             **figures,
-            "mark": f"{hours:g} h",
+            "threshold": f"{hours:g} h",
             "text": f"{credits_} {how}: {format_credits(left)} left by the ledger, "
             f"{format_credits(found.burn.last_hour)} spent in the last hour. At zero every model is switched off: top "
             "up in the console, then `litellm-maas credits topup`",
@@ -96,7 +96,7 @@ def warnings(found: Balance, now: dt.datetime) -> Iterator[dict[str, Any]]:
     if below is not None and left < below:
         yield {
             **figures,
-            "mark": format_credits(below),
+            "threshold": format_credits(below),
             "text": f"{credits_} are below {format_credits(below)}: {format_credits(left)} left by the ledger. Top up "
             "in the console, then `litellm-maas credits topup`",
         }
@@ -124,7 +124,7 @@ def _on_expiry(found: Balance, now: dt.datetime) -> str | None:
 
 
 def warn(where: Path | PostgresLocation) -> None:
-    """Say what there is to warn of, unless somebody has on this day. Never raises."""
+    """Send the alerts that nobody has sent on this day. Never raises."""
     now = periods.now(dt.timezone.utc)
     try:
         for found in current_balance(where, now):
@@ -135,16 +135,16 @@ def warn(where: Path | PostgresLocation) -> None:
 
 
 def alert_once_per_day(where: Path | PostgresLocation, warning: dict[str, Any], now: dt.datetime) -> bool:
-    """Say a warning, unless somebody has on this day; whether it was said.
+    """Send an alert unless somebody has on this day, and return whether it was sent.
 
     Raises:
         LedgerError: The file cannot be written.
     """
     day = f"{now.astimezone(periods.zone(periods.DEFAULT_ZONE)):%Y-%m-%d}"
-    about = " ".join(filter(None, ("credits", warning["host"], warning["mark"])))
+    about = " ".join(filter(None, ("credits", warning["host"], warning["threshold"])))
     row = (about, day, to_micros(now))
     with contextlib.closing(SqliteLedger(notes_file(where))) as ledger:
-        _, new = readings.write(ledger, "INSERT INTO notices VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
+        _, new = readings.write(ledger, "INSERT INTO alerts_sent VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
     if new:
         alerts.send_alert(warning)
     return bool(new)

@@ -1,1 +1,1 @@
-"""What may be spent: budgets, and the reservation of a call's maximum cost while it is in flight."""
+"""Enforce budgets: reserve the maximum cost of a call while it is in flight."""

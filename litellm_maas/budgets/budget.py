@@ -1,4 +1,4 @@
-"""Budgets: what may be spent, on what, in which period, and what happens when it is used up."""
+"""Define budgets: what may be spent, on what, in which period, and what happens when it is used up."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ def _percentages(value: object, check: ValidatorFunctionWrapHandler) -> object:
     try:
         return check(value)
     except ValidationError:
-        raise ValueError(f"{value!r} are no percentages; write a list of whole numbers from 1 to 1000") from None
+        raise ValueError(f"{value!r} are not percentages; write a list of whole numbers from 1 to 1000") from None
 
 
 def _strip_prefix(value: str) -> str:
     # People write ids as LiteLLM does; calls are counted by the id that the gateway knows.
     if not (model := value.strip().removeprefix("maas/").strip()):
-        raise ValueError(f"{value!r} is no model id; write one such as openai/gpt-4o")
+        raise ValueError(f"{value!r} is not a model id; write one such as openai/gpt-4o")
     return model
 
 
 def _host(value: str) -> str:
     # People copy base URLs; calls are counted by their host.
     if (host := host_of(value if "://" in value else f"https://{value}")) is None:
-        raise ValueError(f"{value!r} names no host; write one such as maas.example.vn")
+        raise ValueError(f"{value!r} is not a host; write one such as maas.example.vn")
     return host
 
 
@@ -81,12 +81,12 @@ FILTERS = ("model", "tag", "user", "end_user", "team", "key", "host")
 
 
 class Budget(BaseModel):
-    """One budget. Every call that all its filters match counts, and needs room in it.
+    """Limit what may be spent. Every call that all filters match counts, and has to fit.
 
     Attributes:
         name: What it is called.
         credits: What may be spent in a period, in credits (VND).
-        per: ``hour``, ``day``, ``week``, ``month``, ``total``, or ``rolling 24h`` (also d, w) for a window that slides.
+        per: ``hour``, ``day``, ``week``, ``month``, ``total``, or ``rolling 24h`` (also d, w) for a rolling window.
         model: Only calls to this model id.
         tag: Only calls with this tag.
         user: Only calls of this user; through a proxy, the owner of the key.
@@ -94,9 +94,9 @@ class Budget(BaseModel):
         team: Only calls of the team with this alias, or this id.
         key: Only calls with the proxy key of this alias.
         host: Only calls to this host, with its port if it has one.
-        action: ``block`` refuses a call, ``warn`` only says so, ``downgrade:MODEL`` sends it to another model.
+        action: ``block`` blocks a call, ``warn`` only says so, ``downgrade:MODEL`` sends it to another model.
         allow_unpriced: Whether models without a price may be called; what they cost is then in no sum.
-        warn_at: Percentages at which a warning is given, once in a period.
+        warn_at: Percentages at which an alert is sent, once in a period.
         timezone: The zone whose days, weeks and months are meant.
     """
 
@@ -121,14 +121,14 @@ class Budget(BaseModel):
     @classmethod
     def _is_a_period(cls, value: str) -> str:
         if value not in _CALENDAR and not _ROLLING.fullmatch(value):
-            raise ValueError(f"{value!r} is no period; write {', '.join(_CALENDAR)}, or rolling 24h")
+            raise ValueError(f"{value!r} is not a period; write {', '.join(_CALENDAR)}, or rolling 24h")
         return value
 
     @field_validator("action")
     @classmethod
     def _is_an_action(cls, value: str, info: ValidationInfo) -> str:
         if not _ACTION.fullmatch(value):
-            raise ValueError(f"{value!r} is no action; write block, warn, or downgrade:MODEL")
+            raise ValueError(f"{value!r} is not an action; write block, warn, or downgrade:MODEL")
         name, _, model = value.partition(":")
         if not model:
             return value
@@ -145,22 +145,22 @@ class Budget(BaseModel):
 
     @property
     def limit(self) -> int:
-        """What may be spent, in micro-credits."""
+        """Return the limit, in micro-credits."""
         return int(self.credits * MICRO_CREDITS)
 
     @property
     def cheaper_model(self) -> str | None:
-        """The model that calls are sent to when there is no room for the one they ask for."""
+        """Return the model that calls are sent to when the one they ask for does not fit."""
         return self.action.partition(":")[2] or None
 
     @property
     def window(self) -> dt.timedelta | None:
-        """The length of a window that slides; None for a period of the calendar."""
+        """Return the length of a rolling window; None for a period of the calendar."""
         found = _ROLLING.fullmatch(self.per)
         return None if found is None else dt.timedelta(hours=int(found.group(1)) * _HOURS[found.group(2)])
 
     def period(self, now: dt.datetime) -> Period:
-        """The period that a moment is in; its end is when the budget is whole again."""
+        """Return the period that a moment is in; the budget resets at its end."""
         if self.window is not None:
             return Period(now - self.window, None)
         if self.per == "total":
@@ -168,7 +168,7 @@ class Budget(BaseModel):
         return periods.around(self.per, now.astimezone(periods.zone(self.timezone)))
 
     def matches(self, model: str, identity: Attribution | Event) -> bool:
-        """Whether a call counts."""
+        """Return whether a call counts."""
         return (
             self.model in (None, model)
             and (self.tag is None or self.tag in identity.tags)
@@ -180,7 +180,7 @@ class Budget(BaseModel):
         )
 
     def describe(self) -> str:
-        """What it limits, in words."""
+        """Return what it limits, in words."""
         named = [f"{name.replace('_', ' ')} {value}" for name in FILTERS if (value := getattr(self, name)) is not None]
         return ", ".join(named) or "all calls"
 
@@ -206,7 +206,7 @@ class BudgetFile(BaseModel):
 
 
 def read(file: Path) -> tuple[Budget, ...]:
-    """The budgets in a file.
+    """Return the budgets in a file.
 
     Raises:
         ConfigFileError: The first mistake, with file, line and field.
@@ -218,7 +218,7 @@ def read(file: Path) -> tuple[Budget, ...]:
 
 
 def from_mapping(definition: Mapping[str, Any]) -> Budget:
-    """A budget from plain JSON values, as a ledger keeps it.
+    """Return a budget from plain JSON values, as a ledger keeps it.
 
     Raises:
         ValidationError: It is none.

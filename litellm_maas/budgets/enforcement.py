@@ -1,4 +1,4 @@
-"""The budgets in force in this process: where they come from, and reserving what a call may cost."""
+"""Apply the current budgets of this process: find them, and reserve what a call may cost."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from litellm_maas.yaml_file import Watched
 logger = logging.getLogger("litellm_maas")
 
 _LONGEST_WAIT = 30.0
-"""Seconds that a call waits for room that calls under way may leave."""
+"""Seconds that a call waits for reservations of calls in flight to be released."""
 _LONGEST_LOCK = 30.0
 """Seconds that another program may keep the ledger locked before calls go on without being counted."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 _WRITER_PAUSE = 0.000_2
-_STAYS = "a reservation stays for up to 15 minutes: %s"
+_STAYS = "a reservation is not released for up to 15 minutes: %s"
 
 
 class Reservation:
-    """Room for one call in the budgets that it counts for.
+    """Hold budget for one call, in the budgets that it counts for.
 
     Attributes:
         budgets: Those budgets.
-        reservation: What was set aside, until it is settled.
+        reservation: The id of what is reserved, until it is released.
     """
 
     def __init__(self, store: BudgetStore, budgets: Sequence[Budget], reservation: str) -> None:
@@ -45,7 +45,7 @@ class Reservation:
         self.reservation = reservation
 
     def release(self) -> None:
-        """Give the room up, because the ledger now says what the call cost, or because nothing was sent.
+        """Release the budget, because the ledger now says what the call cost, or because nothing was sent.
 
         Never raises and never waits: if another process is writing just then, a thread does it.
         """
@@ -68,7 +68,7 @@ class Reservation:
 
 
 class BudgetEnforcer:
-    """The budgets of this process, on the ledger that it records in.
+    """Hold the budgets of this process, on the ledger that it records in.
 
     Attributes:
         configured: Budgets that a program brought, by a router's config for instance.
@@ -85,13 +85,13 @@ class BudgetEnforcer:
     def reserve(
         self, ledger: Path, model: str, identity: Attribution, needed: Callable[[], int | None]
     ) -> Steps[Reservation | Denial | None]:
-        """Ask for room; yields what is to be done before the next try, and returns the room, or why there is none.
+        """Reserve budget for a call. Yields waits and blocking work; returns a Reservation or a Denial.
 
         Args:
             ledger: The ledger's file.
             model: The model id that is to be called.
             identity: Who calls.
-            needed: Tells what it costs at worst, in micro-credits; None where that is not known. Asked only if a budget
+            needed: Tells its maximum cost, in micro-credits; None where that is not known. Asked only if a budget
                 counts the call.
 
         Returns:
@@ -130,9 +130,9 @@ class BudgetEnforcer:
             pause, writer_pause = min(2 * pause, _LONGEST_PAUSE), _WRITER_PAUSE
 
     def configured_budgets(self) -> tuple[Budget, ...]:
-        """The budgets that are not in the ledger: a program's own, and those of the file that `MAAS_BUDGETS` names.
+        """Return the budgets that are not in the ledger: a program's own, and those of `MAAS_BUDGETS`.
 
-        While the file has a mistake, those that it held before stay in force.
+        While the file has a mistake, those that it held before stay current.
 
         Raises:
             ConfigFileError: It has one from the beginning: nothing is spent unlimited.
@@ -168,7 +168,7 @@ class BudgetEnforcer:
 
 
 def _say_budgets_stay(mistake: ConfigFileError) -> None:
-    logger.warning("MAAS_BUDGETS: %s. The budgets that it held before stay in force until it is mended.", mistake)
+    logger.warning("MAAS_BUDGETS: %s. Keeping the budgets that it held before until it is fixed.", mistake)
 
 
 def _compute(store: BudgetStore, budgets: Sequence[Budget]) -> None:

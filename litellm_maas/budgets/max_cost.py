@@ -1,4 +1,4 @@
-"""The most that a request can cost: what a budget sets aside while the call is under way."""
+"""Estimate the maximum cost of a request: what a budget reserves while the call is in flight."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from litellm_maas.ledger.event import Kind
+from litellm_maas.ledger.event import Operation
 from litellm_maas.pricing.cost import BillingMode, cost
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
@@ -29,28 +29,28 @@ _READ_AS_TEXT = ("tools", "functions", "response_format")
 
 
 def estimate_max_cost(
-    model: str, kind: Kind, body: Mapping[str, Any], billing_mode: BillingMode, book: PriceBook
+    model: str, operation: Operation, body: Mapping[str, Any], billing_mode: BillingMode, book: PriceBook
 ) -> int | None:
-    """The most that a request can cost, in micro-credits; None where no price is known.
+    """Return the maximum cost of a request, in micro-credits; None where no price is known.
 
     A token stands for a byte at least, so there are at most as many input tokens as bytes of text.
 
     Args:
         model: The model id.
-        kind: What is asked for.
+        operation: What is asked for.
         body: The request.
         billing_mode: Where it goes.
-        book: The prices in force.
+        book: The current prices.
     """
     now = dt.datetime.now(dt.timezone.utc)
-    if kind == "image":
+    if operation == "image":
         usage = Usage(images=_count(body.get("n"), 1), image_size=body.get("size"), image_quality=body.get("quality"))
         return cost(model, usage, now, billing_mode, book).micro_credits
     read = _tokens([body.get(name) for name in ("messages", "prompt", "input")])
     read += sum(
         _bytes(json.dumps(body[name], ensure_ascii=False, default=str)) for name in _READ_AS_TEXT if body.get(name)
     )
-    written = 0 if kind == "embedding" else _output(body)
+    written = 0 if operation == "embedding" else _output(body)
     # There is a model whose cached tokens cost more than others.
     each = [cost(model, Usage(read, cached, written), now, billing_mode, book).micro_credits for cached in (0, read)]
     return max((most for most in each if most is not None), default=None)

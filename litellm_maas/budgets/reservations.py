@@ -1,8 +1,8 @@
-"""Reservations: whether the budgets of a ledger have room for a call, its cost at worst being set aside while it lasts.
+"""Reserve budget atomically: the maximum cost of a call before it is sent, released afterwards.
 
-What is spent, what is set aside and the new reservation are one transaction on the ledger, so that any number of
-processes share one truth. A reservation is given up when the event of its call is in the ledger. That of a process that
-died ends by itself, and so does that of a call that takes longer than `RESERVATION_TTL`.
+What is spent, what is reserved and the new reservation are one transaction on the ledger, so that any number of
+processes share one truth. A reservation is released when the event of its call is in the ledger. That of a process that
+died expires, and so does that of a call that takes longer than `RESERVATION_TTL`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _LOOK_AGAIN = 1.0
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """How a budget stands.
+    """Report how much of a budget is spent and reserved.
 
     Attributes:
         spent: Micro-credits spent in the period.
-        reserved: Micro-credits set aside for calls that are under way.
+        reserved: Micro-credits reserved for calls in flight.
     """
 
     budget: Budget
@@ -45,17 +45,17 @@ class BudgetStatus:
 
     @property
     def resets_at(self) -> dt.datetime | None:
-        """When the period ends; None where it never does, or slides."""
+        """Return when the period ends; None where it never does, or rolls."""
         return self.budget.period(dt.datetime.now(dt.timezone.utc)).until
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why there is no room.
+    """Say why a call does not fit.
 
     Attributes:
-        needed: What the call can cost at worst, in micro-credits; None where its model has no price.
-        reason: ``in_flight`` where there may be room once calls that are under way have ended.
+        needed: The maximum cost of the call, in micro-credits; None where its model has no price.
+        reason: ``in_flight`` where the call may fit once calls in flight have ended.
     """
 
     status: BudgetStatus
@@ -65,14 +65,14 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdAlert:
-    """A budget of which more than so many per cent are spent."""
+    """Name a budget of which more than so many per cent are spent."""
 
     status: BudgetStatus
     percent: int
 
 
 class BudgetStore:
-    """The budgets of one ledger file: those that the ledger itself holds, and those that a program brings.
+    """Keep the budgets of one ledger file: those in the ledger itself, and those that a program brings.
 
     Raises:
         LedgerError: The ledger cannot be opened. All its methods raise that too, and LedgerBusyError where another
@@ -86,7 +86,7 @@ class BudgetStore:
         self._looked_at: float | None = None
 
     def budgets(self, own: Sequence[Budget] = ()) -> tuple[Budget, ...]:
-        """All budgets; the program's own win over those of the same name in the ledger."""
+        """Return all budgets; the program's own win over those of the same name in the ledger."""
         if self._looked_at is None or time.monotonic() - self._looked_at > _LOOK_AGAIN:
             rows = self._ledger.query("SELECT definition FROM budgets ORDER BY name")
             self._known = tuple(from_mapping(json.loads(row[0])) for row in rows)
@@ -104,19 +104,19 @@ class BudgetStore:
         self._looked_at = None
 
     def remove(self, name: str) -> bool:
-        """Remove a budget from the ledger; whether it was there."""
+        """Remove a budget from the ledger, and return whether it was there."""
         with self._ledger.write_transaction(PATIENCE) as connection:
             removed = connection.execute("DELETE FROM budgets WHERE name = ?", (name,)).rowcount
         self._looked_at = None
         return bool(removed)
 
     def is_warm(self, budgets: Sequence[Budget]) -> bool:
-        """Whether `reserve` is quick; if not, all events of a period may have to be read first, as for `status`."""
+        """Return whether spent amounts are cached for all budgets; else `reserve` may read all events of a period."""
         now = dt.datetime.now(dt.timezone.utc)
         return all(self._spent_cache.is_cached(budget, now) for budget in budgets)
 
     def reserve(self, budgets: Sequence[Budget], needed: int | None) -> str | Denial:
-        """Set the cost of a call at worst aside in each budget that it counts for.
+        """Reserve the maximum cost of a call in each budget that it counts for.
 
         Args:
             budgets: Those that it counts for.
@@ -136,7 +136,7 @@ class BudgetStore:
                 for budget in budgets
                 if (why := _denial_reason(state := self._state(connection, budget, now), needed)) is not None
             )
-            # A budget that is full says more than one that may have room in a moment.
+            # A budget that is exceeded says more than one whose reservations may be released in a moment.
             if (denial := min(denials, key=lambda found: found.reason == "in_flight", default=None)) is not None:
                 return denial
             expires_at = to_micros(now + RESERVATION_TTL)
@@ -147,15 +147,15 @@ class BudgetStore:
         return reservation
 
     def release(self, reservation: str, budgets: Sequence[Budget], wait: float = 0.0) -> list[ThresholdAlert]:
-        """Give a reservation up, now that the ledger says what the call cost; what there is to say about budgets.
+        """Release a reservation, now that the ledger says what the call cost, and return the alerts to send.
 
         Args:
             reservation: Its id.
-            budgets: Those that it was set aside in.
+            budgets: Those that it is a part of.
             wait: Seconds to wait for another writer.
         """
         now = dt.datetime.now(dt.timezone.utc)
-        notices = []
+        alerts = []
         with self._ledger.write_transaction(wait) as connection:
             connection.execute("DELETE FROM reservations WHERE id = ?", (reservation,))
             self._spent_cache.refresh(connection)
@@ -163,12 +163,12 @@ class BudgetStore:
                 state = self._state(connection, budget, now)
                 passed = [percent for percent in budget.warn_at if state.spent * 100 >= percent * budget.limit]
                 new = [percent for percent in passed if _is_new(connection, budget, percent, now)]
-                # Who passes several at once is told of the last.
-                notices += [ThresholdAlert(state, max(new))] if new else []
-        return notices
+                # Of several thresholds passed at once the last is told.
+                alerts += [ThresholdAlert(state, max(new))] if new else []
+        return alerts
 
     def status(self, budgets: Sequence[Budget]) -> list[BudgetStatus]:
-        """How budgets stand."""
+        """Return the state of the budgets."""
         now = dt.datetime.now(dt.timezone.utc)
         with self._ledger.write_transaction(PATIENCE) as connection:
             self._spent_cache.refresh(connection)
@@ -184,7 +184,7 @@ class BudgetStore:
 
 
 def _lasting(now: dt.datetime) -> tuple[int, int]:
-    """After and until when a reservation ends that counts now."""
+    """Return after and until when a reservation expires that counts now."""
     return to_micros(now), to_micros(now + RESERVATION_TTL + _LATER)
 
 
@@ -201,13 +201,13 @@ def _denial_reason(state: BudgetStatus, needed: int | None) -> Literal["exceeded
 
 
 def _is_new(connection: sqlite3.Connection, budget: Budget, percent: int, now: dt.datetime) -> bool:
-    """Whether nobody has said so in this period; of a window that slides, on this day."""
+    """Return whether nobody has sent this alert in this period; for a rolling window, on this day."""
     period = (
         budget.period(now).since if budget.window is None else now.replace(hour=0, minute=0, second=0, microsecond=0)
     )
     said = connection.execute(
-        "INSERT INTO notices VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        # Who raises a limit is warned again.
+        "INSERT INTO alerts_sent VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        # A new limit has new alerts.
         (f"{percent} % of {budget.limit} of {budget.name}", str(period), to_micros(now)),
     )
     return said.rowcount > 0

@@ -1,4 +1,4 @@
-"""What has been spent of each budget, kept up to date by reading only what is new in the ledger."""
+"""Cache what is spent of each budget, kept up to date by reading only what is new in the ledger."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.tracking.attribution import Attribution
 
 _LAST = f"""SELECT coalesce((SELECT max(seq) FROM events), 0), (SELECT max(seq) FROM corrections),
-(SELECT max(period) FROM notices WHERE about = '{RESTORED}')"""
+(SELECT max(period) FROM alerts_sent WHERE about = '{RESTORED}')"""
 _OF_IDENTITY = ("host", "user", "end_user", "team_id", "team", "key_alias")
-_COLUMNS = f"seq, started_at, model_served, tags, micro_credits, {columns(_OF_IDENTITY)}"
+_COLUMNS = f"seq, started_at, model, tags, micro_credits, {columns(_OF_IDENTITY)}"
 _NEW = f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq"
 _WINDOW = f"SELECT {_COLUMNS} FROM current_events WHERE started_at >= ?"
 _GROUPS = {
@@ -38,7 +38,7 @@ _GROUPS = {
 
 @dataclass(slots=True)
 class _Spent:
-    """What has been spent of one budget in one period.
+    """Count what is spent of one budget in one period.
 
     Attributes:
         in_window: Of a window that slides: when (microseconds since 1970) and how much, the oldest first.
@@ -57,7 +57,7 @@ class _Spent:
         self.micro_credits += micro_credits
 
     def covers(self, moment: int) -> bool:
-        """Whether a moment (microseconds since 1970) is in the period."""
+        """Return whether a moment (microseconds since 1970) is in the period."""
         return _at(self.period.since, 0) <= moment < _at(self.period.until, 2**63)
 
     def forget_before(self, since: dt.datetime) -> None:
@@ -68,7 +68,7 @@ class _Spent:
 
 @dataclass(slots=True)
 class SpentCache:
-    """What has been spent, by budget. The caller holds the ledger still while it asks.
+    """Cache what is spent, by budget. The caller locks the ledger while it asks.
 
     Attributes:
         ledger: The ledger, for what has to be added up anew.
@@ -94,7 +94,7 @@ class SpentCache:
                     spent.add(started_at, amount)
 
     def is_cached(self, budget: Budget, now: dt.datetime) -> bool:
-        """Whether `spent` has nothing to add up anew, as far as that can be told without the ledger."""
+        """Return whether `spent` has nothing to compute anew, as far as that can be told without the ledger."""
         found = self._spent.get(budget)
         return found is not None and (found.in_window is not None or found.covers(to_micros(now)))
 
@@ -128,7 +128,7 @@ class SpentCache:
 
 
 def _is_about(budget: Budget, group: Mapping[str, Any]) -> bool:
-    """Whether a budget's filters, but for model and tag, match a group of a report."""
+    """Return whether a budget's filters, but for model and tag, match a group of a report."""
     return all(
         getattr(budget, name) in (None, *(group[each] for each in found))
         for name, found in _GROUPS.items()
@@ -137,7 +137,7 @@ def _is_about(budget: Budget, group: Mapping[str, Any]) -> bool:
 
 
 def _amount(budget: Budget, row: Sequence[Any]) -> int | None:
-    """What a call adds to a budget; None if it does not count."""
+    """Return what a call adds to a budget; None if it does not count."""
     model, tags, micro_credits, *known = row
     identity = Attribution(**dict(zip(_OF_IDENTITY, known, strict=True)), tags=tuple(json.loads(tags)) if tags else ())
     return (micro_credits or 0) if budget.matches(model, identity) else None

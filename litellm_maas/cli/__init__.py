@@ -1,1 +1,1 @@
-"""The `litellm-maas` command: what a person types and sees."""
+"""Provide the `litellm-maas` command."""

@@ -1,4 +1,4 @@
-"""The command group. A subcommand's module is loaded only when it is called: most need no LiteLLM."""
+"""Group the commands. A subcommand's module is loaded only when it is called: most need no LiteLLM."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from litellm_maas._version import __version__
 from litellm_maas.errors import MaasError
 
 _COMMANDS = {
-    "budget": "Set limits on what may be spent, and see how they stand.",
+    "budget": "Limit what may be spent, and show what is left.",
     "config": "Show, check or start a config for LiteLLM's router or proxy.",
     "credits": "Show how many credits are left, and when they run out.",
-    "demo": "Show a stream, a tool call, a fallback and the bill; offline, no key needed.",
+    "demo": "Show a stream, a tool call, a fallback and the bill, offline.",
     "doctor": "Say what is wrong with this set-up, and how to fix it.",
     "models": "List the models that the key can see, with their prices.",
     "prices": "Show the price lists, and what a call would cost.",
@@ -40,14 +40,18 @@ class _Commands(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: litellm-maas demo",
+)
 @click.version_option(__version__, prog_name="litellm-maas")
 def group() -> None:
     """GreenNode MaaS for LiteLLM: models, spend and an offline gateway."""
 
 
 def main() -> None:
-    """Run the command line; what went wrong is said in one line, with exit status 1."""
+    """Run the command line; print an error in one line, with exit status 1."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot encode a character shows another one in its place.
         sys.stdout.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""`litellm-maas budget`: setting budgets in the ledger, and how they stand."""
+"""Provide `litellm-maas budget`: set budgets in the ledger, and show their state."""
 
 from __future__ import annotations
 
@@ -49,16 +49,20 @@ def _complete(_context: click.Context, _option: click.Parameter, incomplete: str
     return completion.budgets(incomplete)
 
 
-@click.group(name="budget")
+@click.group(name="budget", epilog="Example: litellm-maas budget set 200000 --per day")
 def command() -> None:
-    """Set limits on what may be spent, and see how they stand.
+    """Limit what may be spent, and show what is left.
 
-    A budget holds wherever spend is recorded in its ledger: in Python, on a proxy, in agents, in several processes at
-    once. With a ledger in PostgreSQL it holds for the programs of this machine.
+    A budget applies wherever spend is recorded in its ledger: in Python, on a proxy, in agents, in several processes at
+    once. With a ledger in PostgreSQL it applies to the programs of this machine.
     """
 
 
-@command.command(name="set", short_help="Set a budget, or replace the one of the same name.")
+@command.command(
+    name="set",
+    short_help="Set a budget, or replace the one of the same name.",
+    epilog="Example: litellm-maas budget set 200000 --per day --user minh",
+)
 @click.argument("credits", metavar="CREDITS")
 @click.option("--name", help="What to call it; by default what it limits.")
 @click.option("--per", default="month", show_default=True, help="hour, day, week, month, total, or 'rolling 24h'.")
@@ -104,13 +108,17 @@ def set_command(ledger: str | None, **given: Any) -> None:
     )
     for model in {made.model, made.cheaper_model} - {None, *known}:
         near = nearest(str(model), known)
-        mend = f"did you mean {near}?" if near else "litellm-maas models lists those that are."
-        click.echo(f"Warning: no model {model} is known; {mend} The budget is set as written.", err=True)
+        fix = f"did you mean {near}?" if near else "litellm-maas models lists those that are."
+        click.echo(f"Warning: no model {model} is known; {fix} The budget is set as written.", err=True)
     for text in unknown:
         click.echo(f"Warning: {text} The budget is set as written.", err=True)
 
 
-@command.command(name="remove")
+@command.command(
+    name="remove",
+    short_help="Remove a budget from the ledger.",
+    epilog="Example: litellm-maas budget remove user:minh/day",
+)
 @click.argument("name", shell_complete=_complete)
 @options.ledger_option
 def remove_command(name: str, ledger: str | None) -> None:
@@ -129,7 +137,11 @@ def remove_command(name: str, ledger: str | None) -> None:
         )
 
 
-@command.command(name="list", short_help="List the budgets of the ledger and of MAAS_BUDGETS.")
+@command.command(
+    name="list",
+    short_help="List the budgets of the ledger and of MAAS_BUDGETS.",
+    epilog="Example: litellm-maas budget list --json",
+)
 @options.as_json
 @options.ledger_option
 def list_command(ledger: str | None, *, as_json: bool) -> None:
@@ -151,7 +163,11 @@ def list_command(ledger: str | None, *, as_json: bool) -> None:
     tables.console().print(table)
 
 
-@command.command(name="status", short_help="Show what is spent; exit status 1 if one that blocks is used up.")
+@command.command(
+    name="status",
+    short_help="Show what is spent; exit status 1 if one that blocks is used up.",
+    epilog="Example: litellm-maas budget status",
+)
 @click.argument("name", required=False, shell_complete=_complete)
 @options.as_json
 @options.ledger_option
@@ -234,13 +250,13 @@ def _budgets(named: str | None) -> list[Budget]:
 
 @contextmanager
 def _store(named: str | None, *, writable: bool = False) -> Iterator[BudgetStore | None]:
-    """The budgets of a ledger; None where there is no ledger. Makes no file."""
+    """Yield the budgets of a ledger; None where there is no ledger. Makes no file."""
     with access.open_ledger(_file(named), writable=writable) as ledger:
         yield BudgetStore(ledger) if isinstance(ledger, SqliteLedger) else None
 
 
 def _other_files(named: str | None) -> list[Path]:
-    """The files of budgets that are in force for other databases."""
+    """Return the files whose budgets are set for other databases."""
     where = resolve_location(named)
     return (
         [other.path for other in spools.others(where) if other.budgets] if isinstance(where, PostgresLocation) else []

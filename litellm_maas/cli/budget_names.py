@@ -1,4 +1,4 @@
-"""Names that a budget is about and no call has: a budget that never matches blocks nothing."""
+"""Find names in budgets that no call has: a budget that never matches blocks nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
 
 
 def unknown(ledger: Ledger, budget: Budget) -> Iterator[str]:
-    """What to say of names that no call in the ledger has, where it holds any calls.
+    """Yield a hint for each name that no call in the ledger has, if it has calls at all.
 
     Raises:
         LedgerError: The ledger cannot be read.

@@ -1,4 +1,4 @@
-"""What a shell completes: model ids, groupings, names of budgets. Never raises: a shell has no place for an error."""
+"""Complete model ids, groupings and names of budgets in a shell. Never raises: a shell cannot show an error."""
 
 from __future__ import annotations
 

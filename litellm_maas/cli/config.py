@@ -1,4 +1,4 @@
-"""`litellm-maas config`: check configs, and write starters."""
+"""Provide `litellm-maas config`: check a config, and write templates of one."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from litellm_maas.pricing import price_book
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(name="config")
+@click.group(name="config", epilog="Example: litellm-maas config check proxy.yaml")
 def command() -> None:
     """Check or start a config for LiteLLM's router or proxy."""
     # LiteLLM would otherwise try to download its price map.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 
-@command.command(short_help="Say what is wrong with a config, and how to fix it.")
+@command.command(
+    short_help="Say what is wrong with a config, and how to fix it.",
+    epilog="Example: litellm-maas config check proxy.yaml",
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_JSON
 def check(files: tuple[Path, ...], *, as_json: bool) -> None:
@@ -49,15 +52,18 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], ensure_ascii=False, indent=2))
     for finding in () if as_json else findings:
-        colour = "red" if finding.level == "error" else "yellow"
-        click.echo(f"{click.style(finding.level, fg=colour)}: {finding.error}")
+        colour = "red" if finding.severity == "error" else "yellow"
+        click.echo(f"{click.style(finding.severity, fg=colour)}: {finding.error}")
     if not findings and not as_json:
         click.echo(f"OK: nothing is wrong with {', '.join(map(str, files))}.")
-    if any(finding.level == "error" for finding in findings):
+    if any(finding.severity == "error" for finding in findings):
         sys.exit(1)
 
 
-@command.command(short_help="Write the shipped configs and a price file into a folder.")
+@command.command(
+    short_help="Write the shipped configs and a price file into a folder.",
+    epilog="Example: litellm-maas config init my-configs",
+)
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 @_JSON
 def init(folder: Path, *, as_json: bool) -> None:
@@ -83,7 +89,7 @@ def init(folder: Path, *, as_json: bool) -> None:
         if str(target) in written:
             click.echo(f"{target!s:{width}}  {templates.ABOUT[target.name]}")
     for path in kept:
-        click.echo(f"{path} is there already, and stays as it is.", err=True)
+        click.echo(f"{path} already exists and was kept.", err=True)
 
 
 def _prices() -> Any:

@@ -1,4 +1,4 @@
-"""`litellm-maas credits`: how many are left, when they run out, and what the console took that nobody recorded."""
+"""Provide `litellm-maas credits`: the balance, when it runs out, and the drift between console and ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HOST = click.option("--host", metavar="HOST", callback=options.host_name, help=
 _AT = click.option("--at", metavar="TIME", help="When: 2026-11-01T15:30, 2h (ago); default: now. Times are Vietnam's.")
 
 
-@click.group(name="credits", invoke_without_command=True)
+@click.group(name="credits", invoke_without_command=True, epilog="Example: litellm-maas credits --host maas.example.vn")
 @_HOST
 @options.as_json
 @options.ledger_option
@@ -37,16 +37,16 @@ _AT = click.option("--at", metavar="TIME", help="When: 2026-11-01T15:30, 2h (ago
 def command(context: click.Context, /, *, host: str | None, as_json: bool, ledger: str | None) -> None:
     """Show the balance as it should be now, and when it runs out.
 
-    The vendor has no way to ask for the balance. Note what the console shows (`set`) and what you top up (`topup`); the
-    ledger knows the rest. With two or more readings the drift between console and ledger is shown: a positive value
-    means that the console charged more than the ledger recorded.
+    The vendor has no way to ask for the balance. Record what the console shows (`set`) and what you top up (`topup`);
+    the ledger adds what was spent. With two or more readings the drift between console and ledger is shown: a positive
+    value means that the console charged more than the ledger recorded.
 
-    With --host a note belongs to the account at that host, and only calls to it count; without, to all hosts together.
+    With --host an entry is of the account at that host, and only calls to it count; without, of all hosts together.
 
-    The notes are kept in the ledger's file. With a ledger in PostgreSQL they are kept on this machine, in the file in
-    front of it: note them, and look at them, on one machine.
+    Entries are kept in the ledger's file. With a ledger in PostgreSQL they are kept on this machine, in the file in
+    front of it, so use one machine for them.
 
-    An alert is given once a day (log, hook and MAAS_ALERT_WEBHOOK) when credits may run out within
+    An alert is sent once a day (log, hook and MAAS_ALERT_WEBHOOK) when credits may run out within
     MAAS_CREDITS_WARN_HOURS (6), are below MAAS_CREDITS_WARN_BELOW, or expire within 7 days; while spend is recorded,
     without this command too.
     """
@@ -60,13 +60,13 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
     found = low_balance.current_balance(where, now, host)
     if as_json and len(found) > 1:
         raise SettingsError(
-            f"balances of more than one account are noted ({', '.join(map(_account, found))}); name one with --host"
+            f"there are readings of more than one account ({', '.join(map(_account, found))}); name one with --host"
         )
     to = tables.console(stderr=as_json)
     if not found:
         options.refuse_missing(ledger)
         at = f" for {host}" if host else ""
-        tables.print_hint(to, f"No balance is noted{at} in {low_balance.notes_file(where)}. Begin with:", *_begin(host))
+        tables.print_hint(to, f"There is no reading{at} in {low_balance.notes_file(where)}. Begin with:", *_begin(host))
         if as_json:
             tables.print_json({"balance_micro_credits": None})
     for each in found:
@@ -81,38 +81,46 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
         tables.print_hint(to, note.text)
 
 
-@command.command(name="set", short_help="Note the balance that the console shows.")
+@command.command(
+    name="set",
+    short_help="Record the balance that the console shows.",
+    epilog="Example: litellm-maas credits set 1530000 --at 2026-11-20T09:00",
+)
 @click.argument("amount")
 @_AT
 @_HOST
 @options.ledger_option
 def set_command(*, amount: str, at: str | None, host: str | None, ledger: str | None) -> None:
-    """Note that the console shows AMOUNT credits: 1530000, 1,530,000 or 1.530.000."""
+    """Record that the console shows AMOUNT credits: 1530000, 1,530,000 or 1.530.000."""
     _note("reading", amount, at, host, ledger)
 
 
-@command.command(name="topup", short_help="Note that credits were added.")
+@command.command(name="topup", short_help="Record a top-up.", epilog="Example: litellm-maas credits topup 2000000")
 @click.argument("amount")
 @_AT
 @_HOST
 @options.ledger_option
 def topup_command(*, amount: str, at: str | None, host: str | None, ledger: str | None) -> None:
-    """Note that AMOUNT credits were added: 2000000, 2,000,000 or 2.000.000."""
+    """Record that AMOUNT credits were added: 2000000, 2,000,000 or 2.000.000."""
     _note("topup", amount, at, host, ledger)
 
 
-@command.command(name="list")
+@command.command(
+    name="list",
+    short_help="List the readings and top-ups, with their ids.",
+    epilog="Example: litellm-maas credits list",
+)
 @options.as_json
 @options.ledger_option
 def list_command(*, as_json: bool, ledger: str | None) -> None:
-    """List what was noted, with the numbers that `remove` takes."""
+    """List the readings and top-ups, with the ids that `remove` takes."""
     with access.open_ledger(low_balance.notes_file(resolve_location(ledger))) as file:
         notes = [] if file is None else readings.entries(file)
     if as_json:
         tables.print_json([_note_as_json(each) for each in notes])
         return
     hosts = ["host"] if any(each.host for each in notes) else []
-    table = tables.table(["number", "time", "what", *hosts], ["credits"])
+    table = tables.table(["id", "time", "what", *hosts], ["credits"])
     for each in notes:
         row = [str(each.id), _local(each.at), _KINDS[each.kind], *([tables.printable(each.host)] if hosts else [])]
         table.add_row(*row, tables.money(each.micro_credits, exact=True))
@@ -120,19 +128,21 @@ def list_command(*, as_json: bool, ledger: str | None) -> None:
         tables.console().print(table)
     else:
         options.refuse_missing(ledger)
-        tables.print_hint(tables.console(), "Nothing is noted yet. Begin with:", *_begin())
+        tables.print_hint(tables.console(), "No reading and no top-up yet. Begin with:", *_begin())
 
 
-@command.command(name="remove")
-@click.argument("number", type=int)
+@command.command(
+    name="remove", short_help="Remove a reading or a top-up.", epilog="Example: litellm-maas credits remove 3"
+)
+@click.argument("entry", metavar="ID", type=int)
 @options.ledger_option
-def remove_command(*, number: int, ledger: str | None) -> None:
-    """Remove a note that was a mistake."""
+def remove_command(*, entry: int, ledger: str | None) -> None:
+    """Remove a reading or a top-up that was a mistake."""
     with access.open_ledger(low_balance.notes_file(resolve_location(ledger)), writable=True) as file:
         if not isinstance(file, SqliteLedger):
-            raise SettingsError(f"there is no note {number}, as nothing is noted; begin with: {_begin()[0]}")
-        readings.remove(file, number)
-    click.echo(f"Note {number} is removed.")
+            raise SettingsError(f"there is no entry {entry}, as there is none at all; begin with: {_begin()[0]}")
+        readings.remove(file, entry)
+    click.echo(f"Entry {entry} is removed.")
 
 
 def _begin(host: str | None = None) -> tuple[str, ...]:
@@ -148,13 +158,13 @@ def _note(kind: EntryKind, amount: str, at: str | None, host: str | None, ledger
     now = periods.now(periods.zone(periods.DEFAULT_ZONE))
     moment = now if at is None else periods.moment(at, now)
     if moment > now:
-        raise SettingsError(f"--at {at} is in the future; note what was, with the time at which it was")
+        raise SettingsError(f"--at {at} is in the future; give the time at which it was")
     if kind == "topup" and not micro_credits:
         raise SettingsError("a top-up must be more than 0 credits; write what was added")
     with contextlib.closing(SqliteLedger(low_balance.notes_file(resolve_location(ledger)))) as file:
         number = readings.add_entry(file, kind, moment.astimezone(dt.timezone.utc), micro_credits, host or "")
     of = f"{_KINDS[kind]} of {tables.money(micro_credits, exact=True)}{f' at {host}' if host else ''}"
-    click.echo(f"Noted as {number}: {of}, {_local(moment)}.")
+    click.echo(f"Recorded as entry {number}: {of}, {_local(moment)}.")
 
 
 def _account(found: Balance) -> str:
@@ -177,21 +187,21 @@ def _show(to: Console, found: Balance, warnings: Sequence[str], *, title: str | 
             else []
         ),
         (
-            "  not yet collected",
+            "  pending",
             tables.money(found.pending),
-            f"the console may show {tables.money(left + found.pending)}",
+            f"not yet debited; the console may show {tables.money(left + found.pending)}",
         ),
         ("spent in the last hour", tables.money(burn.last_hour), ""),
         ("spent per hour", tables.money(burn.per_hour), "mean of 24 hours, or since the first call"),
         ("spent per day", tables.money(burn.per_day), _of_days(burn.days)),
-        ("run out", "", _end(forecast.at, found)),
+        ("runs out", "", _end(forecast.at, found)),
         (
             "  at the earliest",
             "",
             f"{_end(forecast.earliest, found)}: at the rate of the costliest day or the last hour",
         ),
         ("  at the latest", "", f"{_end(forecast.latest, found)}: at the rate of the cheapest day"),
-        ("expire", "", "not known: no top-up is noted" if found.expires_at is None else _local(found.expires_at)),
+        ("expires", "", "not known: there is no top-up" if found.expires_at is None else _local(found.expires_at)),
     ]
     table = tables.table(["credits"], ["amount"])
     table.add_column("", overflow="fold")
@@ -209,7 +219,7 @@ def _show(to: Console, found: Balance, warnings: Sequence[str], *, title: str | 
         tables.print_hint(
             to,
             f"{tables.money(found.uncertainty)} were spent in the five minutes before the last reading. If the "
-            "console had not collected them yet, so much less is left.",
+            "console had not debited them yet, so much less is left.",
         )
     if found.drifts:
         _show_drifts(to, found.drifts)
@@ -219,7 +229,7 @@ def _show(to: Console, found: Balance, warnings: Sequence[str], *, title: str | 
 
 def _show_drifts(to: Console, drifts: tuple[Drift, ...]) -> None:
     to.print()
-    table = tables.table(["from one reading", "to the next"], ["console took", "recorded", "drift"])
+    table = tables.table(["from one reading", "to the next"], ["debited", "recorded", "drift"])
     for each in drifts:
         amounts_ = map(tables.money, (each.debited, each.recorded, each.micro_credits))
         table.add_row(_local(each.since), _local(each.until), *amounts_, style="red" if each.is_real else "")
@@ -227,23 +237,23 @@ def _show_drifts(to: Console, drifts: tuple[Drift, ...]) -> None:
     last = drifts[-1]
     if not last.is_real:
         tables.print_hint(
-            to, "What the console took lately is what the ledger has, as far as five-minute cycles let one see."
+            to, "The console debited what the ledger recorded, within the five minutes of a billing cycle."
         )
     elif last.at_least > 0:
         unpriced = tables.counted(last.unpriced_calls, "recorded call")
         calls = f" {unpriced} without a price may be a part of it." * bool(last.unpriced_calls)
         tables.print_hint(
             to,
-            f"The console took at least {tables.money(last.at_least)} that the ledger does not know: an application "
-            f"that is not recorded, another price than the ledger's, or a reading mistyped.{calls} To look further:",
+            f"The console debited at least {tables.money(last.at_least)} more than the ledger recorded: an unrecorded "
+            f"application, another price, or a mistyped reading.{calls} To look further:",
             "litellm-maas spend --by model",
             "litellm-maas prices",
         )
     else:
         tables.print_hint(
             to,
-            f"The console took at least {tables.money(-last.at_most)} less than the ledger has: a price that is lower "
-            "on your contract, a top-up not noted, or a reading mistyped. To look further:",
+            f"The console debited at least {tables.money(-last.at_most)} less than the ledger recorded: a lower price "
+            "in your contract, a missing top-up, or a mistyped reading. To look further:",
             "litellm-maas credits list",
             "litellm-maas prices",
         )
@@ -258,21 +268,21 @@ def _as_json(found: Balance, warnings: list[dict[str, Any]]) -> dict[str, Any]:
         "topups_micro_credits": found.topups,
         "spent_micro_credits": found.spent,
         "expired_micro_credits": found.expired,
-        "not_yet_collected_micro_credits": found.pending,
-        "unsure_micro_credits": found.uncertainty,
+        "pending_micro_credits": found.pending,
+        "uncertainty_micro_credits": found.uncertainty,
         "unpriced_calls": found.unpriced_calls,
         "burn_micro_credits": {
             "last_hour": burn.last_hour,
             "per_hour": burn.per_hour,
             "per_day": burn.per_day,
-            "dearest_day": burn.max_day,
-            "cheapest_day": burn.min_day,
+            "max_day": burn.max_day,
+            "min_day": burn.min_day,
         },
         "days": burn.days,
-        "zero_at": {name: _iso(getattr(forecast, name)) for name in ("at", "earliest", "latest")},
+        "runs_out_at": {name: _iso(getattr(forecast, name)) for name in ("at", "earliest", "latest")},
         "expires_at": _iso(found.expires_at),
         "drifts": [_drift_as_json(each) for each in found.drifts],
-        "warnings": [each["text"] for each in warnings],
+        "alerts": [each["text"] for each in warnings],
         "warn_hours": settings.credits_warn_hours(),
     }
 
@@ -282,7 +292,7 @@ def _drift_as_json(each: Drift) -> dict[str, Any]:
         "since": _iso(each.since),
         "until": _iso(each.until),
         "topups_micro_credits": each.topups,
-        "console_took_micro_credits": each.debited,
+        "debited_micro_credits": each.debited,
         "recorded_micro_credits": each.recorded,
         "drift_micro_credits": each.micro_credits,
         "at_least_micro_credits": each.at_least,
@@ -292,7 +302,7 @@ def _drift_as_json(each: Drift) -> dict[str, Any]:
 
 
 def _note_as_json(each: BalanceEntry) -> dict[str, Any]:
-    return {"number": each.id, "kind": each.kind, "at": _iso(each.at), "micro_credits": each.micro_credits,
+    return {"id": each.id, "kind": each.kind, "at": _iso(each.at), "micro_credits": each.micro_credits,
             "host": each.host or None}  # fmt: skip
 
 

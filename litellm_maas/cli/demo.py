@@ -1,4 +1,4 @@
-"""`litellm-maas demo`: the main job in one minute, offline by default."""
+"""Provide `litellm-maas demo`: the main job in one minute, offline by default."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WEATHER = {
 }
 
 
-@click.command(name="demo")
+@click.command(name="demo", epilog="Example: litellm-maas demo --offline")
 @click.option("--live/--offline", default=None, help="Use the live gateway (costs a few credits), or the sandbox.")
 def command(*, live: bool | None) -> None:
     """Show a stream, a tool call and a fallback, and what they cost.
@@ -57,8 +57,8 @@ def command(*, live: bool | None) -> None:
         return
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
         sandbox.faults.add(Fault(status=503, body={"message": "model not responding"}, times=None, model=_DOWN))
-        click.echo(f"An offline MaaS answers on {sandbox.url}. It is no model: it repeats what it hears.")
-        click.echo(f"Its {_DOWN} is down, so that there is something to fall back from.")
+        click.echo(f"An offline MaaS answers on {sandbox.url}. Its models only echo the request.")
+        click.echo(f"Its {_DOWN} is down, to show a fallback.")
         logging.getLogger("litellm_maas").setLevel(logging.ERROR)  # what it would warn of has just been said
         ledger = Path(folder) / "ledger.db"
         _run({"api_base": sandbox.url, "api_key": sandbox.key}, ledger)
@@ -81,7 +81,7 @@ def _run(connection: dict[str, str], ledger: Path | None) -> None:
         _tool_call(call)
         _fallback(call)
     except (openai.OpenAIError, litellm.BudgetExceededError) as error:
-        raise MaasError(f"the demo stopped: {error}") from None
+        raise MaasError(f"the demo failed: {error}") from None
     _title("What that cost", "litellm-maas spend")
     arguments = ["--by", "model", "--tag", _TAG, "--since", "today"]
     spend.command.main([*arguments, *(["--ledger", str(ledger)] if ledger else [])], standalone_mode=False)
@@ -95,7 +95,7 @@ def _compare(ledger: Path, billed: int) -> None:
         raise MaasError(
             f"the ledger says {format_credits(spent)}, the sandbox's bill {format_credits(billed)}; please report this"
         )
-    click.echo(f"The bill that the offline MaaS kept itself says the same: {format_credits(billed)}.")
+    click.echo(f"The offline MaaS's own bill agrees: {format_credits(billed)}.")
 
 
 def _stream(call: Callable[..., Any]) -> None:

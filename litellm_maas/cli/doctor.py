@@ -1,4 +1,4 @@
-"""`litellm-maas doctor`: what is wrong with a set-up, and the exact fix."""
+"""Provide `litellm-maas doctor`: what is wrong with a set-up, and the exact fix."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MARKS: dict[Status, tuple[str, str, str]] = {
 """The mark of a status, the word where a terminal has no such mark, and its colour."""
 
 
-@click.command(name="doctor")
+@click.command(name="doctor", epilog="Example: litellm-maas doctor --config proxy.yaml")
 @click.argument("models", nargs=-1, shell_complete=options.model_ids)
 @click.option("--probe", is_flag=True, help="Make the smallest real calls to MODELS; default: those in use.")
 @click.option("--yes", is_flag=True, help="Probe without asking what it may cost.")

@@ -1,4 +1,4 @@
-"""`litellm-maas models`: what the key can see, joined with the catalogue and the price list."""
+"""Provide `litellm-maas models`: what the key can see, with the catalogue and the price list beside it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DROPPED = ("takes", "context", "basis", "cached", "callable")
 """What is left out where there is no room, the first first."""
 
 
-@click.command(name="models")
+@click.command(name="models", epilog="Example: litellm-maas models --offline")
 @click.option("--offline", is_flag=True, help="List the shipped catalogue instead of asking the gateway.")
 @options.ledger_option
 @options.as_json
@@ -103,7 +103,7 @@ def _attempts(ledger: str | None) -> dict[str, str]:
         with access.open_ledger(resolve_location(ledger)) as found:
             return {} if found is None else callable_models(found, dt.datetime.now(dt.timezone.utc))
     except LedgerError as error:
-        click.echo(f"Which models can be called is not known: {error}", err=True)
+        click.echo(f"Unknown which models can be called: {error}", err=True)
         return {}
 
 
@@ -118,7 +118,7 @@ def _listed() -> list[str]:
     except GatewayError as error:
         raise MaasError(f"{error.failure.message}. {error.failure.hint}") from None
     except (ValueError, KeyError, TypeError):
-        raise MaasError(f"{request.url} answered something else than a list of models; check MAAS_API_BASE") from None
+        raise MaasError(f"{request.url} did not answer with a list of models; check MAAS_API_BASE") from None
 
 
 def _row(model_id: str, book: PriceBook, callable_: str) -> dict[str, Any]:

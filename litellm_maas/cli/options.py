@@ -78,14 +78,14 @@ def refuse_missing(ledger: str | None) -> None:
 
 
 def ledger_option(command: _Command) -> _Command:
-    """`--ledger`."""
+    """Add `--ledger`."""
     return click.option("--ledger", metavar="PATH", help="The ledger; default: MAAS_LEDGER, or your data folder.")(
         command
     )
 
 
 def period(command: _Command) -> _Command:
-    """`--since`, `--until`, `--month` and `--timezone`."""
+    """Add `--since`, `--until`, `--month` and `--timezone`."""
     for option in (
         click.option("--timezone", default=DEFAULT_ZONE, show_default=True, help="The zone that days are meant in."),
         click.option("--month", metavar="MONTH", help="That month alone: 2026-10, this, or last."),
@@ -101,7 +101,7 @@ def period(command: _Command) -> _Command:
 
 
 def filters(command: _Command) -> _Command:
-    """`--model`, `--user` and the others that say which events are meant; they arrive as `filters`."""
+    """Add `--model`, `--user` and the other filters; they arrive as `filters`."""
     named = {
         "--user": "Only calls of this user; through a proxy, the owner of the key.",
         "--end-user": "Only calls through a proxy that name this end user.",
@@ -122,7 +122,7 @@ def filters(command: _Command) -> _Command:
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """Which ledger, and which of its events, somebody asked for.
+    """Name a ledger, and the events of it that somebody asked for.
 
     Attributes:
         now: The moment of asking, in the zone that was asked for.
@@ -139,12 +139,12 @@ class ReportQuery:
 
     @property
     def zone(self) -> dt.tzinfo:
-        """The zone that days are meant in."""
+        """Return the time zone that days are meant in."""
         return self.now.tzinfo or dt.timezone.utc
 
     @property
     def is_missing(self) -> bool:
-        """Whether the ledger was named, and is a file that is not there."""
+        """Return whether the ledger was named, and is a file that is not there."""
         return self.is_named and isinstance(self.ledger, Path) and not self.ledger.exists()
 
     def command(self, *words: str, since: str | None = None, without: str | None = None) -> str:
@@ -202,5 +202,5 @@ def _period(since: str | None, until: str | None, month: str | None, now: dt.dat
     if meant.since is not None and meant.until is not None and meant.since >= meant.until:
         raise SettingsError(f"--until {until} is not after {since}; the period would be empty")
     if meant.since is not None and meant.since > now:
-        raise SettingsError(f"{since} is in the future, of which nothing is recorded; name an earlier one")
+        raise SettingsError(f"{since} is in the future; name an earlier time")
     return meant

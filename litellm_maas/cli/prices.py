@@ -1,4 +1,4 @@
-"""`litellm-maas prices`: the price lists, and what a call would cost by them."""
+"""Provide `litellm-maas prices`: the price lists, and what a call would cost by them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from litellm_maas.tracking import current_prices
 _KINDS = ("input", "cached", "output")
 
 
-@click.group(name="prices", invoke_without_command=True)
+@click.group(name="prices", invoke_without_command=True, epilog="Example: litellm-maas prices")
 @options.as_json
 @click.pass_context
 def command(context: click.Context, /, *, as_json: bool) -> None:
@@ -41,7 +41,7 @@ def command(context: click.Context, /, *, as_json: bool) -> None:
         raise click.UsageError(f"write --json after {context.invoked_subcommand}, where it belongs")
 
 
-@command.command(name="list")
+@command.command(name="list", short_help="List today's prices.", epilog="Example: litellm-maas prices list --json")
 @options.as_json
 def list_command(*, as_json: bool) -> None:
     """List today's prices."""
@@ -60,7 +60,11 @@ def list_command(*, as_json: bool) -> None:
     _show_list(rows, [price_list for _, price_list in in_force])
 
 
-@command.command(name="show")
+@command.command(
+    name="show",
+    short_help="Show the prices of one model over time.",
+    epilog="Example: litellm-maas prices show openai/gpt-4o",
+)
 @click.argument("model_id", metavar="ID", shell_complete=options.model_ids)
 @options.as_json
 def show_command(*, model_id: str, as_json: bool) -> None:
@@ -87,7 +91,11 @@ def show_command(*, model_id: str, as_json: bool) -> None:
             to.print(Text(f"  {line}"))
 
 
-@command.command(name="check", short_help="Check a price file of your own against the official prices.")
+@command.command(
+    name="check",
+    short_help="Check a price file of your own against the official prices.",
+    epilog="Example: litellm-maas prices check my-prices.yaml",
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @options.as_json
 def check_command(*, file: Path, as_json: bool) -> None:
@@ -114,7 +122,11 @@ def check_command(*, file: Path, as_json: bool) -> None:
     click.echo(f"{ok}: {lists} with prices of {tables.counted(models, 'model')}{estimate}.")
 
 
-@command.command(name="cost")
+@command.command(
+    name="cost",
+    short_help="Show what a call would cost.",
+    epilog="Example: litellm-maas prices cost openai/gpt-4o --input 1000 --output 200",
+)
 @click.argument("model_id", metavar="ID", shell_complete=options.model_ids)
 @click.option("--input", "input_tokens", type=click.IntRange(min=0), default=0, help="Input tokens, cached included.")
 @click.option("--cached", type=click.IntRange(min=0), default=0, help="How many of them come from the cache.")
@@ -161,7 +173,11 @@ def cost_command(*, model_id: str, input_tokens: int, cached: int, at: str | Non
         click.echo(f"Cached tokens cost {tables.money(-saved)} more than the input price.")
 
 
-@command.command(name="schema", short_help="Print the JSON Schema of a price file.")
+@command.command(
+    name="schema",
+    short_help="Print the JSON Schema of a price file.",
+    epilog="Example: litellm-maas prices schema > prices.schema.json",
+)
 def schema_command() -> None:
     """Print the JSON Schema of a price file, for editors that check while you type."""
     tables.print_json(price_file.json_schema())
@@ -268,7 +284,7 @@ def _json_number(amount: Decimal) -> float:
 
 
 def _unknown(model_id: str, book: PriceBook) -> MaasError:
-    """What to say of an id that no list has: its near misses, or why there is no price for it."""
+    """Return the error for an id that no list has: its near misses, or why there is no price for it."""
     printed = {entry.name: entry for _, each in book.lists() for entry in each.unidentified if entry.name}
     if (name := next((name for name in printed if name.lower() == model_id.lower()), None)) is not None:
         return MaasError(
@@ -291,7 +307,7 @@ def _unknown(model_id: str, book: PriceBook) -> MaasError:
 
 
 def _no_price(model_id: str, when: dt.datetime, book: PriceBook) -> MaasError:
-    """What to say where a list has the model, but not on that day or not for what was asked."""
+    """Return the error where a list has the model, but not on that day or not for what was asked."""
     price = book.price(model_id, when)
     see = f"see `litellm-maas prices show {model_id}`"
     if price is not None:

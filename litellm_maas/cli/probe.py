@@ -28,7 +28,7 @@ _CALLS = 3
 
 
 def probe(endpoint: Endpoint | None, key: SecretStr | None, models: Sequence[str], *, yes: bool) -> list[Probe]:
-    """Probe models, after asking; what each showed.
+    """Probe models, after asking, and return what each showed.
 
     Args:
         endpoint: Where to.
@@ -41,7 +41,7 @@ def probe(endpoint: Endpoint | None, key: SecretStr | None, models: Sequence[str
         Abort: The answer was no.
     """
     if endpoint is None or key is None:
-        raise MaasError("nothing can be probed without a key and a base URL: set MAAS_API_KEY; litellm-maas doctor")
+        raise MaasError("probing needs a key and a base URL: set MAAS_API_KEY, or see litellm-maas doctor")
     recorder = Recorder(notes_file(resolve_location()))
     try:
         prober = Prober(endpoint, key, current_prices.current(), recorder)
@@ -56,7 +56,7 @@ def probe(endpoint: Endpoint | None, key: SecretStr | None, models: Sequence[str
     click.echo(f"The probes cost {format_credits(spent)}{more}; they are in the ledger with the tag doctor.", err=True)
     if refused := [each.model for each in found if each.answer is None]:
         click.echo(
-            f"{tables.counted(len(refused), 'model')} could not be asked, because the account's limit refused the call:"
+            f"{tables.counted(len(refused), 'model')} could not be probed because of the account's rate limit:"
             f" {', '.join(map(tables.printable, refused))}. Try again later.",
             err=True,
         )
@@ -76,10 +76,10 @@ def _probed(prober: Prober, models: Sequence[str]) -> Iterator[Probe]:
 def _paced() -> Iterator[RateLimit | None]:
     """Pace the calls by the account's documented limit, unless MAAS_RPM says otherwise; give the limit."""
     before = runtime.rate_limit
-    # Calls of other programs are waited for too, where they are paced themselves.
+    # Calls of other programs are waited for too, where they keep a rate limit themselves.
     runtime.rate_limit = before or _LIMIT
     try:
-        yield settings.pacing(runtime.rate_limit)
+        yield settings.rate_limit(runtime.rate_limit)
     finally:
         runtime.rate_limit = before
 

@@ -1,4 +1,4 @@
-"""`litellm-maas sandbox`: an offline MaaS until Ctrl-C."""
+"""Provide `litellm-maas sandbox`: an offline MaaS until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from litellm_maas.errors import MaasError
 from litellm_maas.sandbox import Sandbox
 
 
-@click.command(name="sandbox")
+@click.command(name="sandbox", epilog="Example: litellm-maas sandbox --rpm 0")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="The port; 0 picks a free one."
 )

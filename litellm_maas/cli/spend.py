@@ -1,4 +1,4 @@
-"""`litellm-maas spend`: where the credits went."""
+"""Provide `litellm-maas spend`: where the credits went."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def _groups(_context: click.Context, _option: click.Parameter, incomplete: str) 
     return completion.groups(incomplete)
 
 
-@click.group(name="spend", invoke_without_command=True)
+@click.group(
+    name="spend", invoke_without_command=True, epilog="Example: litellm-maas spend --since 7d --by model,day --chart"
+)
 @options.period
 @click.option(
     "--by",
@@ -122,7 +124,7 @@ def _unknown(ledger: Ledger | None, asked: ReportQuery) -> list[Hint | None]:
 
 
 def _refuse_options(context: click.Context) -> None:
-    """An option before the subcommand would be lost without a word."""
+    """Reject an option before the subcommand, which would be lost silently."""
     for name in context.params:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             option = next(each for each in context.command.params if each.name == name)

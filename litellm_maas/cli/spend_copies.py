@@ -1,4 +1,4 @@
-"""`litellm-maas spend backup | restore | resend`: copies of a ledger, and sending a spool again."""
+"""Provide `litellm-maas spend backup | restore | resend`: copy a ledger, and send a spool again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ _WAIT = 60.0
 _file = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command(name="backup", short_help="Copy the ledger, also while programs record.")
+@click.command(
+    name="backup",
+    short_help="Copy the ledger, also while programs record.",
+    epilog="Example: litellm-maas spend backup ledger-copy.db",
+)
 @click.argument("file", type=_file)
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there already.")
 @options.ledger_option
@@ -32,11 +36,15 @@ def backup_command(*, file: Path, force: bool, ledger: str | None) -> None:
     if not path.exists():
         raise MaasError(f"there is no ledger at {path}; name one with --ledger or MAAS_LEDGER")
     copied = backup.back_up(path, file, overwrite=force)
-    click.echo(f"{file} holds what {path} does: {_held(copied)}.")
+    click.echo(f"Copied {path} to {file}: {_held(copied)}.")
     _say(waiting)
 
 
-@click.command(name="restore", short_help="Put a copy in the place of the ledger.")
+@click.command(
+    name="restore",
+    short_help="Put a copy in the place of the ledger.",
+    epilog="Example: litellm-maas spend restore ledger-copy.db",
+)
 @click.argument("file", type=_file)
 @options.ledger_option
 def restore_command(*, file: Path, ledger: str | None) -> None:
@@ -48,20 +56,24 @@ def restore_command(*, file: Path, ledger: str | None) -> None:
     if not file.exists():
         raise MaasError(f"there is no file {file}; name a copy that `litellm-maas spend backup` has made")
     done = backup.restore(file, path)
-    click.echo(f"{path} holds what {file} does: {_held(done.now)}.")
+    click.echo(f"Restored {path} from {file}: {_held(done.now)}.")
     if done.kept is not None:
-        held = "what nobody could read" if done.before is None else _held(done.before)
+        held = "unreadable" if done.before is None else _held(done.before)
         click.echo(f"What the ledger held until now ({held}) is kept in {done.kept}.", err=True)
 
 
-@click.command(name="resend", short_help="Send everything to the PostgreSQL ledger again.")
+@click.command(
+    name="resend",
+    short_help="Send everything to the PostgreSQL ledger again.",
+    epilog="Example: litellm-maas spend resend",
+)
 @click.option("--from", "other", type=_file, help="Another spool, of an older address, to be sent too.")
 @options.ledger_option
 def resend_command(*, other: Path | None, ledger: str | None) -> None:
     """Send all that this machine has recorded to the PostgreSQL ledger again. What is there already stays once."""
     where = resolve_location(ledger)
     if not isinstance(where, PostgresLocation):
-        raise MaasError(f"{where} is a file, from which nothing is sent; name a database with --ledger or MAAS_LEDGER")
+        raise MaasError(f"{where} is a file, not a database; name a database with --ledger or MAAS_LEDGER")
     if other is not None and not other.exists():
         raise MaasError(f"there is no spool {other}; litellm-maas doctor names those that are")
     sent = forward(where, wait=_WAIT, again=True, taking=other)

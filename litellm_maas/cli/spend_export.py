@@ -1,4 +1,4 @@
-"""`litellm-maas spend export`: one record per event, for programs, spreadsheets and other databases."""
+"""Provide `litellm-maas spend export`: one record per event, for programs, spreadsheets and other databases."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ from litellm_maas.ledger import access, export
 from litellm_maas.ledger.event import Event
 
 _ONLY: Mapping[str, Callable[[Event], bool]] = {
-    "unpriced": lambda event: event.basis == "unpriced" and event.status in ("ok", "aborted"),
+    "unpriced": lambda event: event.basis == "unpriced" and event.status in ("ok", "cancelled"),
     "estimated": lambda event: event.usage_source == "estimated",
     "anomalies": lambda event: bool(event.anomalies),
 }
 _FORMATS = ("jsonl", "csv", "xlsx")
 
 
-@click.command(name="export", short_help="Write one record per call: JSON lines, CSV or xlsx.")
+@click.command(
+    name="export",
+    short_help="Write one record per call: JSON lines, CSV or xlsx.",
+    epilog="Example: litellm-maas spend export --month last --output spend.jsonl",
+)
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="What to write; default: jsonl.")
 @options.csv_for
 @options.period
@@ -59,7 +63,7 @@ def command(
     if form == "xlsx" and output is None:
         raise click.UsageError(f"{form} is no text: name a file with --output")
     if output is not None and not force and output.is_file() and output.stat().st_size:
-        raise MaasError(f"{output} is there already; name another --output, or overwrite it with --force")
+        raise MaasError(f"{output} already exists; name another --output, or overwrite it with --force")
     asked = options.parse_query(**asked_for)
     waiting = access.flush(asked.ledger)
     write = _writer(form, asked, for_people=csv_for is not None)
@@ -112,7 +116,7 @@ def _to_file(
 
 @contextlib.contextmanager
 def _atomic_write(file: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name when all of it is written, and not at all if that fails."""
+    """Write a file that appears under its name when it is complete, and not at all if that fails."""
     if file.exists() and not file.is_file():
         with file.open("wb") as device:
             yield device

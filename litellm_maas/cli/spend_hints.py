@@ -1,4 +1,4 @@
-"""What a person should know about a total beside its sum, in plain words, with the command to type next."""
+"""Tell what to know about a total beside its sum, with the command to type next."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _HOW_TO_RECORD = (
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A remark, and the commands that follow from it."""
+    """Pair a hint with the commands that follow from it."""
 
     text: str
     commands: tuple[str, ...] = ()
 
 
 def notes(total: Total, unpriced: dict[str, int], asked: ReportQuery, since: str | None) -> Iterator[Hint]:
-    """The remarks on a total.
+    """Yield the hints on a total.
 
     Args:
         total: The total.
@@ -77,20 +77,20 @@ def notes(total: Total, unpriced: dict[str, int], asked: ReportQuery, since: str
 
 
 def nothing_recorded(ledger: Path | PostgresLocation) -> Hint:
-    """The remark on a ledger that is empty, or that nobody has named."""
-    return Hint(f"No spend is recorded in {ledger} yet. Recording is switched on by one of:", _HOW_TO_RECORD)
+    """Return the hint on a ledger that is empty, or that nobody has named."""
+    return Hint(f"No spend is recorded in {ledger} yet. Enable recording with one of:", _HOW_TO_RECORD)
 
 
 def missing_note(ledger: Path | PostgresLocation) -> Hint:
-    """The remark on a ledger that was named, by --ledger or MAAS_LEDGER, and is not there."""
+    """Return the hint on a ledger that was named, by --ledger or MAAS_LEDGER, and is missing."""
     return Hint(
-        f"There is no ledger {ledger}. Check its name; if nothing is recorded yet, recording is switched on by one of:",
+        f"There is no ledger {ledger}. Check its name; if nothing is recorded yet, enable recording with one of:",
         _HOW_TO_RECORD,
     )
 
 
 def unknown_note(what: str, written: str, known: Iterable[str], asked: ReportQuery) -> Hint | None:
-    """The remark on a filter that no call in the ledger matches, whatever the period.
+    """Return the hint on a filter that no call in the ledger matches, whatever the period.
 
     Args:
         what: The filter.
@@ -113,7 +113,7 @@ def unknown_note(what: str, written: str, known: Iterable[str], asked: ReportQue
 
 
 def hosts_note(hosts: Iterable[str], asked: ReportQuery, since: str | None) -> Hint | None:
-    """The remark on a total with calls of more than one host: of two accounts, or of a sandbox and an account."""
+    """Return the hint on a total over more than one host: of two accounts, or of a sandbox and an account."""
     named = sorted(filter(None, hosts))
     if len(named) < 2 or asked.filters.host is not None:
         return None
@@ -127,7 +127,7 @@ def hosts_note(hosts: Iterable[str], asked: ReportQuery, since: str | None) -> H
 
 
 def waiting_note(waiting: PendingEvents) -> Hint | None:
-    """The remark on events that are not in the ledger yet."""
+    """Return the hint on events that are not in the ledger yet."""
     texts, commands = [each.text for each in waiting.remarks], tuple(each.command for each in waiting.remarks)
     if not waiting.events and waiting.problem is None:
         return Hint(" ".join(texts), commands) if texts else None

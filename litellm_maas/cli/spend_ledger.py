@@ -1,4 +1,4 @@
-"""`litellm-maas spend reprice | verify`: what is done with a ledger beside reading its totals."""
+"""Provide `litellm-maas spend reprice | verify`: change and check what is in a ledger."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from litellm_maas.ledger.reprice import Change, Repricing, reprice
 from litellm_maas.tracking import current_prices
 
 
-@click.command(name="reprice", short_help="Price recorded calls by today's prices; shows first, writes with --apply.")
+@click.command(
+    name="reprice",
+    short_help="Price recorded calls by today's prices: a preview, or --apply.",
+    epilog="Example: litellm-maas spend reprice --month this",
+)
 @options.period
 @options.filters
 @click.option("--apply", is_flag=True, help="Write it; without it only the difference is shown.")
@@ -83,7 +87,11 @@ def _total(changes: list[Change]) -> Change:
     return Change("total", *(sum(getattr(change, name) for change in changes) for name in sums))
 
 
-@click.command(name="verify", short_help="Check the ledger's file, its sums and its prices.")
+@click.command(
+    name="verify",
+    short_help="Check the ledger's file, its sums and its prices.",
+    epilog="Example: litellm-maas spend verify",
+)
 @options.ledger_option
 @options.as_json
 def verify_command(*, ledger: str | None, as_json: bool) -> None:

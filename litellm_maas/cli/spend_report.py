@@ -1,4 +1,4 @@
-"""A report of spend as somebody asked for it: for people, as JSON and as CSV."""
+"""Render a report of spend: as a table, as JSON and as CSV."""
 
 from __future__ import annotations
 

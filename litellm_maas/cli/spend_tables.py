@@ -1,4 +1,4 @@
-"""How totals look: as a table, as a chart, as JSON and as CSV."""
+"""Render totals: as a table, as a chart, as JSON and as CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`litellm-maas spend tail`: every event as it is recorded."""
+"""Provide `litellm-maas spend tail`: every event as it is recorded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ _INTERVAL = 0.25
 _BATCH = 1000
 
 
-@click.command(name="tail")
+@click.command(
+    name="tail",
+    short_help="Follow the ledger live, until Ctrl-C.",
+    epilog="Example: litellm-maas spend tail --lines 20",
+)
 @click.option("--lines", default=10, show_default=True, type=click.IntRange(min=0), help="Begin with the last so many.")
 @options.filters
 @click.option("--timezone", default=DEFAULT_ZONE, show_default=True, help="The zone that times are shown in.")
@@ -56,7 +60,7 @@ def _line(event: Event, zone: dt.tzinfo) -> str:
     if event.tags:
         names["tags"] = ", ".join(map(tables.named, event.tags))
     return tables.printable(
-        f"{event.started_at.astimezone(zone):%Y-%m-%d %H:%M:%S}  {event.model_served}  {event.status}  {tokens}"
+        f"{event.started_at.astimezone(zone):%Y-%m-%d %H:%M:%S}  {event.model}  {event.status}  {tokens}"
         f"  {tables.number(event.output_tokens)} out  {tables.money(event.micro_credits)}  {event.basis}"
         + "".join(f"  {name} {value}" for name, value in names.items())
     )
@@ -107,7 +111,7 @@ def _beginning(ledger: Ledger, lines: int, filters: Filters) -> int:
 
 
 def _wait() -> bool:
-    """Wait a little; whether anybody still reads standard output."""
+    """Wait a little, and return whether anybody still reads standard output."""
     if not hasattr(select, "poll"):
         time.sleep(_INTERVAL)
         return True

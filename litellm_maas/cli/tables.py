@@ -1,4 +1,4 @@
-"""What every command prints with: money and numbers as people write them, tables, JSON and CSV.
+"""Print for every command: money and numbers as people write them, tables, JSON and CSV.
 
 Colours are rich's business: only on a terminal, and never with NO_COLOR.
 """
@@ -55,7 +55,7 @@ def excel_dialect() -> Dialect:
 
 
 def supports_chars(characters: str) -> bool:
-    """Whether standard output has these characters."""
+    """Return whether standard output has these characters."""
     try:
         characters.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -75,17 +75,17 @@ def money(micro_credits: int | None, *, exact: bool = False) -> str:
 
 
 def number(value: float) -> str:
-    """A number in the user's locale."""
+    """Format a number in the user's locale."""
     return _localised(f"{value:,}")
 
 
 def counted(number_: int, what: str) -> str:
-    """``1 call``, ``2 calls``."""
+    """Count things in words: ``1 call``, ``2 calls``."""
     return f"{number(number_)} {what}{'' if number_ == 1 else 's'}"
 
 
 def short_number(value: int) -> str:
-    """A number in at most six characters, such as ``1.23M``; exact up to 9,999."""
+    """Format a number in at most six characters, such as ``1.23M``; exact up to 9,999."""
     for size, letter in _STEPS if abs(value) >= 10_000 else ():
         # Rounded before it is compared, or 999,999 would be 1000k.
         scaled = float(f"{value / size:.3g}")
@@ -96,18 +96,18 @@ def short_number(value: int) -> str:
 
 
 def printable(text: str) -> str:
-    """A text from outside without what would move a terminal's cursor or change its colours."""
+    """Strip a text from outside of what would move a terminal's cursor or change its colours."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def named(text: str) -> str:
-    """A name from outside, in quotes where white space at an end would make it look like another one."""
+    """Quote a name from outside where white space at an end would make it look like another one."""
     text = printable(text)
     return text if text == text.strip() else f"'{text}'"
 
 
 def table(texts: Sequence[str], numbers: Sequence[str]) -> Table:
-    """An empty table: columns of text, which fold where there is no room, and columns of numbers, which never do."""
+    """Make an empty table: columns of text, which fold if they have to, and columns of numbers, which never do."""
     made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for heading in texts:
         made.add_column(heading, overflow="fold")
@@ -117,13 +117,13 @@ def table(texts: Sequence[str], numbers: Sequence[str]) -> Table:
 
 
 def width(made: Table, to: Console) -> int:
-    """The columns that a table takes when nothing in it is folded."""
+    """Return the columns that a table takes when nothing in it is folded."""
     # Of a narrower console rich would say how wide the console is.
     return to.measure(made, options=to.options.update(width=10_000)).maximum
 
 
 def print_hint(to: Console, text: str, *commands: str) -> None:
-    """A remark in words, and the commands to type next, each on a line of its own so that it can be copied."""
+    """Print a hint, and the commands to type next, each on a line of its own so that it can be copied."""
     to.print()
     to.print(Text(text))
     for command in commands:

@@ -1,1 +1,1 @@
-"""What can be wrong with a set-up, check by check, and how to mend it."""
+"""Check a set-up, and say how to fix it."""

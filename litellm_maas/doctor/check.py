@@ -1,4 +1,4 @@
-"""What a check finds: a status, what is so, and how to fix it."""
+"""Report what a check finds: a status, a message, and how to fix it."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Check:
 
 
 def passed(name: str, message: str) -> Check:
-    """It is right."""
+    """Return a check that passed."""
     return Check(name, "ok", message)
 
 
 def warned(name: str, message: str, fix: str) -> Check:
-    """It works, and is worth a look."""
+    """Return a check that works and is worth a look."""
     return Check(name, "warning", message, fix)
 
 
 def failed(name: str, message: str, fix: str) -> Check:
-    """It does not work."""
+    """Return a check that failed."""
     return Check(name, "error", message, fix)
 
 
@@ -51,6 +51,6 @@ def skipped(name: str, because: str) -> Check:
 
 
 def from_error(name: str, error: Exception) -> Check:
-    """What an error of this package says: its texts end with what to do."""
+    """Return the check that an error of this package amounts to: its hint is the fix."""
     message, _, fix = str(error).rpartition("; ")
     return failed(name, message, fix) if message else failed(name, fix, "fix what it names")

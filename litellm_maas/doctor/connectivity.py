@@ -1,4 +1,4 @@
-"""The way to the gateway, step by step: name, TLS, reply, key, clock. The key goes to the base URL and nowhere else."""
+"""Check the connection step by step: name, TLS, reply, key, clock. The key goes to the base URL only."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ELSEWHERE = r"token ?plan|pay.?as.?you.?go|(wrong|other|another|this) (host|end
 
 @dataclass
 class ConnectionReport:
-    """What was found on the way to the gateway.
+    """Report what was found on the way to the gateway.
 
     Attributes:
         listed: The models that the key can see; None where the list did not come.
@@ -92,7 +92,7 @@ def _dns(host: str, port: int, timeout: float) -> Check:
         )
     took = time.perf_counter() - began
     if took > timeout / 2:
-        return warned("dns", f"{host} took {took:.1f} s to be found", "look at the name servers in /etc/resolv.conf")
+        return warned("dns", f"{host} took {took:.1f} s to resolve", "check the name servers in /etc/resolv.conf")
     return passed("dns", f"{host} is {found[0][4][0]}")
 
 
@@ -121,7 +121,7 @@ def _tls(scheme: str, host: str, port: int, timeout: float) -> Check:
     except OSError as error:
         return failed(
             "gateway",
-            f"{host}:{port} takes no connection ({error.strerror or error})",
+            f"{host}:{port} refuses connections ({error.strerror or error})",
             "check host and port in MAAS_API_BASE, the firewall and the network",
         )
 
@@ -160,7 +160,7 @@ def _ask(way: ConnectionReport, endpoint: Endpoint, key: SecretStr | None, timeo
 
 def _reached(endpoint: Endpoint, took: float) -> Check:
     if took > _SLOW:
-        return warned("gateway", f"answered after {took:.1f} s", "look at the network: a list of models takes far less")
+        return warned("gateway", f"answered after {took:.1f} s", "check the network: a model list takes far less")
     return passed("gateway", f"{urlsplit(endpoint.base_url).netloc} answered in {took * 1000:.0f} ms")
 
 
@@ -169,19 +169,19 @@ def _accepted(key: SecretStr | None) -> Check:
 
 
 def _refused(failure: Failure, endpoint: Endpoint, key: SecretStr | None) -> Check:
-    """What a refused key may have, as far as the reply tells pending, revoked and wrong hosts apart."""
+    """Return what a refused key may have, as far as the reply tells pending, revoked and wrong hosts apart."""
     if key is None:
         return skipped("key accepted", "key")
     said = f"{failure.status}: {failure.message}"
     if failure.kind != "authentication":
         return failed("key accepted", said, _without_stop(failure.hint))
-    for pattern, what, mend in (
+    for pattern, what, fix in (
         (_PENDING, "the key is not active yet", "wait until the MaaS console shows it as ACTIVE, then run this again"),
         (_REVOKED, "the key was revoked", "make a new key in the MaaS console, and: export MAAS_API_KEY=vn-…"),
         (_ELSEWHERE, "the key is of the other kind of host", f"export MAAS_API_BASE={_other_host(endpoint)}"),
     ):
         if re.search(pattern, failure.message, re.IGNORECASE):
-            return failed("key accepted", f"{what} ({said})", mend)
+            return failed("key accepted", f"{what} ({said})", fix)
     looks = "" if key.get_secret_value().startswith("vn-") else "; it does not begin with vn- as MaaS keys do"
     return failed(
         "key accepted",

@@ -1,4 +1,4 @@
-"""The environment variables: the key and the base URL, what people set instead of them, and every other setting."""
+"""Check the environment variables: key and base URL, what people set instead, and all other settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KEYS_OF_OTHERS = (
 )
 _BASES_OF_OTHERS = ("LLM_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL")
 _OTHERS: tuple[Callable[[], object], ...] = (
-    settings.pacing,
+    settings.rate_limit,
     settings.ledger_synchronous,
     settings.vnd_per_usd,
     settings.credits_warn_hours,
@@ -38,7 +38,7 @@ _MAAS_HOSTS = (".vngcloud.vn", ".greennode.ai")
 
 
 def key() -> Check:
-    """Whether there is a key, in which variable, and of what shape. Never shows it."""
+    """Check whether there is a key, in which variable, and of what shape. Never shows it."""
     value = os.environ.get("MAAS_API_KEY", "").strip()
     if not value:
         return _no_key()
@@ -62,14 +62,14 @@ def _no_key() -> Check:
     if os.environ.get("GREENNODE_CLIENT_ID"):
         return failed(
             "key",
-            "MAAS_API_KEY is not set; GREENNODE_CLIENT_ID and its secret are no key for models",
+            "MAAS_API_KEY is not set; GREENNODE_CLIENT_ID and its secret are not a model key",
             "make an API key in the MaaS console, and: export MAAS_API_KEY=vn-…",
         )
     return failed("key", "MAAS_API_KEY is not set", "make a key in the MaaS console, and: export MAAS_API_KEY=vn-…")
 
 
 def base_url() -> tuple[Check, Endpoint | None]:
-    """Whether the base URL is written as it should be, and where calls go; None where they cannot."""
+    """Check whether the base URL is well-formed, and return where calls go; None where they cannot."""
     written = settings.api_base()
     try:
         endpoint = parse_base_url(written)
@@ -87,12 +87,12 @@ def base_url() -> tuple[Check, Endpoint | None]:
         return failed("base url", what, right), endpoint
     if (other := _base_of_others(endpoint)) is not None:
         return other, endpoint
-    kind = {"payg": "pay-as-you-go", "plan": "Token Plan", "other": "no host of the vendor's"}[endpoint.billing_mode]
+    kind = {"payg": "pay-as-you-go", "plan": "Token Plan", "other": "not a MaaS host"}[endpoint.billing_mode]
     return passed("base url", f"{endpoint.base_url} ({kind})"), endpoint
 
 
 def _base_of_others(endpoint: Endpoint) -> Check | None:
-    """The address of a MaaS host in a variable that nothing here reads."""
+    """Find the address of a MaaS host in a variable that nothing here reads."""
     if os.environ.get("MAAS_API_BASE", "").strip():
         return None
     alike = [name for name in sorted(os.environ) if name.startswith("MAAS_") and _is_a_base(name)]
@@ -117,7 +117,7 @@ def _base_of_others(endpoint: Endpoint) -> Check | None:
 
 
 def recording(config: Path | None) -> Check:
-    """Whether the spend of the programs that run in this environment is recorded."""
+    """Check whether the spend of the programs that run in this environment is recorded."""
     name = "recording"
     if settings.track_spend():
         return passed(name, "MAAS_TRACK_SPEND is set: every program that imports litellm_maas records its spend")
@@ -143,13 +143,13 @@ def _has_callback(config: Path) -> bool:
 
 
 def others(environment: Mapping[str, str] = os.environ) -> list[Check]:
-    """Whether every other setting can be used, and no variable is misspelt: a line for each that is wrong."""
+    """Check whether all other settings can be used and are spelt right: one line for each that is not."""
     wrong = [found for read in _OTHERS if (found := _unusable(read)) is not None]
     for name in sorted(environment):
         if name.startswith("MAAS_") and name not in settings.VARIABLES:
             meant = "did you mean MAAS_API_BASE?" if _is_a_base(name) else did_you_mean(name, settings.VARIABLES)
             wrong.append(
-                warned("settings", f"{name} is read by nothing here", meant.removeprefix("; ") or f"unset {name}")
+                warned("settings", f"{name} is not read by litellm-maas", meant.removeprefix("; ") or f"unset {name}")
             )
     number = sum(name in environment for name in settings.VARIABLES)
     return wrong or [passed("settings", f"{number} variable{' is' if number == 1 else 's are'} set")]
@@ -168,7 +168,7 @@ def _is_a_base(name: str) -> bool:
 
 
 def files() -> Iterator[Check]:
-    """Whether the files that variables name can be read: prices and budgets."""
+    """Check whether the files that variables name can be read: prices and budgets."""
     for variable, named, read in (
         ("MAAS_PRICES", settings.prices(), _odd_prices),
         ("MAAS_BUDGETS", settings.budgets(), _odd_budgets),

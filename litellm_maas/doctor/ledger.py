@@ -1,4 +1,4 @@
-"""The ledger, what waits beside it, and the shared list of turns."""
+"""Check the ledger, the outbox beside it, and the rate limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LARGE = 256 * 1024 * 1024
 
 
 def ledger() -> Iterator[Check]:
-    """Whether spend can be recorded, and what waits to be."""
+    """Check whether spend can be recorded, and what is queued."""
     try:
         where = resolve_location()
     except SettingsError as error:
@@ -72,29 +72,29 @@ def _file(path: Path, name: str) -> Check:
     if _is_temporary(path):
         return warned(name, f"{what}: in the temporary folder, which may be emptied at any time", _CHOOSE_A_HOME)
     if size >= _LARGE:
-        what += "; too large to be read here for damage: litellm-maas spend verify"
+        what += "; too large to check for damage here: litellm-maas spend verify"
     return passed(name, what)
 
 
 def _to_be_made(path: Path, name: str) -> Check:
-    """Whether the ledger can be made when there is something to record. Makes nothing."""
+    """Check whether the ledger can be made when there is something to record. Makes nothing."""
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         return failed(
             name,
-            f"{path} cannot be made: {folder} is no folder that you may write to",
+            f"{path} cannot be made: {folder} is not a writable folder",
             f"export MAAS_LEDGER={default_ledger()}",
         )
     if _is_temporary(path):
-        what = f"{path} is made with the first call that is recorded: in the temporary folder, which may be emptied"
+        what = f"{path} will be created by the first recorded call: in the temporary folder, which may be emptied"
         return warned(name, what, _CHOOSE_A_HOME)
-    return passed(name, f"{path} is made with the first call that is recorded")
+    return passed(name, f"{path} will be created by the first recorded call")
 
 
 def _is_temporary(path: Path) -> bool:
-    """Whether a ledger is in the temporary folder because there is no home."""
+    """Return whether a ledger is in the temporary folder because there is no home."""
     temporary = folders.temporary_folder(make=False)
     return temporary is not None and path.parent == temporary
 
@@ -106,7 +106,7 @@ def _try_to_write(found: SqliteLedger) -> None:
         LedgerError: It cannot be written, or another program writes for longer than it should.
     """
     try:
-        readings.write(found, "DELETE FROM notices WHERE about = ?", ("",))
+        readings.write(found, "DELETE FROM alerts_sent WHERE about = ?", ("",))
     except LedgerBusyError:
         raise LedgerError(
             f"{found.path} is locked by another program for seconds; end that program: fuser -v {found.path}"
@@ -118,32 +118,34 @@ def _waiting(where: Path | PostgresLocation) -> Iterator[Check]:
     beside = where.outbox_path if isinstance(where, PostgresLocation) else where
     if waiting.problem is not None:
         what = f"{waiting.events} events wait beside the ledger: {waiting.problem}"
-        yield failed("waiting", what, "litellm-maas spend")
+        yield failed("outbox", what, "litellm-maas spend")
     elif waiting.events:
-        files = ", ".join(str(each) for each in access.pending_files(where)) or f"{beside}.waiting"
-        yield failed("waiting", f"{waiting.events} files beside the ledger hold no event: {files}", f"rm {files}")
+        files = ", ".join(str(each) for each in access.pending_files(where)) or f"{beside}.outbox"
+        yield failed("outbox", f"{waiting.events} outbox files are unreadable: {files}", f"rm {files}")
     for remark in waiting.remarks:
-        yield failed("waiting", remark.text.rpartition(". ")[0], remark.command)
+        yield failed("outbox", remark.text.rpartition(". ")[0], remark.command)
     if waiting == access.PendingEvents():
-        yield passed("waiting", "no event waits beside the ledger")
+        yield passed("outbox", "nothing is queued")
 
 
-def pacing(endpoint: Endpoint | None) -> Check:
-    """Whether requests are paced, and whether they are held just now."""
+def rate_limit(endpoint: Endpoint | None) -> Check:
+    """Check whether there is a rate limit, and whether requests are blocked now."""
     try:
-        pacing = settings.pacing()
+        limit = settings.rate_limit()
     except SettingsError as error:
-        return from_error("pacing", error)
-    if pacing is None:
-        return passed("pacing", "off; the account's default limit is 10 requests a minute (MAAS_RPM=10 keeps it)")
+        return from_error("rate limit", error)
+    if limit is None:
+        return passed("rate limit", "off; the account's default limit is 10 requests a minute (MAAS_RPM=10 keeps it)")
     name = urlsplit(endpoint.base_url).netloc if endpoint is not None else ""
-    turns = next(shared_stores(pacing))
+    store = next(shared_stores(limit))
     try:
-        held = turns.blocked_for(name)
+        blocked = store.blocked_for(name)
     except (RateLimitStoreError, sqlite3.Error) as error:
-        where = "check MAAS_REDIS_URL and that Redis runs" if pacing.redis else f"rm {settings.data_folder()}/pacing.db"
-        return failed("pacing", f"the list of turns cannot be used: {error}", where)
-    if held > 0:
-        return warned("pacing", f"held for {held:.0f} s: the gateway asked for that", f"wait {held:.0f} s")
-    where = "Redis" if pacing.redis else "this machine"
-    return passed("pacing", f"{pacing.requests} requests in {pacing.seconds:g} s, shared by {where}")
+        where = (
+            "check MAAS_REDIS_URL and that Redis runs" if limit.redis else f"rm {settings.data_folder()}/rate_limit.db"
+        )
+        return failed("rate limit", f"the rate-limit store cannot be used: {error}", where)
+    if blocked > 0:
+        return warned("rate limit", f"blocked for {blocked:.0f} s: the gateway asked for that", f"wait {blocked:.0f} s")
+    where = "Redis" if limit.redis else "this machine"
+    return passed("rate limit", f"{limit.requests} requests in {limit.seconds:g} s, shared by {where}")

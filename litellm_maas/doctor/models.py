@@ -1,4 +1,4 @@
-"""The models that a config or the programs of this machine use: listed by the gateway, priced, called with success?"""
+"""Check the models that a config or this machine's programs use: listed, priced, and last called with success."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PREFIX = "maas/"
 
 
 def configured(file: Path) -> dict[str, bool]:
-    """The model ids of a config, and whether it says of each that it has no price.
+    """Return the model ids of a config, and whether it says of each that it has no price.
 
     Raises:
         ConfigFileError: The file cannot be read.
@@ -46,13 +46,13 @@ def check(
     by: Path | None,
     because: str,
 ) -> Iterator[Check]:
-    """Whether the models in use are listed, priced, and were called with success.
+    """Check whether the models in use are listed, priced, and were called with success.
 
     Args:
         listed: What the key can see; None where nobody knows.
         used: The models in use, and whether their lack of a price is acknowledged.
         attempts: What the ledger's last attempts tell, by model.
-        book: The prices in force; None where they cannot be read.
+        book: The current prices; None where they cannot be read.
         by: The config that names the models in use; None where the ledger does.
         because: What has to be fixed first where nobody knows what is listed.
     """
@@ -79,7 +79,7 @@ def check(
     if refused:
         shown = ", ".join(f"{each} ({attempts[each]})" for each in refused)
         yield warned(
-            "last attempts", f"refused at the last attempt in the ledger: {shown}", "; ".join(_mends(refused, listed))
+            "last attempts", f"refused at the last attempt in the ledger: {shown}", "; ".join(_fixes(refused, listed))
         )
     elif not used:
         yield passed("last attempts", "no models in use yet")
@@ -87,13 +87,13 @@ def check(
         yield passed("last attempts", f"{sum(each in attempts for each in used)} of {len(used)} models known to answer")
 
 
-def _mends(refused: Iterable[str], listed: tuple[str, ...] | None) -> Iterator[str]:
+def _fixes(refused: Iterable[str], listed: tuple[str, ...] | None) -> Iterator[str]:
     known = [each for each in refused if listed is None or each in listed]
     if known:
         yield f"enable {', '.join(known)} in the MaaS console"
     for model in refused:
         if model not in known:
-            yield f"{model} is not listed; where it is still called, {_instead(model, listed or ())}"
+            yield f"{model} is not listed; if it is still used, {_instead(model, listed or ())}"
 
 
 def _instead(model: str, listed: Iterable[str]) -> str:
@@ -103,13 +103,13 @@ def _instead(model: str, listed: Iterable[str]) -> str:
 
 def _listed(listed: tuple[str, ...], used: Iterable[str], by: Path | None) -> Check:
     if not listed:
-        return failed("models", "the key can see no model at all", "enable models for the account in the MaaS console")
+        return failed("models", "the key can see no models", "enable models for the account in the MaaS console")
     for model in used:
         if model in listed:
             continue
         if by is not None:
             return failed("models", f"{model} is not listed for this key", _instead(model, listed))
         # It answered somebody: with another key or host perhaps, whose ledger is the same.
-        what = f"{model} was called lately, by the ledger, and is not listed for this key"
-        return warned("models", what, f"where it is still called, {_instead(model, listed)}")
+        what = f"{model} was called recently according to the ledger, but is not listed for this key"
+        return warned("models", what, f"if it is still used, {_instead(model, listed)}")
     return passed("models", f"{len(listed)} listed for this key")

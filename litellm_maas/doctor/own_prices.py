@@ -1,4 +1,4 @@
-"""What is worth a look in a user's own price file, which is sound as a file."""
+"""Check a user's own price file, well-formed as it is, for what is worth a look."""
 
 from __future__ import annotations
 

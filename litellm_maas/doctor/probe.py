@@ -21,7 +21,7 @@ from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.gateway.errors import Failure, GatewayError
 from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.gateway.sse import SSEDecoder
-from litellm_maas.ledger.event import Kind, host_of
+from litellm_maas.ledger.event import Operation, host_of
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.pricing.credits import format_credits
 from litellm_maas.pricing.price_book import PriceBook
@@ -50,7 +50,7 @@ _WINDOW = 60.0
 
 @dataclass(slots=True)
 class Probe:
-    """What probing a model showed.
+    """Report what probing a model showed.
 
     Attributes:
         calls: How many calls were made.
@@ -77,19 +77,19 @@ class Probe:
 
     @property
     def answer(self) -> str | None:
-        """Whether the model answers, ``yes`` or ``no: 404``; None where an account's limit kept it from being asked."""
+        """Return whether the model answers, ``yes`` or ``no: 404``; None where the account's limit was in the way."""
         if self.failure is None:
             return "yes"
         return None if self.failure.kind == "rate_limit" else f"no: {self.failure.status or self.failure.message}"
 
     def as_dict(self) -> dict[str, Any]:
-        """What was shown, as plain JSON values."""
+        """Return what was shown, as plain JSON values."""
         plain = {name: getattr(self, name) for name in self.__slots__ if name != "failure"}
         problem = None if self.failure is None else {"status": self.failure.status, "reason": self.failure.message}
         return plain | {"usage_fields": list(self.usage_fields), "failure": problem}
 
     def check(self) -> Check:
-        """What was shown, in one line."""
+        """Return what was shown, in one line."""
         name = f"probe {self.model}"
         if self.failure is not None:
             status = "" if self.failure.status is None else f"{self.failure.status}: "
@@ -115,7 +115,7 @@ class Prober:
     """Makes probes.
 
     Args:
-        book: The prices in force.
+        book: The current prices.
         recorder: Where what the calls cost is recorded.
         timeout: Seconds to wait for a reply.
     """
@@ -128,22 +128,22 @@ class Prober:
     _session: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def estimate_max_cost(self, model: str) -> int | None:
-        """The most that probing a model can cost, in micro-credits; None where it has no price."""
+        """Return the maximum cost of probing a model, in micro-credits; None where it has no price."""
         costs = [
-            estimate_max_cost(model, kind, body, self.endpoint.billing_mode, self.book)
-            for _, kind, body in self._requests(model)
+            estimate_max_cost(model, operation, body, self.endpoint.billing_mode, self.book)
+            for _, operation, body in self._requests(model)
         ]
         return None if None in costs else sum(cost or 0 for cost in costs)
 
     def probe(self, model: str) -> Probe:
         """Probe a model."""
         found = Probe(model)
-        for number, (operation, kind, body) in enumerate(self._requests(model)):
+        for number, (path, operation, body) in enumerate(self._requests(model)):
             reply: Mapping[str, Any] = {}
             refused: str | None = None
             is_limited = False
             try:
-                reply = self._call(found, operation, kind, body)
+                reply = self._call(found, path, operation, body)
             except GatewayError as error:
                 if number == 0:
                     found.failure = error.failure
@@ -162,8 +162,8 @@ class Prober:
                 break
         return found
 
-    def _requests(self, model: str) -> Iterator[tuple[str, Kind, dict[str, Any]]]:
-        """The calls of a probe; the first one decides whether the model answers."""
+    def _requests(self, model: str) -> Iterator[tuple[str, Operation, dict[str, Any]]]:
+        """Yield the calls of a probe; the first one decides whether the model answers."""
         known = catalogue().model(model)
         if known.mode == "embedding":
             yield "/embeddings", "embedding", {"model": model, "input": "hi"}
@@ -178,39 +178,41 @@ class Prober:
         # A model that thinks would use up the few tokens before it says anything.
         body: dict[str, Any] = {"model": model, **(known.disable_reasoning or {})}
 
-        def asked(text: str, most: int, **more: Any) -> tuple[str, Kind, dict[str, Any]]:
+        def asked(text: str, most: int, **more: Any) -> tuple[str, Operation, dict[str, Any]]:
             return _CHAT, "chat", {**body, "messages": [{"role": "user", "content": text}], "max_tokens": most, **more}
 
         yield asked("Hi", _SHORT, stream=True, stream_options={"include_usage": True})
         yield asked("What time is it? Call now.", _LONG, tools=[_TOOL])
         yield asked('Answer with this JSON: {"ok": true}', _LONG, response_format={"type": "json_object"})
 
-    def _call(self, found: Probe, operation: str, kind: Kind, body: dict[str, Any]) -> Mapping[str, Any]:
+    def _call(self, found: Probe, path: str, operation: Operation, body: dict[str, Any]) -> Mapping[str, Any]:
         """Make a call and record it; its reply.
 
         Raises:
             GatewayError: It failed.
         """
         request = GatewayRequest(
-            self.endpoint, self.key, operation, found.model, body, Timeouts(10.0, self.timeout, self.timeout)
+            self.endpoint, self.key, path, found.model, body, Timeouts(10.0, self.timeout, self.timeout)
         )
         patience = _PATIENCE
         while True:
             try:
-                return self._call_once(found, request, kind, body)
+                return self._call_once(found, request, operation, body)
             except GatewayError as error:
                 failure = error.failure
                 # A wait that nobody would wait for, such as that of the limit of a day, was not sent and has no status.
                 if not patience or failure.kind != "rate_limit" or failure.status is None:
                     raise
             patience -= 1
-            if failure.retry_after is None or settings.pacing(runtime.rate_limit) is None:
-                _sleep(min(failure.retry_after or _WINDOW, _WINDOW))  # else pacing waits by itself
+            if failure.retry_after is None or settings.rate_limit(runtime.rate_limit) is None:
+                _sleep(min(failure.retry_after or _WINDOW, _WINDOW))  # else the rate limiter waits by itself
 
-    def _call_once(self, found: Probe, request: GatewayRequest, kind: Kind, body: dict[str, Any]) -> Mapping[str, Any]:
+    def _call_once(
+        self, found: Probe, request: GatewayRequest, operation: Operation, body: dict[str, Any]
+    ) -> Mapping[str, Any]:
         with RateLimited(request, runtime.rate_limit):
             attempt = EventBuilder(
-                kind=kind,
+                operation=operation,
                 route="provider",
                 model=found.model,
                 billing_mode=self.endpoint.billing_mode,
@@ -227,7 +229,7 @@ class Prober:
                 self.recorder.record(attempt.event("failed", cost, error.failure.status, type(error).__name__))
                 raise
         attempt.response_id = reply.get("id")
-        cost = attempt.cost(_usage(kind, reply, body), self.book)
+        cost = attempt.cost(_usage(operation, reply, body), self.book)
         self.recorder.record(attempt.event("ok", cost, 200))
         known = found.micro_credits is not None and cost.micro_credits is not None
         found.micro_credits = (found.micro_credits or 0) + (cost.micro_credits or 0) if known else None
@@ -257,8 +259,8 @@ class Prober:
         return reply
 
 
-def _usage(kind: Kind, reply: Mapping[str, Any], body: Mapping[str, Any]) -> Usage:
-    if kind == "image":
+def _usage(operation: Operation, reply: Mapping[str, Any], body: Mapping[str, Any]) -> Usage:
+    if operation == "image":
         return Usage(images=1, image_size=body["size"], image_quality=body["quality"], source="reported")
     return Usage.from_response(reply.get("usage"))
 

@@ -1,4 +1,4 @@
-"""All checks, with those that wait for somebody else made side by side."""
+"""Run all checks, those that wait for somebody else side by side."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _TRIO = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is to be examined.
+    """Say what to examine.
 
     Attributes:
         config: A config whose models are looked at too.
         timeout: Seconds for each step on the way to the gateway.
-        book: The prices in force; None where they cannot be read.
+        book: The current prices; None where they cannot be read.
     """
 
     config: Path | None
@@ -41,7 +41,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a call needs, as far as it is there."""
+    """Hold what a call needs, as far as it is there."""
 
     endpoint: Endpoint | None
     key: SecretStr | None
@@ -49,18 +49,18 @@ class Credentials:
 
 
 def run_checks(asked: Options) -> tuple[list[Check], Credentials]:
-    """Everything but LiteLLM: variables, the gateway, models, files, the ledger, pacing; and what calls need."""
+    """Run every check but those of LiteLLM, and return what calls need."""
     (base_url, endpoint), key_check = environment.base_url(), environment.key()
     # A key of a wrong shape would only be refused.
     key = resolve_key(None) if key_check.status != "error" else None
     with ThreadPoolExecutor(1) as pool:
         way = None if endpoint is None else pool.submit(connectivity.check_connection, endpoint, key, asked.timeout)
-        rest = [
+        others = [
             *_made("recording", lambda: [environment.recording(asked.config)]),
             *_made("settings", environment.others),
             *_made("files", environment.files),
             *_made("ledger", ledger.ledger),
-            *_made("pacing", lambda: [ledger.pacing(endpoint)]),
+            *_made("rate limit", lambda: [ledger.rate_limit(endpoint)]),
         ]
         attempts = _attempts()
         used = _used(asked.config, attempts)
@@ -77,7 +77,7 @@ def run_checks(asked: Options) -> tuple[list[Check], Credentials]:
         listed = found.listed
     because = next((check.name for check in checks if check.status == "error"), "gateway")
     checks += _made("models", lambda: models.check(listed, used, attempts, asked.book, asked.config, because))
-    return [*checks, *rest], Credentials(endpoint, key, tuple(used) or _TRIO)
+    return [*checks, *others], Credentials(endpoint, key, tuple(used) or _TRIO)
 
 
 def _made(name: str, check: Callable[[], Iterable[Check]]) -> list[Check]:
@@ -88,7 +88,7 @@ def _made(name: str, check: Callable[[], Iterable[Check]]) -> list[Check]:
 
 
 def _failed(name: str, error: Exception) -> Check:
-    """A check that broke down itself is a line like any other: the others are worth seeing all the same."""
+    """Report a check that broke down itself as a line like any other: the others are worth seeing all the same."""
     # Without the error's text, which may quote what it could not understand: a key, for instance.
     what = f"the check itself failed ({type(error).__name__})"
     return failed(name, what, "please report this, with the output of: litellm-maas doctor --json")

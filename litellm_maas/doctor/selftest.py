@@ -1,4 +1,4 @@
-"""The self-test of LiteLLM with this package, in a program of its own: what any program gets that imports both.
+"""Test LiteLLM with this package, in a program of its own: what any program gets that imports both.
 
 It sends nothing: LiteLLM makes the answer up (`mock_response`). Of such a call it does not tell callbacks the base URL,
 by which the cost callback knows whose call it is; so that is added to what LiteLLM passes. The ledger is a temporary
@@ -42,7 +42,7 @@ class _Behind(CustomLogger):
 
 
 def provider() -> Check:
-    """Whether LiteLLM knows `maas/` after an import of the package."""
+    """Check whether LiteLLM knows `maas/` after an import of the package."""
     ours = [each for each in litellm.custom_provider_map if each["provider"] == PROVIDER]
     if not ours or ours[-1]["custom_handler"] is not litellm_maas.maas:
         return failed(
@@ -52,29 +52,29 @@ def provider() -> Check:
 
 
 def callback(folder: Path) -> Check:
-    """Whether LiteLLM calls callbacks, and what it passes to the cost callback ends up in the ledger with its price."""
+    """Check whether LiteLLM calls callbacks, and what the cost callback gets is recorded with its price."""
     behind = _Behind()
     litellm_maas.track_spend(folder / "ledger.db")
     litellm.callbacks = [litellm_maas.spend_logger, behind]
     # LiteLLM takes one openai/ away for itself.
     model, messages = "openai/openai/gpt-4o", [{"role": "user", "content": "self-test"}]
     litellm.completion(model=model, messages=messages, mock_response="ok")
-    mend = f'{sys.executable} -m pip install --force-reinstall "{REQUIREMENT}"'
+    fix = f'{sys.executable} -m pip install --force-reinstall "{REQUIREMENT}"'
     try:
-        kwargs, *rest = behind.passed.get(timeout=_PATIENCE)
+        kwargs, *arguments = behind.passed.get(timeout=_PATIENCE)
     except Empty:
-        return failed("callback", "LiteLLM does not call the cost callback", mend)
-    litellm_maas.spend_logger.log_success_event({**kwargs, "api_base": settings.PAYG_BASE_URL}, *rest)
+        return failed("callback", "LiteLLM does not call the cost callback", fix)
+    litellm_maas.spend_logger.log_success_event({**kwargs, "api_base": settings.PAYG_BASE_URL}, *arguments)
     runtime.close()
     with SqliteLedger(folder / "ledger.db") as ledger:
         recorded = [(event.status, event.basis) for event in ledger.events()]
     if recorded != [("ok", "official")]:
-        return failed("callback", f"the cost callback recorded {recorded or 'nothing'} of one priced call", mend)
+        return failed("callback", f"the cost callback recorded {recorded or 'nothing'} of one priced call", fix)
     return passed("callback", "fires, and what it records is in the ledger (self-test)")
 
 
 def checks() -> list[Check]:
-    """What was found."""
+    """Run the self-test."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         return [provider(), callback(Path(folder))]
 

@@ -25,12 +25,12 @@ def start_self_test() -> subprocess.Popen[str]:
 
 
 def self_test(process: subprocess.Popen[str]) -> Iterator[Check]:
-    """What the self-test found."""
+    """Run the self-test, and yield what it found."""
     found, problem = _last_line(process)
     if isinstance(found, list):
         yield from (Check(**each) for each in found)
         return
-    yield failed("provider", f"a program that imports litellm_maas fails: {problem}", _mend(problem))
+    yield failed("provider", f"a program that imports litellm_maas fails: {problem}", _fix(problem))
     yield skipped("callback", "provider")
 
 
@@ -41,15 +41,15 @@ def start_config_check(file: Path) -> subprocess.Popen[str]:
 
 
 def config(process: subprocess.Popen[str], file: Path) -> Iterator[Check]:
-    """What the check of a config found, a line for each finding."""
+    """Check a config, and yield one line for each finding."""
     findings, problem = _last_line(process)
     if not isinstance(findings, list):
         yield failed("config", f"{file} cannot be checked: {problem}", f"litellm-maas config check {file}")
         return
     for each in findings:
         where = f"{each['file']}:{each['line']}" if each["line"] else each["file"]
-        make = failed if each["level"] == "error" else warned
-        message, fix = _parts(each["problem"])
+        make = failed if each["severity"] == "error" else warned
+        message, fix = _parts(each["message"])
         yield make("config", f"{where}: {each['field']}: {message}", fix)
     if not findings:
         yield passed("config", f"{file}: nothing is wrong")
@@ -71,7 +71,7 @@ def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.Pope
 
 
 def _last_line(process: subprocess.Popen[str]) -> tuple[Any, str]:
-    """The JSON that a program printed last, or why there is none."""
+    """Return the JSON that a program printed last, or why there is none."""
     try:
         out, said = process.communicate(timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
@@ -94,7 +94,7 @@ def _parts(problem: str) -> tuple[str, str]:
     return problem, problem.partition(": ")[2] or problem
 
 
-def _mend(problem: str) -> str:
+def _fix(problem: str) -> str:
     if "is not a package" in problem or "circular import" in problem:
         return "rename your own file litellm.py (or litellm_maas.py): Python takes it for the package"
     return _REINSTALL

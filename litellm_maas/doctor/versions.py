@@ -1,4 +1,4 @@
-"""The versions of Python and LiteLLM. LiteLLM is not imported: a malicious one must not run."""
+"""Check the versions of Python and LiteLLM. LiteLLM is not imported: a malicious one must not run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INSTALL = f'{sys.executable} -m pip install "{REQUIREMENT}"'
 
 
 def python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
-    """Whether this Python is one that the package runs on."""
+    """Check whether this Python is one that the package runs on."""
     name = ".".join(map(str, version))
     if version < _OLDEST_PYTHON:
         return failed("python", f"{name} is too old", "install Python 3.10 or newer, and litellm-maas with it")
@@ -21,7 +21,7 @@ def python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
 
 
 def litellm() -> Check:
-    """Whether the installed LiteLLM is one that works."""
+    """Check whether the installed LiteLLM is one that works."""
     try:
         version = metadata.version("litellm")
     except metadata.PackageNotFoundError:

@@ -63,7 +63,7 @@ async def asend(request: GatewayRequest, pools: ClientPools, client: object = No
 
 @contextmanager
 def open_stream(request: GatewayRequest, pools: ClientPools, client: object = None) -> Iterator[httpx.Response]:
-    """A reply whose body is still to be read; closed on leaving, read or not.
+    """Open a reply whose body is still to be read; it is closed on leaving, read or not.
 
     Raises:
         GatewayError: No reply, or one with an error status.
@@ -177,7 +177,7 @@ async def adrain(pieces: AsyncIterator[bytes]) -> None:
 
 @contextmanager
 def map_httpx_errors(request: GatewayRequest) -> Iterator[None]:
-    """A block in which a reply's body is read.
+    """Read a reply's body in this block.
 
     Raises:
         GatewayError: The body broke off.
@@ -200,7 +200,7 @@ class _BearerAuth(httpx.Auth):
 
 
 def _unwrap(client: object, kind: type[_Client]) -> _Client | None:
-    """The httpx client that a caller passed as `client=`, bare or in LiteLLM's handler."""
+    """Return the httpx client that a caller passed as `client=`, bare or in LiteLLM's handler."""
     if client is None:
         return None
     inner = getattr(client, "client", client)

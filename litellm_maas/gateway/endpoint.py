@@ -1,4 +1,4 @@
-"""Where the gateway is, and the key that opens it."""
+"""Resolve where the gateway is, and the key for it."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Endpoint:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the URL leads to this machine."""
+        """Return whether the URL leads to this machine."""
         return _is_loopback(urlsplit(self.base_url).hostname or "")
 
 
 def resolve_key(given: str | None) -> SecretStr | None:
-    """The key of a call: its own, else `MAAS_API_KEY`.
+    """Return the key of a call: its own, else `MAAS_API_KEY`.
 
     Raises:
         SettingsError: The key holds characters that no key has, as happens when more than the key was pasted. The
@@ -49,14 +49,14 @@ def resolve_key(given: str | None) -> SecretStr | None:
     key = SecretStr(given.strip()) if given and given.strip() else settings.api_key()
     if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
         raise SettingsError(
-            "the API key holds a space, a line break or a character outside ASCII; "
+            "the API key contains a space, a line break or a character outside ASCII; "
             "copy the key alone (it looks like vn-…) and set it again"
         )
     return key
 
 
 def resolve_endpoint(given: str | None) -> Endpoint:
-    """The base URL of a call: its own, else `MAAS_API_BASE`, else the pay-as-you-go host.
+    """Return the base URL of a call: its own, else `MAAS_API_BASE`, else the pay-as-you-go host.
 
     Raises:
         SettingsError: The URL cannot be used safely. The message says what to write instead.
@@ -68,7 +68,7 @@ def resolve_endpoint(given: str | None) -> Endpoint:
 def parse_base_url(text: str) -> Endpoint:
     """Check a base URL and make it right where that is safe.
 
-    A missing ``/v1``, a doubled one, a trailing slash and a pasted operation such as ``/chat/completions`` are mended.
+    A missing ``/v1``, a doubled one, a trailing slash and a pasted operation such as ``/chat/completions`` are fixed.
 
     Raises:
         SettingsError: No scheme, another scheme than https (http is for this machine only), credentials, a query.
@@ -82,13 +82,13 @@ def parse_base_url(text: str) -> Endpoint:
         raise SettingsError(f"the base URL {_shown(text)!r} does not start with https://; {_EXAMPLE}")
     if parts.username is not None or parts.password is not None:
         raise SettingsError(
-            f"the base URL for host {host!r} carries a user name or password; "
+            f"the base URL for host {host!r} contains a user name or password; "
             "remove it and pass the key as api_key= or MAAS_API_KEY"
         )
     if not host:
         raise SettingsError(f"the base URL {_shown(text)!r} names no host; {_EXAMPLE}")
     if parts.query or parts.fragment:
-        raise SettingsError(f"the base URL for host {host!r} carries a query or a fragment; cut it off at /v1")
+        raise SettingsError(f"the base URL for host {host!r} contains a query or a fragment; end it at /v1")
     if parts.scheme == "http" and not _is_loopback(host):
         raise SettingsError(
             f"the base URL for host {host!r} is plain http, which would send your key in clear text; write https://"

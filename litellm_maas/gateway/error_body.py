@@ -1,4 +1,4 @@
-"""What an error says, in whatever shape it comes. Knows no LiteLLM.
+"""Read an error body, in whatever shape it comes. Knows no LiteLLM.
 
 The gateway is Kong with the vendor's policy plugin before many upstreams, so the same error comes as JSON of OpenAI's,
 Kong's, FastAPI's, Google's, Alibaba's or MiniMax's shape, as Kong's text, as nginx's HTML page or as nothing (users'
@@ -104,7 +104,7 @@ def error_in(payload: object) -> object | None:
 
 
 def _says_something(error: object) -> bool:
-    """Whether an error is one: some upstreams write an empty object, or one of nulls, beside every good reply."""
+    """Return whether an error is one: some upstreams write an empty object, or one of nulls, in good replies."""
     return any(error.values()) if isinstance(error, Mapping) else bool(error)
 
 
@@ -144,7 +144,7 @@ memory and users' reports (read 2026-11), not from a document."""
 
 
 def _holders(content: Any) -> Iterator[Mapping[str, Any]]:
-    """The objects of an error in which codes stand: the innermost first, as it is the nearest to the cause."""
+    """Yield the objects of an error in which codes stand: the innermost first, as it is the nearest to the cause."""
     if isinstance(content, list):
         for item in content[:3]:
             yield from _holders(item)
@@ -160,7 +160,7 @@ def _with_unit(holders: list[Mapping[str, Any]], wait: str) -> str:
 
 
 def _texts(content: Any, depth: int = 0) -> Iterator[str]:
-    """The messages in an error, also of lists of them, and of JSON inside a string."""
+    """Yield the messages in an error, also of lists of them, and of JSON inside a string."""
     if isinstance(content, str):
         yield from _texts_in_string(content, depth)
     elif isinstance(content, list):

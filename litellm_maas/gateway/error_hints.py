@@ -1,4 +1,4 @@
-"""What to do about a failed call, by the vendor's troubleshooting table and users' reports (read 2026-10)."""
+"""Hint at what to do about a failed call, by the vendor's troubleshooting table and users' reports (read 2026-10)."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def hint(failure: Failure, said: ErrorBody, model: str, endpoint: Endpoint) -> s
     return _HINTS[failure.kind]
 
 
-_UPSTREAM = "Trouble upstream of the gateway; num_retries=2 or a fallback tries again by itself."
+_UPSTREAM = "Trouble upstream of the gateway; num_retries=2 or a fallback retries automatically."
 _UNCHANGED = "Change the request: sent again as it is, it fails again."
 _HINTS: dict[ErrorKind, str] = {
     "bad_request": _UNCHANGED,
     "unprocessable": _UNCHANGED,
-    "retryable": "The request was not carried out to its end; num_retries=2 or a fallback tries again by itself.",
+    "retryable": "The request was not completed; num_retries=2 or a fallback retries automatically.",
     "server": _UPSTREAM,
     "bad_gateway": _UPSTREAM,
     "unavailable": _UPSTREAM,
     "context_window": "Send less, or configure context_window_fallbacks with a model that reads more.",
     "content_policy": "The upstream model refused the content; change it, or configure content_policy_fallbacks.",
-    "timeout": "Try again; for a long answer stream it, or turn thinking off: reasoning_effort='none'.",
+    "timeout": "Try again; for a long answer stream it, or disable thinking: reasoning_effort='none'.",
 }
 
 
@@ -100,7 +100,7 @@ def _rate_limit_hint(failure: Failure, words: str) -> str:
 _REQUEST_HINTS = (
     (
         r"\b(use|pass|send)\W{0,3}max_completion_tokens|max_completion_tokens\W{0,3}instead",
-        "Pass max_completion_tokens in the place of max_tokens.",
+        "Pass max_completion_tokens instead of max_tokens.",
     ),
     (
         r"\b(use|pass|send)\W{0,3}max_tokens|max_tokens\W{0,3}instead",
@@ -118,7 +118,7 @@ _REQUEST_HINTS = (
             r"tool_choice.{0,60}(think|reason|required|forced|support|accept)"
             r"|(think|reason).{0,60}tool_choice"
         ),
-        "Thinking models refuse a forced tool_choice: use 'auto', or turn thinking off: reasoning_effort='none'.",
+        "Thinking models refuse a forced tool_choice: use 'auto', or disable thinking: reasoning_effort='none'.",
     ),
     (
         r"(must|should|need).{0,20}(contain|include).{0,20}\bjson\b|the word.{0,5}\bjson\b",
@@ -142,6 +142,6 @@ _REQUEST_HINTS = (
 
 
 def _about_request(model: str, words: str) -> str | None:
-    """What to change about the request, where the gateway's words say what is wrong with it."""
+    """Return what to change about the request, where the gateway's words say what is wrong with it."""
     found = next((advice for pattern, advice in _REQUEST_HINTS if matches(words, [pattern])), None)
     return None if found is None else found.format(model=model)

@@ -1,4 +1,4 @@
-"""A failed call -> what went wrong, in the gateway's words, and what to do about it. Knows no LiteLLM."""
+"""Map a failed call to what went wrong, in the gateway's words, and what to do. Knows no LiteLLM."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def from_transport(request: GatewayRequest, error: Exception, *, reading: bool =
         else:
             reason = f"no reply from {base} within {timeouts.first_byte:g} s"
         return Failure(
-            "timeout", None, reason, "Raise timeout=, stream the reply, or turn thinking off: reasoning_effort='none'."
+            "timeout", None, reason, "Raise timeout=, stream the reply, or disable thinking: reasoning_effort='none'."
         )
     if isinstance(error, httpx.ConnectError):
         return _no_connection(base, str(error))
@@ -87,7 +87,7 @@ def from_transport(request: GatewayRequest, error: Exception, *, reading: bool =
     what = "in the middle of the reply" if reading else "before a reply came"
     # The error's own text is left out: httpx and h11 quote headers and bodies in some of them.
     reason = f"the connection to {base} broke {what} ({type(error).__name__})"
-    return Failure("connection", None, reason, "Try again; num_retries=2 or a fallback does so by itself.")
+    return Failure("connection", None, reason, "Try again; num_retries=2 or a fallback retries automatically.")
 
 
 def incomplete_stream(request: GatewayRequest) -> Failure:
@@ -180,7 +180,7 @@ def _kind(status: int, said: ErrorBody) -> ErrorKind:
 
 
 def _kind_by_words(said: ErrorBody) -> ErrorKind:
-    """The kind of an error that comes without any status."""
+    """Return the kind of an error that comes without any status."""
     by_words: tuple[tuple[ErrorKind, tuple[str, ...]], ...] = (
         ("context_window", _CONTEXT),
         ("content_policy", _POLICY),

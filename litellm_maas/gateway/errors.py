@@ -1,4 +1,4 @@
-"""What can go wrong with a call to the gateway. Knows no LiteLLM: `provider.exceptions` makes the exception."""
+"""Classify what can go wrong with a call to the gateway. Knows no LiteLLM; see `provider.exceptions`."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ class Failure:
 
     @property
     def is_persistent(self) -> bool:
-        """Whether it stays until somebody acts: no such model, not enabled, no credits."""
+        """Return whether it stays until somebody acts: no such model, not enabled, no credits."""
         return self.kind in ("payment", "permission", "not_found") or self.is_out_of_credits
 
 
 class GatewayError(Exception):
-    """A call failed; carried up to the provider, which turns it into LiteLLM's exception.
+    """Raise when a call failed; the provider maps it to LiteLLM's exception.
 
     Attributes:
         failure: Why.

@@ -29,7 +29,7 @@ _RUNNERS = frozenset({"asyncio.runners", "anyio._backends._asyncio", "aiohttp.we
 
 
 def runner_closes_asyncgens() -> bool:
-    """Whether the running loop will close its asynchronous generators before it is closed itself.
+    """Return whether the running loop will close its asynchronous generators before it is closed itself.
 
     Who runs the loop decides that, and only the stack tells who it is. LiteLLM, for one, runs synchronous fallbacks on
     loops that it then just closes; a connection kept on such a loop could never be closed properly.

@@ -1,4 +1,4 @@
-"""What an upstream says about why an answer ended. Knows no LiteLLM."""
+"""Map what an upstream says about why an answer ended. Knows no LiteLLM."""
 
 from __future__ import annotations
 

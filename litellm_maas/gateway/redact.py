@@ -65,7 +65,7 @@ def _strip_prompt_echo(text: str, written: list[str], codes: str) -> str:
 
 
 def _shared(plain: str, theirs: set[str], request: str) -> Iterator[tuple[int, int]]:
-    """Where a text holds passages of the request, with the letters at their ends that fell between two steps."""
+    """Yield where a text quotes the request, with the letters at their ends that fell between two steps."""
     for start in range(len(plain) - _GRAM + 1):
         end = start + _GRAM
         if plain[start:end] not in theirs:
@@ -91,7 +91,7 @@ def _kept(text: str, marked: bytearray) -> Iterator[str]:
 
 
 def _short_quotes(text: str, written: list[str]) -> Iterator[tuple[int, int]]:
-    """Where texts that are too short for a gram stand as words of their own."""
+    """Yield where texts that are too short for a gram stand as words of their own."""
     words = [(_plain(found.group()), found.start(), found.end()) for found in re.finditer(r"\w+", text)]
     short = {tuple(map(_plain, re.findall(r"\w+", each))) for each in written if len(each) <= 4 * _GRAM}
     for quote in short:
@@ -103,7 +103,7 @@ def _short_quotes(text: str, written: list[str]) -> Iterator[tuple[int, int]]:
 
 
 def _encoded_quotes(text: str, request: str) -> Iterator[tuple[int, int]]:
-    """Where base64 or hexadecimal digits stand that come to something of the request."""
+    """Yield where base64 or hexadecimal digits stand that come to something of the request."""
     for found in re.finditer(r"[A-Za-z0-9+/_-]{12,}={0,2}", text):
         for decoded in _as_bytes(found.group()):
             plain = _plain(decoded.decode("utf-8", "ignore"))
@@ -125,7 +125,7 @@ def _as_bytes(digits: str) -> Iterator[bytes]:
 
 
 def _decoded(text: str) -> str:
-    """The text with escapes of JSON, URLs, HTML and Python read, as often as they were nested."""
+    """Return the text with escapes of JSON, URLs, HTML and Python read, as often as they were nested."""
     for _ in range(_ROUNDS):
         before = text
         text = re.sub(r"(?:\\+u[0-9a-fA-F]{4})+", _of_utf16, text)
@@ -179,7 +179,7 @@ _NAMES = frozenset(
 
 
 def _written(content: Any, field: str = "") -> Iterator[str]:
-    """Every text that the caller wrote; what pictures are encoded in is none."""
+    """Yield every text that the caller wrote; what pictures are encoded in is none."""
     if isinstance(content, str):
         if field not in _NAMES and not content.startswith("data:"):
             yield content

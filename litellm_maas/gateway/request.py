@@ -1,4 +1,4 @@
-"""A request to the gateway: where it goes, what it carries, and how long it may take. Knows no LiteLLM."""
+"""Describe a request to the gateway: where it goes, what it carries, and its timeouts. Knows no LiteLLM."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Timeouts:
 
     @classmethod
     def from_litellm(cls, timeout: float | httpx.Timeout | None, *, set_by_caller: bool) -> Timeouts:
-        """The timeouts of a call: one number of the caller's bounds every stage, none means the defaults.
+        """Return the timeouts of a call: one number of the caller's bounds every stage, none means the defaults.
 
         Args:
             timeout: What LiteLLM passes, in seconds.
@@ -69,16 +69,16 @@ class GatewayRequest:
 
     @property
     def url(self) -> str:
-        """The full URL."""
+        """Return the full URL."""
         return self.endpoint.base_url + self.path
 
     @property
     def is_streamed(self) -> bool:
-        """Whether the reply is to be streamed."""
+        """Return whether the reply is to be streamed."""
         return self.body is not None and self.body.get("stream") is True
 
     def encoded_body(self) -> bytes | None:
-        """The body as it goes on the wire.
+        """Return the body as it goes on the wire.
 
         Raises:
             SettingsError: Something in the body cannot be sent as JSON.

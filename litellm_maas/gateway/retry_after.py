@@ -1,4 +1,4 @@
-"""How long the gateway asks to wait before the next try. Knows no LiteLLM."""
+"""Parse how long the gateway asks to wait before the next try. Knows no LiteLLM."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _of_value(value: str, unit: float) -> float | None:
 
 
 def _relative(seconds: float) -> float:
-    """Seconds from now, also where a point in time was meant: none of the last decades is a wait."""
+    """Return seconds from now, also where a point in time was meant: none of the last decades is a wait."""
     if seconds > 1e11:
         seconds /= 1000  # milliseconds since 1970
     return seconds - time.time() if seconds > 1e9 else seconds

@@ -23,12 +23,12 @@ class SSEDecoder:
         self._after_cr = received.endswith(b"\r")
         if b"\r" in received:
             received = received.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, rest = received.split(b"\n")
+        *lines, tail = received.split(b"\n")
         if lines:
             lines[0] = b"".join((*self._line, lines[0]))
             self._line.clear()
-        if rest:
-            self._line.append(rest)
+        if tail:
+            self._line.append(tail)
         return [data for line in lines if (data := self._event_ended_by(line)) is not None]
 
     def end(self) -> list[bytes]:
@@ -49,5 +49,5 @@ class SSEDecoder:
 
 
 def looks_like_events(body: bytes) -> bool:
-    """Whether a body that should have been plain JSON is an event stream."""
+    """Return whether a body that should have been plain JSON is an event stream."""
     return body.removeprefix(_BOM).lstrip().startswith((b"data:", b"event:", b"id:", b"retry:", b":"))

@@ -1,1 +1,1 @@
-"""The durable table of events, and everything that reads it."""
+"""Keep the durable table of events, and read it."""

@@ -1,4 +1,4 @@
-"""Opening the ledger in force, to read or to correct it, and what still waits beside it."""
+"""Open the current ledger, to read or to correct it, and flush what is queued beside it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WAIT = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What there is to say of some events, and the command that follows from it."""
+    """Pair a remark on some events with the command that follows from it."""
 
     text: str
     command: str
@@ -32,11 +32,11 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class PendingEvents:
-    """The events beside a ledger.
+    """Report the events queued beside a ledger.
 
     Attributes:
-        events: How many still wait.
-        problem: Why they could not be recorded; None where they were, or where nothing waited.
+        events: How many are still queued.
+        problem: Why they could not be recorded; None where they were, or where nothing was queued.
         remarks: What else there is to say of events that are not in the ledger.
     """
 
@@ -47,7 +47,7 @@ class PendingEvents:
 
 @contextlib.contextmanager
 def open_ledger(where: Path | PostgresLocation, *, writable: bool = False) -> Iterator[Ledger | None]:
-    """A ledger, closed again afterwards; None where nothing was ever recorded. Makes no file.
+    """Open a ledger, and close it again; None where nothing was ever recorded. Makes no file.
 
     Raises:
         LedgerError: It cannot be opened, or is no ledger.
@@ -61,7 +61,7 @@ def open_ledger(where: Path | PostgresLocation, *, writable: bool = False) -> It
 
 
 def flush(where: Path | PostgresLocation) -> PendingEvents:
-    """Record what waits beside a ledger, so that totals are complete. Never raises: what cannot be recorded stays."""
+    """Flush the outbox of a ledger, so that totals are complete. Never raises: what cannot be recorded stays."""
     recorder = Recorder(where.outbox_path if isinstance(where, PostgresLocation) else where)
     problem = None
     try:
@@ -83,10 +83,9 @@ def flush(where: Path | PostgresLocation) -> PendingEvents:
 
 
 def _of_left_out(database: PostgresLocation, left_out: list[Unfit]) -> Remark:
-    number = f"{len(left_out):,} event{'s are' if len(left_out) > 1 else ' is'}"
+    number = f"{len(left_out):,} event{'s' if len(left_out) > 1 else ''}"
     text = (
-        f"{number} not in {database}, which does not take such (event {left_out[0].event_id}: {left_out[0].reason}). "
-        "When the cause is removed:"
+        f"{database} rejected {number} (event {left_out[0].event_id}: {left_out[0].reason}). When the cause is fixed:"
     )
     return Remark(text, "litellm-maas spend resend")
 
@@ -94,25 +93,25 @@ def _of_left_out(database: PostgresLocation, left_out: list[Unfit]) -> Remark:
 def _of_other(database: PostgresLocation, other: OtherSpool) -> Remark:
     number = f"{other.waiting:,} event{'s' if other.waiting > 1 else ''}"
     text = (
-        f"{number} for {other.about or 'a database whose address is not known'} still wait in {other.path}. "
+        f"{number} for {other.about or 'a database whose address is not known'} are still queued in {other.path}. "
         f"If that is the same ledger as {database}:"
     )
     return Remark(text, f"litellm-maas spend resend --from {shlex.quote(str(other.path))}")
 
 
 def pending_files(where: Path | PostgresLocation) -> list[Path]:
-    """The files that wait beside a ledger."""
+    """Return the files in the outbox of a ledger."""
     return list(Recorder(where.outbox_path if isinstance(where, PostgresLocation) else where).pending())
 
 
 def left_out(where: Path | PostgresLocation) -> list[str]:
-    """The events that a database does not take, each in a sentence."""
+    """Return the events that a database rejects, each in a sentence."""
     found = _not_sent(where)[1] if isinstance(where, PostgresLocation) else []
-    return [f"event {each.event_id} is not in the database, which does not take it: {each.reason}" for each in found]
+    return [f"the database rejected event {each.event_id}: {each.reason}" for each in found]
 
 
 def _not_sent(database: PostgresLocation) -> tuple[int, list[Unfit]]:
-    """How many events of a spool are still to be sent, and those that the database did not take."""
+    """Return how many events of a spool are still to be sent, and those that the database did not take."""
     if not database.outbox_path.exists():
         return 0, []
     try:

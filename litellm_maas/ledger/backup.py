@@ -14,7 +14,7 @@ from litellm_maas.ledger.base import to_micros
 from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger, opened_to_read
 
 RESTORED = "ledger restored"
-"""What a ledger that was put back notes among its notices: sums in memory are of what was there before."""
+"""What a ledger that was put back notes among the alerts sent: sums in memory are of what was there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Restored:
 
 
 def back_up(ledger: Path, to: Path, *, overwrite: bool = False) -> Copied:
-    """Copy a ledger, as it is at one moment, into one file; what the copy holds.
+    """Copy a ledger, as it is at one moment, into one file, and return what the copy holds.
 
     Programs may go on recording meanwhile. The copy is checked before it gets its name.
 
@@ -49,7 +49,7 @@ def back_up(ledger: Path, to: Path, *, overwrite: bool = False) -> Copied:
         LedgerError: The ledger cannot be read or is damaged, or the copy cannot be written.
     """
     if to.exists() and not overwrite:
-        raise LedgerError(f"{to} is there already; name another file, or overwrite it with --force")
+        raise LedgerError(f"{to} already exists; name another file, or overwrite it with --force")
     if any(to.resolve() == Path(f"{ledger}{suffix}").resolve() for suffix in ("", "-wal", "-shm")):
         raise LedgerError(f"{to} is the ledger itself; name another file")
     with opened_to_read(ledger) as source, _part_of(to) as part:
@@ -88,7 +88,7 @@ def restore(source: Path, ledger: Path) -> Restored:
             now = dt.datetime.now(dt.timezone.utc)
             with current.write_transaction(PATIENCE) as connection:
                 row = (RESTORED, now.isoformat(), to_micros(now))
-                connection.execute("INSERT OR REPLACE INTO notices VALUES (?, ?, ?)", row)
+                connection.execute("INSERT OR REPLACE INTO alerts_sent VALUES (?, ?, ?)", row)
             return Restored(_held(current), before, kept)
 
 
@@ -125,7 +125,7 @@ def _held(ledger: SqliteLedger) -> Copied:
 
 @contextlib.contextmanager
 def _part_of(file: Path) -> Iterator[Path]:
-    """A file beside another one, for its owner alone, that is gone in the end unless it was given a name."""
+    """Make a file beside another one, for its owner alone, that is removed in the end unless it was renamed."""
     part = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The ledger: the durable table of events. What its two homes, SQLite and PostgreSQL, have in common.
+"""Define the ledger, the durable table of events: what SQLite and PostgreSQL have in common.
 
 Rows are only ever added. A repricing or a correction is a row of its own that refers to the event; the view
 `current_events` shows each event as its latest correction says. Hourly sums are kept beside the rows, in the same
@@ -67,7 +67,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def query(self, sql: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query, whose parameters are written `?`; all of one state of the ledger.
+        """Yield the rows of a query, whose parameters are written `?`; all of one state of the ledger.
 
         Raises:
             LedgerError: It cannot be read.
@@ -83,10 +83,10 @@ class Ledger(ABC):
 
     @abstractmethod
     def integrity_check(self) -> list[str]:
-        """What the database itself finds wrong with its files."""
+        """Return what the database itself finds wrong with its files."""
 
     def events(self, since: dt.datetime | None = None, until: dt.datetime | None = None) -> Iterator[Event]:
-        """The events that began in a period, oldest first, as their latest corrections say.
+        """Yield the events that began in a period, oldest first, as their latest corrections say.
 
         Raises:
             LedgerError: It cannot be read.
@@ -96,7 +96,7 @@ class Ledger(ABC):
         return (from_row(row) for row in self.query(sql, parameters))
 
     def events_since(self, number: int, limit: int) -> list[tuple[int, Event]]:
-        """The next events in the order in which they were recorded, with their numbers.
+        """Return the next events in the order in which they were recorded, with their numbers.
 
         Raises:
             LedgerError: It cannot be read.
@@ -104,7 +104,7 @@ class Ledger(ABC):
         return [(row[0], from_row(row[1:])) for row in self.rows_since(number, limit)]
 
     def rows_since(self, number: int, limit: int) -> list[tuple[Any, ...]]:
-        """The same as rows: each a number and the columns `FIELDS`.
+        """Return the same as rows: each a number and the columns `FIELDS`.
 
         Raises:
             LedgerError: It cannot be read.
@@ -113,7 +113,7 @@ class Ledger(ABC):
         return list(self.query(sql, (number, limit)))
 
     def last_seq(self) -> int:
-        """The number of the event that was recorded last; 0 in an empty ledger.
+        """Return the number of the event that was recorded last; 0 in an empty ledger.
 
         Raises:
             LedgerError: It cannot be read.
@@ -128,12 +128,12 @@ def to_micros(moment: dt.datetime) -> int:
 
 
 def from_micros(microseconds_since_1970: int) -> dt.datetime:
-    """The moment (UTC) of a number of microseconds since 1970."""
+    """Convert microseconds since 1970 to a moment (UTC)."""
     return _EPOCH + dt.timedelta(microseconds=microseconds_since_1970)
 
 
 def time_filter(since: dt.datetime | None, until: dt.datetime | None) -> tuple[str, list[int]]:
-    """The SQL condition for a period, and its parameters."""
+    """Return the SQL condition for a period, and its parameters."""
     conditions, parameters = ["1 = 1"], []
     if since is not None:
         conditions.append("started_at >= ?")
@@ -145,7 +145,7 @@ def time_filter(since: dt.datetime | None, until: dt.datetime | None) -> tuple[s
 
 
 def from_row(row: Sequence[Any]) -> Event:
-    """The event in a row of the columns `FIELDS`."""
+    """Convert a row of the columns `FIELDS` to an event."""
     fields = dict(zip(FIELDS, row, strict=True))
     fields |= {name: from_micros(fields[name]) for name in _TIMES}
     fields |= {name: tuple(json.loads(fields[name])) if fields[name] else () for name in _LISTS}
@@ -153,7 +153,7 @@ def from_row(row: Sequence[Any]) -> Event:
 
 
 def to_row(event: Event) -> list[Any]:
-    """The event as the columns `FIELDS`."""
+    """Convert an event to the columns `FIELDS`."""
     row = list(_IN_ORDER(event))
     for position in _TIMES_AT:
         row[position] = to_micros(row[position])
@@ -163,7 +163,7 @@ def to_row(event: Event) -> list[Any]:
 
 
 def row_of_correction(correction: Correction) -> tuple[Any, ...]:
-    """The correction as the columns that `INSERT_CORRECTION` names."""
+    """Convert a correction to the columns that `INSERT_CORRECTION` names."""
     return (
         correction.event_id,
         to_micros(dt.datetime.now(dt.timezone.utc)),

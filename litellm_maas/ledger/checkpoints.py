@@ -77,7 +77,7 @@ class Checkpoints:
                 return
 
     def _is_over(self, events: int | None) -> bool:
-        """Whether there is nothing left to do, because of the ledger's end or because there are no new events."""
+        """Return whether there is nothing left to do, because the ledger is closed or has no new events."""
         with self._lock:
             if self._thread is threading.current_thread() and self._events == events:
                 self._thread = None

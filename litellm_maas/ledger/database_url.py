@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from litellm_maas.errors import SettingsError
 
 _SCHEME = re.compile(r"postgres(?:ql)?://", re.IGNORECASE)
-_AUTHORITY = re.compile(r"(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?(?P<hosts>[^/?]*)(?P<rest>.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?(?P<hosts>[^/?]*)(?P<tail>.*)", re.DOTALL)
 """As libpq cuts a URI: user and password end at the first ``@``, if that is before the first ``/``."""
 _HOSTS = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[\w.%-]*)(:\d*)?(,(\[[0-9a-fA-F:.%]+\]|[\w.%-]*)(:\d*)?)*", re.ASCII)
 _UNREADABLE = re.compile(r"%(?![0-9a-fA-F]{2})|[^\S ]")
@@ -42,14 +42,14 @@ class Address:
     parameters: frozenset[str]
 
     def without_secrets(self, text: str) -> str:
-        """A text of somebody else's, such as libpq, without what must not be shown."""
+        """Return a text of somebody else's, such as libpq, without what must not be shown."""
         for secret in self.secrets:
             text = text.replace(secret.get_secret_value(), "…")
         return text
 
 
 def read(named: str) -> Address | None:
-    """The address that a setting holds; None where it is no address but the path of a file.
+    """Return the address that a setting holds; None where it is no address but the path of a file.
 
     Raises:
         SettingsError: It is an address that cannot be read. The message does not repeat it.
@@ -57,13 +57,13 @@ def read(named: str) -> Address | None:
     if (found := _SCHEME.match(named)) is not None:
         return _read(named[found.end() :])
     if _KEYWORDS.search(named):
-        raise SettingsError(f"a ledger in PostgreSQL is named by a URL and not by keywords such as host=; {_WRITE}")
+        raise SettingsError(f"name a ledger in PostgreSQL by a URL, not by keywords such as host=; {_WRITE}")
     if (other := _OTHER_SCHEME.match(named)) is not None:
         raise SettingsError(
             f"a ledger cannot be kept at {other.group()}…; set MAAS_LEDGER to the path of a file or to postgresql://…"
         )
     if "://" in named:
-        raise SettingsError(f"what names the ledger has something before its scheme, such as a quote; {_WRITE}")
+        raise SettingsError(f"the ledger's URL has something before its scheme, such as a quote; {_WRITE}")
     return None
 
 
@@ -71,14 +71,13 @@ def _read(after_scheme: str) -> Address:
     parts = _AUTHORITY.fullmatch(after_scheme)
     if parts is None:  # it matches everything
         raise SettingsError(_WRITE)
-    path, _, query = parts["rest"].partition("?")
+    path, _, query = parts["tail"].partition("?")
     parameters = dict(_parameter(each) for each in query.split("&") if each)
     database = path.removeprefix("/")
-    is_cut_short = parts["user"] is None and "@" in parts["rest"]  # by a slash in the password, for instance
+    is_cut_short = parts["user"] is None and "@" in parts["tail"]  # by a slash in the password, for instance
     if is_cut_short or "@" in database or _UNREADABLE.search(after_scheme) or not _HOSTS.fullmatch(parts["hosts"]):
         raise SettingsError(
-            "the address of the ledger's database cannot be read; in its password, write the characters % / @ as "
-            "%25 %2F %40"
+            "the address of the ledger's database cannot be read; in the password, write % / @ as %25 %2F %40"
         )
     user = parameters.get("user") or unquote(parts["user"] or "")
     hosts = parts["hosts"] or parameters.get("host") or parameters.get("hostaddr") or "localhost"

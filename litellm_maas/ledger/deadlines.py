@@ -1,4 +1,4 @@
-"""Deadlines for databases: a connection that gives no answer is given up, though nothing on it has failed.
+"""Set deadlines for databases: a connection that gives no answer is closed, though nothing on it has failed.
 
 A box in the middle may swallow what is sent and keep the connection open; no time limit of the server's helps then, and
 none of TCP's where that box acknowledges everything.
@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 LATE = 10.0
 """Seconds after which it is said that there is no answer."""
 LONGEST = 60.0
-"""Seconds after which the connection is given up: longer than the server's own limits."""
+"""Seconds after which the connection is closed: longer than the server's own limits."""
 
 
 class Deadline:
     """The time limit of one use of a connection.
 
     Attributes:
-        passed: Whether it has passed, and the connection was given up for that.
+        passed: Whether it has passed, and the connection was closed for that.
     """
 
     def __init__(self, descriptor: int, late: Callable[[], None] | None) -> None:
@@ -33,7 +33,7 @@ class Deadline:
         self._lock = threading.Lock()
 
     def end(self) -> None:
-        """The use is over."""
+        """End this use."""
         with self._lock:
             self._over.set()
 
@@ -53,7 +53,7 @@ class Deadline:
 
 @contextlib.contextmanager
 def deadline(descriptor: int, late: Callable[[], None] | None = None) -> Iterator[Deadline]:
-    """A block whose connection is shut down if the block takes longer than `LONGEST`.
+    """Shut a connection down if the block takes longer than `LONGEST`.
 
     Args:
         descriptor: The file descriptor of the connection's socket.

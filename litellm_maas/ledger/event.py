@@ -1,4 +1,4 @@
-"""An event: one attempt that reached the gateway, one LiteLLM cache hit, or one call that a budget refused."""
+"""Define an event: one attempt that reached the gateway, one LiteLLM cache hit, or one call that a budget blocked."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from urllib.parse import urlsplit
 from litellm_maas.pricing.price_book import Basis
 from litellm_maas.pricing.usage import Usage, UsageSource
 
-Kind = Literal["chat", "embedding", "image"]
+Operation = Literal["chat", "embedding", "image"]
 Route = Literal["provider", "base_url"]
-Status = Literal["ok", "failed", "aborted", "cache_hit", "refused"]
+Status = Literal["ok", "failed", "cancelled", "cache_hit", "blocked"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Event:
-    """One event. Nothing in it is a prompt, a completion or a key.
+    """Describe one event. Nothing in it is a prompt, a completion or a key.
 
     Attributes:
         event_id: The same for every recording of the same event; decides that it is one row.
         started_at: When the attempt began (UTC); decides its price.
         ended_at: When its outcome was known (UTC).
-        kind: What was asked for.
+        operation: What was asked for.
         route: A `maas/` call, or another provider's call to a MaaS host.
-        status: `aborted` is a call that the caller gave up; its usage may be estimated.
-        model_requested: The model or router group that the caller asked for.
-        model_served: The id that this attempt asked the gateway for, and that its price is looked up by.
+        status: `cancelled` is a call that the caller gave up; its usage may be estimated.
+        requested_model: The model or router group that the caller asked for.
+        model: The id that this attempt asked the gateway for, and that its price is looked up by.
         host: Where the call went: host, and port if there is one, of its base URL.
         image_size: As asked for; decides the price of an image.
         image_quality: The same.
@@ -57,11 +57,11 @@ class Event:
     event_id: str
     started_at: dt.datetime
     ended_at: dt.datetime
-    kind: Kind
+    operation: Operation
     route: Route
     status: Status
-    model_requested: str
-    model_served: str
+    requested_model: str
+    model: str
     host: str | None = None
     input_tokens: int = 0
     cached_tokens: int = 0
@@ -92,7 +92,7 @@ class Event:
 
     @property
     def usage(self) -> Usage:
-        """What was used."""
+        """Return what was used."""
         return Usage(
             input_tokens=self.input_tokens,
             cached_tokens=self.cached_tokens,
@@ -106,18 +106,20 @@ class Event:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The event as plain JSON values; times as ISO 8601 in UTC."""
+        """Return the event as plain JSON values; times as ISO 8601 in UTC."""
         plain = {field: getattr(self, field) for field in FIELDS}
         plain |= {"started_at": iso(self.started_at), "ended_at": iso(self.ended_at)}
         return plain | {"tags": list(self.tags), "anomalies": list(self.anomalies)}
 
     def as_json(self) -> str:
-        """The event as one line of JSON."""
+        """Return the event as one line of JSON."""
         return json.dumps(self.as_dict(), ensure_ascii=False)
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Event:
-        """The event that `as_dict` was made from; fields of a newer version are left out."""
+        """Return the event that `as_dict` was made from, by any version; fields of a newer one are left out."""
+        plain = {FORMER_FIELDS.get(name, name): plain[name] for name in plain}
+        plain["status"] = FORMER_STATUSES.get(plain["status"], plain["status"])
         known = {field: plain[field] for field in FIELDS if field in plain}
         for field in ("started_at", "ended_at"):
             known[field] = dt.datetime.fromisoformat(known[field])
@@ -127,10 +129,13 @@ class Event:
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Event))
+FORMER_FIELDS = {"kind": "operation", "model_requested": "requested_model", "model_served": "model"}
+FORMER_STATUSES = {"aborted": "cancelled", "refused": "blocked"}
+"""What ledgers of versions 1 and 2, and the outboxes beside them, call otherwise."""
 
 
 def iso(moment: dt.datetime) -> str:
-    """A moment as ISO 8601 in UTC, with microseconds."""
+    """Format a moment as ISO 8601 in UTC, with microseconds."""
     return moment.astimezone(dt.timezone.utc).isoformat(timespec="microseconds")
 
 
@@ -143,7 +148,7 @@ PostgreSQL's, which takes 2,704 bytes."""
 
 
 def sanitize_text(text: str) -> str:
-    """A text from outside as it is recorded, and as it is compared with what is recorded.
+    """Make a text from outside fit to be recorded, and to be compared with what is recorded.
 
     Halves of characters, and zeros, which JSON can hold and databases do not take, are marked as broken. Of a text that
     is longer than the result would be, the beginning stays, and a hash of the whole: two of them are still told apart.
@@ -161,7 +166,7 @@ def _is_small(text: str) -> bool:
 
 
 def host_of(base_url: str) -> str | None:
-    """The host, and the port if there is one, of a base URL; without a user name or a password."""
+    """Return the host, and the port if there is one, of a base URL; without a user name or a password."""
     try:
         host = urlsplit(base_url).netloc.rpartition("@")[2].lower()
     except ValueError:
@@ -170,12 +175,12 @@ def host_of(base_url: str) -> str | None:
 
 
 def new_id() -> str:
-    """An id for an event that nothing else can name."""
+    """Make an id for an event that nothing else can name."""
     return uuid.uuid4().hex
 
 
 def response_event_id(response_id: str, call_id: str, *, cache_hit: bool = False) -> str:
-    """The id of the event of a reply, the same whoever records it.
+    """Return the id of the event of a reply, the same whoever records it.
 
     Neither half would do: attempts of one call share its id, and a cache hit repeats the id of the reply it stands for
     (measured on LiteLLM 1.106).

@@ -22,7 +22,7 @@ _SIX_DECIMALS = Decimal("0.000001")
 _IDS = ("event_id", "response_id", "call_id", "trace_id")
 _AMOUNTS = {"micro_credits": "cost_vnd", "saved_micro_credits": "saved_vnd"}
 _FIRST = (
-    *("team", "user", "end_user", "key_alias", "session_id", "tags", "model_served", "status"),
+    *("team", "user", "end_user", "key_alias", "session_id", "tags", "model", "status"),
     *("input_tokens", "cached_tokens", "output_tokens", "micro_credits", "saved_micro_credits", "basis"),
 )
 _IN_A_SPREADSHEET = (*_FIRST, *(name for name in FIELDS if name not in (*_FIRST, *_IDS, "started_at", "ended_at")))

@@ -10,7 +10,7 @@ from typing import Any
 from litellm_maas.ledger.event import Event
 
 COLUMNS = {
-    "model": ("model_served",),
+    "model": ("model",),
     "user": ("user",),
     "end_user": ("end_user",),
     "team": ("team", "team_id"),

@@ -41,7 +41,7 @@ def forward(
     again: bool = False,
     taking: Path | None = None,
 ) -> int:
-    """Send what the database does not have yet; how many events those were.
+    """Send what the database does not have yet, and return how many events those were.
 
     Args:
         database: Where to; its spool is where from.
@@ -70,7 +70,7 @@ def _waits_elsewhere(database: PostgresLocation) -> bool:
 
 
 class _Round:
-    """One round of forwarding."""
+    """Forward in one round."""
 
     def __init__(self, database: PostgresLocation, spool: SqliteLedger, target: PostgresLedger) -> None:
         self._database = database
@@ -79,7 +79,7 @@ class _Round:
         self._left_out: list[Unfit] = []
 
     def send(self, taking: Path | None) -> int:
-        """Send what waits; how many events that was."""
+        """Send what is queued, and return how many events that was."""
         connection, sent = self._target.connection, 0
         ledger_id = connection.ledger_id
         if connection.is_new or taking is not None:
@@ -104,7 +104,7 @@ class _Round:
             added = spools.take_over(self._spool, self._database, other)
             if added:
                 logger.warning(
-                    "%d events of %s, the file of the address so far (%s), go to %s now",
+                    "%d events of %s, the spool of the former address (%s), are forwarded to %s now",
                     *(added, other.path, other.about or "unknown", self._database),
                 )
 
@@ -117,8 +117,8 @@ class _Round:
             number = sent[-1][0] - 1
         if number < reached:
             logger.warning(
-                "%s does not have the last events that were sent to it: it was restored, or made anew. What it may "
-                "lack is sent again out of %s.",
+                "%s lacks the last events that were sent to it: it was restored, or recreated. What it may lack is "
+                "sent again from %s.",
                 self._database,
                 self._spool.path,
             )
@@ -146,7 +146,7 @@ class _Round:
             sent = self._insert(batch[:middle]) + self._insert(batch[middle:])
             if not sent and len(batch) >= _MANY:
                 raise LedgerError(
-                    f"{self._database}: {error}, and so it is with all events; check the tables of the database"
+                    f"{self._database}: {error}, for every event; check the tables of the database"
                 ) from None
             return sent
         return len(batch)
@@ -154,9 +154,9 @@ class _Round:
     def _say_what_is_left_out(self) -> None:
         for each in self._left_out:
             logger.warning(
-                "event %s does not go to %s, which does not take it (%s). It stays in %s, and the others go on. "
-                "When the cause is removed: litellm-maas spend resend",
-                *(each.event_id, self._database, each.reason, self._spool.path),
+                "%s rejected event %s (%s); it stays in %s, and the others are forwarded. "
+                "When the cause is fixed: litellm-maas spend resend",
+                *(self._database, each.event_id, each.reason, self._spool.path),
             )
 
 

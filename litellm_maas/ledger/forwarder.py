@@ -1,4 +1,4 @@
-"""The forwarder: a thread that forwards a spool to its database while the process runs."""
+"""Forward a spool to its database in a thread, while the process runs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Forwarder:
             thread.join(_SHUTDOWN_TIMEOUT)
 
     def after_fork(self) -> None:
-        """In the child of a fork: the parent's thread and connection are not the child's."""
+        """Forget the parent's thread and connection in the child of a fork."""
         if self._target is not None:
             self._target.connection.abandon()
         self._reset()
@@ -104,5 +104,7 @@ class Forwarder:
         if not self._reported:
             self._reported = True
             logger.warning(
-                "spend waits in %s: %s. It is sent when that works again.", self._database.outbox_path, problem
+                "cannot reach PostgreSQL (%s); events are queued in %s and will be retried",
+                problem,
+                self._database.outbox_path,
             )

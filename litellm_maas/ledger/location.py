@@ -1,4 +1,4 @@
-"""Where the ledger is: a file, or a PostgreSQL database with a file on this machine in front of it."""
+"""Locate the ledger: a file, or a PostgreSQL database with a file on this machine in front of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PostgresLocation:
 
     @property
     def address(self) -> SecretStr:
-        """Its address, password included."""
+        """Return its address, password included."""
         return self.at.whole
 
     @property
@@ -40,7 +40,7 @@ class PostgresLocation:
 
     @property
     def outbox_path(self) -> Path:
-        """The ledger file on this machine in which events are committed before they are sent to the database.
+        """Return the ledger file on this machine in which events are committed before they are sent to the database.
 
         It is the same whoever connects to the database, and with which parameters.
         """
@@ -49,12 +49,12 @@ class PostgresLocation:
 
 
 def default_ledger() -> Path:
-    """`ledger.db` in the user's data folder."""
+    """Return `ledger.db` in the user's data folder."""
     return settings.data_folder() / "ledger.db"
 
 
 def resolve_location(ledger: str | os.PathLike[str] | None = None) -> Path | PostgresLocation:
-    """Where a ledger is; that of `MAAS_LEDGER`, or `ledger.db` in the user's data folder, if none is named.
+    """Return where a ledger is; that of `MAAS_LEDGER`, or `ledger.db` in the user's data folder, if none is named.
 
     Raises:
         SettingsError: It is an address of something else, or one that cannot be read.
@@ -73,7 +73,7 @@ def resolve_location(ledger: str | os.PathLike[str] | None = None) -> Path | Pos
 
 
 def as_typed(ledger: str | None) -> str | None:
-    """What somebody typed to name a ledger, to be typed again: of a database's address without what is secret.
+    """Return what to type to name a ledger again: a database's address without what is secret.
 
     Raises:
         SettingsError: It is an address of something else, or one that cannot be read.

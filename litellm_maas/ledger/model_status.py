@@ -1,4 +1,4 @@
-"""Which models can be called, as far as the ledger's last attempts tell."""
+"""Tell which models can be called, by the last attempts in the ledger."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ LOOK_BACK = dt.timedelta(days=30)
 """What is older says little: keys, plans and catalogues change."""
 
 _CONCLUSIVE = (402, 403, 404)
-"""Statuses that stay until somebody mends something; others pass."""
+"""Statuses that stay until somebody fixes something; others pass."""
 
 
 def callable_models(ledger: Ledger, now: dt.datetime, *, not_only: str | None = None) -> dict[str, str]:
-    """By model id ``yes``, or ``no: 404``; a model whose attempts tell nothing is left out.
+    """Return by model id ``yes``, or ``no: 404``; a model whose attempts tell nothing is left out.
 
     Args:
         ledger: The ledger.
@@ -26,10 +26,10 @@ def callable_models(ledger: Ledger, now: dt.datetime, *, not_only: str | None = 
         LedgerError: The ledger cannot be read.
     """
     rows = ledger.query(
-        """SELECT model_served, status, http_status, max(CASE WHEN tags = ? THEN 0 ELSE 1 END), max(seq) AS last
+        """SELECT model, status, http_status, max(CASE WHEN tags = ? THEN 0 ELSE 1 END), max(seq) AS last
         FROM events
-        WHERE started_at >= ? AND status IN ('ok', 'aborted', 'failed')
-        GROUP BY model_served, status, http_status ORDER BY last""",
+        WHERE started_at >= ? AND status IN ('ok', 'cancelled', 'failed')
+        GROUP BY model, status, http_status ORDER BY last""",
         (json.dumps([not_only]), to_micros(now - LOOK_BACK)),
     )
     found, meant = {}, set()

@@ -1,4 +1,4 @@
-"""The outbox: events that could not be written to a ledger, each a file beside it or in the temporary folder."""
+"""Queue events that could not be written to a ledger, each a file beside it or in the temporary folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Outbox:
         self._ledger = ledger
 
     def add(self, event: Event) -> Path | None:
-        """Keep an event; in which folder, or None where neither can be written."""
+        """Queue an event, and return in which folder; None where neither can be written."""
         for folder in self._folders(make=True):
             part = folder / f"{event.event_id}.part"
             try:
@@ -38,23 +38,25 @@ class Outbox:
         return None
 
     def files(self) -> Iterator[Path]:
-        """The files of the events that are kept."""
+        """Yield the files of the queued events."""
         for folder in self._folders():
             with contextlib.suppress(PermissionError):
                 if folder.is_dir():
                     yield from sorted(folder.glob("*.json"))
 
     def out_of_reach(self) -> str | None:
-        """Why events that may be kept are nothing that this user can record; None where none can be."""
+        """Return why this user cannot record events that may be queued; None where there are none."""
         for folder in self._folders():
             if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):  # noqa: PTH112 - raises not
                 return (
-                    f"events may wait in {folder}, which is closed to this user (it belongs to user "
+                    f"events may be queued in {folder}, which is closed to this user (it belongs to user "
                     f"{folder.stat().st_uid}); run this as that user, or give the folder to this one"
                 )
         return None
 
     def _folders(self, *, make: bool = False) -> Iterator[Path]:
-        yield Path(f"{self._ledger}.waiting")
+        yield Path(f"{self._ledger}.outbox")
+        if not make:
+            yield Path(f"{self._ledger}.waiting")  # where the versions of ledgers 1 and 2 kept them
         if (mine := folders.temporary_folder(make=make)) is not None:
             yield mine / hashlib.sha256(str(self._ledger).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Texts from outside, made harmless.
+"""Make texts from outside harmless.
 
 Names and tags are any client's to choose, and terminals and spreadsheets act on some characters.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 _CONTROLS = "\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-"""Beside those below the space: what terminals obey, and what turns the direction of writing."""
+"""Beside those below the space: what terminals obey, and what changes the direction of writing."""
 _UNSEEN = re.compile(f"[\x00-\x1f{_CONTROLS}]")
 _ESCAPABLE = re.compile(f"[{_CONTROLS}]")
 _BEGINS = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"

@@ -1,4 +1,4 @@
-"""The ledger in PostgreSQL: one for all the machines of a team, filled from the ledger files on each of them."""
+"""Keep a ledger in PostgreSQL: one for all machines of a team, filled from the ledger files on each of them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PostgresLedger(Ledger):
         self.connection = Connection(database, late)
 
     def insert(self, events: Sequence[Event]) -> int:
-        """Commit events, all or none; how many of them are new.
+        """Commit events, all or none, and return how many of them are new.
 
         Raises:
             InvalidEventError: One of them is nothing that this database can hold.
@@ -62,7 +62,7 @@ class PostgresLedger(Ledger):
         return len(added)
 
     def missing(self, event_ids: Sequence[str]) -> int:
-        """How many of these events are not there.
+        """Return how many of these events are not there.
 
         Raises:
             LedgerError: The database cannot be used.
@@ -101,7 +101,7 @@ class PostgresLedger(Ledger):
 
 @cache
 def _insert(rows: int) -> bytes:
-    """The statement that adds so many events, and returns the ids of those that are new."""
+    """Return the statement that adds so many events, and returns the ids of those that are new."""
     values = ", ".join([f"({', '.join(['%s'] * len(FIELDS))})"] * rows)
     return (
         f"INSERT INTO events ({schema.columns()}) VALUES {values} ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
@@ -109,5 +109,5 @@ def _insert(rows: int) -> bytes:
 
 
 def _sql(portable: str) -> bytes:
-    """The portable SQL of this package, whose parameters are written `?`, as psycopg wants it."""
+    """Return the portable SQL of this package, whose parameters are written `?`, as psycopg wants it."""
     return portable.replace("%", "%%").replace("?", "%s").encode()

@@ -1,4 +1,4 @@
-"""The connection to a ledger in PostgreSQL: how it is made, what is checked, and that nobody waits on it for ever."""
+"""Connect to a ledger in PostgreSQL, check it, and never wait on it for ever."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Connection:
 
     @property
     def ledger_id(self) -> str:
-        """The id of the ledger, whoever connects to it and by which address.
+        """Return the id of the ledger, whoever connects to it and by which address.
 
         Raises:
             LedgerError: The database cannot be used.
@@ -82,7 +82,7 @@ class Connection:
 
     @contextlib.contextmanager
     def transaction(self, *, limited: bool = False) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
-        """A transaction.
+        """Open a transaction.
 
         Args:
             limited: Whether it has time limits: what is written has, a report may take as long as it takes.
@@ -116,7 +116,7 @@ class Connection:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turns what psycopg says into what to do."""
+        """Map psycopg's errors to what to do."""
         self._deadline = None
         try:
             yield
@@ -132,7 +132,7 @@ class Connection:
 
     def _reason(self, error: Exception) -> str:
         if self._deadline is not None and self._deadline.passed:
-            return f"no answer for {LONGEST:g} s, so the connection was given up"
+            return f"no answer for {LONGEST:g} s, so the connection was closed"
         first = str(error).strip().partition("\n")[0] or type(error).__name__
         return self._database.at.without_secrets(first)
 
@@ -179,7 +179,11 @@ class Connection:
                 for statement in schema.statements_from(version, schema.POSTGRES_TABLES, schema.POSTGRES_UPGRADES):
                     cursor.execute(statement.encode())
                 if version < schema.VERSION:
-                    cursor.execute("INSERT INTO ledger VALUES (%s, %s)", (schema.VERSION, new_id()))
+                    cursor.execute(
+                        "INSERT INTO ledger VALUES (%s,"
+                        " coalesce((SELECT id FROM ledger ORDER BY version DESC LIMIT 1), %s))",
+                        (schema.VERSION, new_id()),
+                    )
                     version = schema.VERSION
             newest = f"SELECT id FROM {_SCHEMA}.ledger ORDER BY version DESC LIMIT 1".encode()
             (self._id,) = (version == schema.VERSION and cursor.execute(newest).fetchone()) or ("",)
@@ -194,7 +198,7 @@ _abandoned: list[psycopg.Connection[tuple[Any, ...]]] = []
 
 
 def _version(cursor: psycopg.Cursor[tuple[Any, ...]]) -> int:
-    """The version of the ledger; 0 where there is none."""
+    """Return the version of the ledger; 0 where there is none."""
     # Not by to_regclass, which may remember that another connection had not made it yet.
     cursor.execute("SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'ledger'", (_SCHEMA,))
     if not cursor.fetchone():
@@ -204,7 +208,7 @@ def _version(cursor: psycopg.Cursor[tuple[Any, ...]]) -> int:
 
 
 def _settings(values: Mapping[str, str]) -> bytes:
-    """A statement that makes settings for the transaction that it is in."""
+    """Return a statement that makes settings for the transaction that it is in."""
     calls = (f"set_config('{name}', '{value}', true)" for name, value in values.items())
     return f"SELECT {', '.join(calls)}".encode()
 

@@ -1,4 +1,4 @@
-"""Recording without ever breaking a call: into the ledger, or into a file beside it until the ledger is back."""
+"""Record without ever breaking a call: in the ledger, or in the outbox beside it until the ledger is back."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from litellm_maas.settings import Synchronous
 logger = logging.getLogger("litellm_maas")
 
 _WAIT = 5.0
-"""Seconds to wait for another writer before an event is set aside."""
+"""Seconds to wait for another writer before an event is queued."""
 _BRIEFLY = 0.001
 """The same, once it is known that somebody holds the ledger for long."""
 _RETRY_AFTER = 1.0
 """Seconds after which a ledger that could not be opened is tried again."""
 _PAUSE = 0.000_5
-"""Seconds between two events that are replayed, in which new ones get their turn."""
+"""Seconds between two events that are flushed, in which new ones go first."""
 _TICK_EVERY = 300.0
 """Seconds between two looks at whether credits run out."""
 _LARGEST_BACKLOG = 100_000
@@ -39,7 +39,7 @@ OnCommitted = Callable[[], None]
 
 
 class Recorder:
-    """Writes events to one ledger.
+    """Write events to one ledger.
 
     Args:
         path: The ledger's file.
@@ -49,8 +49,8 @@ class Recorder:
             there are new ones.
 
     Attributes:
-        queued: Events that could not be written to the ledger at once and were set aside.
-        dropped: Events that could not even be kept, because disk and memory were full.
+        queued: Events that could not be written to the ledger at once, and were queued.
+        dropped: Events that could not even be queued, because disk and memory were full.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Recorder:
         self._reported = False  # that nothing can be written
         self._to_report = False  # that all is written after all
         self._backlog: deque[Event] = deque()
-        self._on_committed: list[OnCommitted] = []  # what is to follow once all is in the ledger that was set aside
+        self._on_committed: list[OnCommitted] = []  # what is to follow once all queued events are in the ledger
         self._may_wait = True  # an earlier process may have left events beside the ledger
         self._is_flushing = False
         self._said: set[str] = set()
@@ -96,11 +96,11 @@ class Recorder:
             self._in_background(self._try_to, self._opened)
 
     def record(self, event: Event, then: OnCommitted | None = None) -> None:
-        """Commit an event, or set it aside. Never raises, and waits at most five seconds for another writer.
+        """Commit an event, or queue it. Never raises, and waits at most five seconds for another writer.
 
         Args:
             event: The event.
-            then: Called when the event is in the ledger, later if it is set aside first; must not raise.
+            then: Called when the event is in the ledger, later if it is queued first; must not raise.
         """
         try:
             # Whoever locks the ledger for long is waited for once, not by every call.
@@ -109,7 +109,7 @@ class Recorder:
             self._enqueue(event, then, error)
 
     async def arecord(self, event: Event, then: OnCommitted | None = None) -> None:
-        """Like `record`, but the event loop only ever waits for a healthy insert: contention is waited for off it."""
+        """Do what `record` does, but wait for contention off the event loop, which only waits for a healthy insert."""
         try:
             if self._ledger is not None:
                 self._write(event, 0, then)
@@ -126,7 +126,7 @@ class Recorder:
             self.record(event, then)
 
     def record_nowait(self, event: Event, then: OnCommitted | None = None) -> None:
-        """Commit an event without waiting for anybody, or set it aside: for the end of a cancelled task."""
+        """Commit an event without waiting for anybody, or queue it: for the end of a cancelled task."""
         if self._ledger is None and self._in_background(self.record, event, then) is not None:
             return
         try:
@@ -135,7 +135,7 @@ class Recorder:
             self._enqueue(event, then, error, quietly=isinstance(error, LedgerBusyError))
 
     def flush(self, wait: float | None = None) -> int:
-        """Write the events that were set aside, by this process or another; how many there were.
+        """Write the events that this process or another queued, and return how many there were.
 
         Args:
             wait: Seconds to wait for another writer; as long as `record` does, if not given.
@@ -147,26 +147,26 @@ class Recorder:
         if (problem := self.out_of_reach()) is not None:
             self._say_once(problem)
         afterwards, self._on_committed = self._on_committed, []
-        replayed, wait = 0, _WAIT if wait is None else wait
+        flushed, wait = 0, _WAIT if wait is None else wait
         try:
             while self._backlog:
-                replayed += self._flush_memory(wait)
+                flushed += self._flush_memory(wait)
             for file in self.pending():
-                replayed += self._flush_file(file, wait)
+                flushed += self._flush_file(file, wait)
                 time.sleep(_PAUSE)
         except LedgerError:
             self._on_committed += afterwards
             self._may_wait = True
             raise
         finally:
-            if replayed:
-                # Who was told nothing, because another writer was only busy, needs no all-clear.
+            if flushed:
+                # Where nothing was logged, because another writer was only busy, no all-clear is needed.
                 level = logging.WARNING if self._to_report else logging.INFO
                 self._to_report = False
-                logger.log(level, "%d events that had been set aside are in the ledger %s now", replayed, self.path)
+                logger.log(level, "flushed %d queued events to %s", flushed, self.path)
         for then in afterwards:
             then()
-        return replayed
+        return flushed
 
     def _flush_soon(self) -> None:
         with self._lock:
@@ -183,7 +183,7 @@ class Recorder:
 
     def _may_still_wait(self) -> bool:
         with self._lock:
-            # Under the lock, so that what is set aside from now on finds nobody at it and asks for another replay.
+            # Under the lock, so that what is queued from now on asks for another flush.
             self._is_flushing = self._may_wait
             return self._may_wait
 
@@ -216,7 +216,7 @@ class Recorder:
             )
             return 0
         except (ValueError, KeyError, TypeError, OSError, InvalidEventError) as error:
-            self._say_once(f"{file} holds no event ({error}); move it away")
+            self._say_once(f"ignoring unreadable outbox file {file} ({error}); move it away")
             return 0
         return 1
 
@@ -230,11 +230,11 @@ class Recorder:
         return self._outbox.out_of_reach()
 
     def pending(self) -> Iterator[Path]:
-        """The files of events that were set aside for this ledger."""
+        """Yield the files of events that are queued for this ledger."""
         return self._outbox.files()
 
     def close(self) -> None:
-        """Write what waits, as far as that is possible, and close the ledger."""
+        """Flush what is queued, as far as that is possible, and close the ledger."""
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.shutdown()
@@ -248,7 +248,7 @@ class Recorder:
             self._ledger.close()
 
     def _report_dropped(self) -> None:
-        """The end of the process is the end of its memory."""
+        """Write what is in memory before the process ends."""
         while self._backlog and self._outbox.add(self._backlog[0]) is not None:
             self._backlog.popleft()
         for event in self._backlog:
@@ -256,7 +256,7 @@ class Recorder:
         self._backlog.clear()
         if self.dropped > self._dropped_before:
             logger.error(
-                "%d events of this process are lost, %s of spend: neither %s nor a file beside it nor one in the "
+                "dropped %d events of this process, %s of spend: neither %s nor a file beside it nor one in the "
                 "temporary folder could be written (%s)",
                 self.dropped - self._dropped_before,
                 format_credits(self._dropped_credits),
@@ -270,7 +270,7 @@ class Recorder:
         self._dropped_credits += event.micro_credits or 0
 
     def after_fork(self) -> None:
-        """In the child of a fork: the parent's thread and backlog are not the child's."""
+        """Forget the parent's thread and queue in the child of a fork."""
         self._reset()
 
     def _write(self, event: Event, wait: float, then: OnCommitted | None = None) -> None:
@@ -292,7 +292,7 @@ class Recorder:
                 self._in_background(self._on_tick)
 
     def _opened(self, *, again: bool = False) -> SqliteLedger:
-        """The ledger; `again` tries to open it also where that has failed a moment ago."""
+        """Return the ledger; `again` tries to open it also where that has failed a moment ago."""
         if self._ledger is not None:
             return self._ledger
         with self._opening:
@@ -308,7 +308,7 @@ class Recorder:
             return self._ledger
 
     def _in_background(self, work: Callable[..., None], *arguments: object) -> Future[None] | None:
-        """Have something done in a thread, made when there is first need of one; None where that cannot be.
+        """Do something in a thread, made when there is first need of one; None where that cannot be.
 
         That is at the end of the process, and where garbage collection records a stream in the midst of this: the pool
         would wait for its own locks.
@@ -319,7 +319,7 @@ class Recorder:
             self._is_submitting = True
             try:
                 if self._worker is None:
-                    # Two: new events do not queue up behind a long replay.
+                    # Two: new events do not queue up behind a long flush.
                     self._worker = ThreadPoolExecutor(2, thread_name_prefix="maas-ledger")
                 return self._worker.submit(work, *arguments)
             except RuntimeError:  # the interpreter is shutting down and takes no more work for threads
@@ -335,7 +335,7 @@ class Recorder:
             logger.debug("later: %s", error)
 
     def _enqueue(self, event: Event, then: OnCommitted | None, error: LedgerError, *, quietly: bool = False) -> None:
-        """Set an event aside: as a file beside the ledger, in the temporary folder, or in memory."""
+        """Queue an event: as a file beside the ledger, in the temporary folder, or in memory."""
         with self._lock:
             self.queued += 1
         self._why = str(error)
@@ -346,11 +346,11 @@ class Recorder:
             where = "in memory"
         else:
             if self.dropped == self._dropped_before:
-                logger.error("spend is lost from here on: disk and memory are full, and %s cannot be used", self.path)
+                logger.error("dropping events from here on: disk and memory are full, and %s cannot be used", self.path)
             self._drop(event)
             where, then = "nowhere", None
         with self._lock:
-            # Last of all: whoever replays from now on finds the event.
+            # Last of all: whoever flushes from now on finds the event.
             if then is not None:
                 self._on_committed.append(then)
             self._may_wait = True
@@ -361,4 +361,4 @@ class Recorder:
             # Nothing is wrong: the other writer is done in a moment.
             self._flush_soon()
         if is_news:
-            logger.warning("spend is not being recorded (%s). Events wait %s and are recorded later.", error, where)
+            logger.warning("spend is not being recorded (%s). Events are queued %s and will be retried.", error, where)

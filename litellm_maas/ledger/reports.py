@@ -27,7 +27,7 @@ _QUARTER = MICROSECONDS_PER_HOUR // 4
 
 # How a group is called by people, where it stands in hourly sums, and how it is found in an event.
 _IN_HOURLY = {
-    "model": "model_served",
+    "model": "model",
     "user": '"user"',
     "end_user": "end_user",
     "team": "team",
@@ -40,7 +40,7 @@ _IN_HOURLY = {
     **dict.fromkeys(("hour", "day", "week", "month"), f"hour * {MICROSECONDS_PER_HOUR}"),
 }
 _IN_EVENTS = {
-    "model": "model_served",
+    "model": "model",
     "user": "coalesce(\"user\", '')",
     "end_user": "coalesce(end_user, '')",
     "team": "coalesce(team, '')",
@@ -107,7 +107,7 @@ class Total:
 
     @property
     def credits(self) -> Decimal:
-        """The sum of all known costs in credits (VND)."""
+        """Return the sum of all known costs in credits (VND)."""
         return to_credits(self.micro_credits)
 
     def add(self, basis: str, sums: Sequence[int]) -> None:
@@ -118,7 +118,7 @@ class Total:
             self.by_basis[basis] = self.by_basis.get(basis, 0) + sums[MEASURES.index("micro_credits")]
 
     def as_dict(self) -> dict[str, Any]:
-        """The total as plain JSON values."""
+        """Return the total as plain JSON values."""
         return {**vars(self), "by_basis": dict(sorted(self.by_basis.items()))}
 
 
@@ -181,7 +181,7 @@ def check_groups(by: Sequence[str]) -> None:
 
 
 def is_time(name: str) -> bool:
-    """Whether a group is a stretch of time."""
+    """Return whether a group is a stretch of time."""
     return name in _TIMES
 
 
@@ -215,10 +215,10 @@ def _sums(ledger: Ledger, period: Period, zone: dt.tzinfo, by: Sequence[str], fi
     table = _table_for(by, filters)
     if table and any(name in _TIMES for name in by) and not _has_whole_hours(ledger, zone):
         table = None
-    hours, rest = _whole_hours(period) if table else (None, [period])
+    hours, edges = _whole_hours(period) if table else (None, [period])
     if hours is not None and table is not None:
         yield from _of_hours(ledger, table, hours, by, filters)
-    for part in rest:
+    for part in edges:
         yield from _of_events(ledger, part, by, filters)
 
 
@@ -231,17 +231,17 @@ def _table_for(by: Sequence[str], filters: Filters) -> str | None:
 
 
 def _whole_hours(period: Period) -> tuple[Period | None, list[Period]]:
-    """The whole hours of a period, and what is left of it."""
+    """Return the whole hours of a period, and what is left of it."""
     since = None if period.since is None else _ceil(period.since)
     until = None if period.until is None else _floor(period.until)
     if since is not None and until is not None and since >= until:
         return None, [period]
-    rest = []
+    edges = []
     if since is not None and since != period.since:
-        rest.append(Period(period.since, since))
+        edges.append(Period(period.since, since))
     if until is not None and until != period.until:
-        rest.append(Period(until, period.until))
-    return Period(since, until), rest
+        edges.append(Period(until, period.until))
+    return Period(since, until), edges
 
 
 def _of_hours(ledger: Ledger, table: str, period: Period, by: Sequence[str], filters: Filters) -> Iterator[_Sums]:
@@ -283,7 +283,7 @@ def _rows(
 
 
 def _keys(by: Sequence[str], values: Sequence[Any], zone: dt.tzinfo) -> Iterator[tuple[Any, ...]]:
-    """The groups that a row of sums belongs to, as people read them: times in their zone, each tag by itself."""
+    """Yield the groups that a row of sums belongs to, as people read them: times in their zone, each tag by itself."""
     choices = []
     for name, value in zip(by, values, strict=True):
         if name in _TIMES:
@@ -296,8 +296,8 @@ def _keys(by: Sequence[str], values: Sequence[Any], zone: dt.tzinfo) -> Iterator
 
 
 def _has_whole_hours(ledger: Ledger, zone: dt.tzinfo) -> bool:
-    """Whether hours begin in this zone when they begin in UTC, on every day that the ledger knows."""
-    ((first, last),) = ledger.query("SELECT min(hour), max(hour) FROM hourly")
+    """Return whether hours begin in this zone when they begin in UTC, on every day that the ledger knows."""
+    ((first, last),) = ledger.query("SELECT min(hour), max(hour) FROM rollup_hourly")
     hours = () if first is None else range(first, last + 24, 24)
     days = (from_micros(hour * MICROSECONDS_PER_HOUR).astimezone(zone) for hour in hours)
     return all((day.utcoffset() or dt.timedelta(0)) % _HOUR == dt.timedelta(0) for day in days)

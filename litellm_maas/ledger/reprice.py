@@ -57,14 +57,14 @@ def reprice(ledger: Ledger, book: PriceBook, period: Period, reason: str, filter
     changes: dict[str, Change] = {}
     corrections = []
     for event in filters.chosen(ledger.events(period.since, period.until)):
-        if event.basis == "plan" or event.status in ("cache_hit", "refused"):
+        if event.basis == "plan" or event.status in ("cache_hit", "blocked"):
             continue
-        new = cost(event.model_served, event.usage, event.started_at, "payg", book)
+        new = cost(event.model, event.usage, event.started_at, "payg", book)
         money = (new.micro_credits, new.saved_micro_credits, new.basis, new.price_source)
         if money == (event.micro_credits, event.saved_micro_credits, event.basis, event.price_source):
             continue
         corrections.append(Correction(event.event_id, *money, reason=reason))
-        change = changes.setdefault(event.model_served, Change(event.model_served))
+        change = changes.setdefault(event.model, Change(event.model))
         change.events += 1
         change.before += event.micro_credits or 0
         change.after += new.micro_credits or 0

@@ -1,4 +1,4 @@
-"""The tables of a ledger, in SQLite and in PostgreSQL, and how an older ledger becomes a newer one.
+"""Define the tables of a ledger, in SQLite and in PostgreSQL, and how an older ledger is migrated.
 
 The SQL is written in what both understand; where they differ, `SQLITE` and `POSTGRES` say how.
 """
@@ -10,14 +10,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from litellm_maas.ledger.event import FIELDS
+from litellm_maas.ledger.event import FIELDS, FORMER_FIELDS, FORMER_STATUSES
 
 APPLICATION_ID = 0x4D616153
 """Marks an SQLite file as a ledger: "MaaS" in ASCII."""
 
 SUM_OF_EVENT = {
     "calls": "1",
-    "failed_calls": "CASE WHEN {row}status IN ('failed', 'refused') THEN 1 ELSE 0 END",
+    "failed_calls": "CASE WHEN {row}status IN ('failed', 'blocked') THEN 1 ELSE 0 END",
     "micro_credits": "coalesce({row}micro_credits, 0)",
     "saved_micro_credits": "{row}saved_micro_credits",
     "input_tokens": "{row}input_tokens",
@@ -25,7 +25,7 @@ SUM_OF_EVENT = {
     "output_tokens": "{row}output_tokens",
     "reasoning_tokens": "{row}reasoning_tokens",
     "images": "{row}images",
-    "unpriced_calls": "CASE WHEN {row}basis = 'unpriced' AND {row}status IN ('ok', 'aborted') THEN 1 ELSE 0 END",
+    "unpriced_calls": "CASE WHEN {row}basis = 'unpriced' AND {row}status IN ('ok', 'cancelled') THEN 1 ELSE 0 END",
     "estimated_calls": "CASE WHEN {row}usage_source = 'estimated' THEN 1 ELSE 0 END",
     "anomalies": "CASE WHEN {row}anomalies IS NOT NULL THEN 1 ELSE 0 END",
 }
@@ -35,8 +35,8 @@ MEASURES = tuple(SUM_OF_EVENT)
 """What is added up, for an hour in one of `HOURLY` and for a period in a report."""
 
 HOURLY = {
-    "hourly": ("model_served", "route", "host", "status", "basis"),
-    "hourly_users": ("user", "end_user", "team_id", "team", "key_alias", "basis"),
+    "rollup_hourly": ("model", "route", "host", "status", "basis"),
+    "rollup_hourly_users": ("user", "end_user", "team_id", "team", "key_alias", "basis"),
 }
 """The tables of hourly sums, and what each keeps apart; an empty text where an event has none. Two, because everything
 kept apart from everything else would be nearly as many rows as there are events."""
@@ -89,7 +89,7 @@ read it still may, if its columns so far stay where they are."""
 
 
 def columns(names: tuple[str, ...] = FIELDS, row: str = "") -> str:
-    """A list of columns in SQL; quoted, because `user` means something else to PostgreSQL."""
+    """Return a list of columns in SQL; quoted, because `user` means something else to PostgreSQL."""
     return ", ".join(f'{row}"{name}"' for name in names)
 
 
@@ -100,11 +100,11 @@ def _tables(dialect: Dialect) -> tuple[str, ...]:
             event_id TEXT NOT NULL UNIQUE,
             started_at BIGINT NOT NULL,  -- microseconds since 1970, UTC
             ended_at BIGINT NOT NULL,
-            kind TEXT NOT NULL,
+            operation TEXT NOT NULL,
             route TEXT NOT NULL,
             status TEXT NOT NULL,
-            model_requested TEXT NOT NULL,
-            model_served TEXT NOT NULL,
+            requested_model TEXT NOT NULL,
+            model TEXT NOT NULL,
             host TEXT,
             input_tokens BIGINT NOT NULL,
             cached_tokens BIGINT NOT NULL,
@@ -177,7 +177,7 @@ def _into(table: str, values: str) -> str:
 
 
 def hourly_key(table: str, row: str = "") -> list[str]:
-    """The row of a table of hourly sums that an event belongs to, in SQL over the event's columns."""
+    """Return the row of a table of hourly sums that an event belongs to, in SQL over the event's columns."""
     dimensions = (f"coalesce({row}\"{name}\", '')" for name in HOURLY[table])
     return [f"{row}started_at / {MICROSECONDS_PER_HOUR}", *dimensions]
 
@@ -192,7 +192,7 @@ def add_to_hourly(source: str, *, sign: str = "+") -> tuple[str, ...]:
     """Statements that add events to their hours, or take them out again.
 
     Args:
-        source: The rest of a SELECT over the events, from its FROM on.
+        source: A SELECT over the events, from its FROM on.
         sign: ``+`` or ``-``.
     """
     sums = [f"{sign}sum({SUM_OF_EVENT[name].format(row='')})" for name in MEASURES]
@@ -222,7 +222,7 @@ _UNFIT = """CREATE TABLE unfit (
 _SQLITE_TABLES = (
     *_tables(SQLITE),
     _add_up(),
-    "CREATE TABLE forwarded (destination TEXT PRIMARY KEY, seq BIGINT NOT NULL, database_id TEXT)",
+    "CREATE TABLE forward_cursors (destination TEXT PRIMARY KEY, seq BIGINT NOT NULL, database_id TEXT)",
     _UNFIT,
     "CREATE TABLE budgets (name TEXT PRIMARY KEY, definition TEXT NOT NULL)",
     """CREATE TABLE reservations (
@@ -232,13 +232,13 @@ _SQLITE_TABLES = (
         expires_at BIGINT NOT NULL,  -- microseconds since 1970, UTC
         PRIMARY KEY (id, budget)
     ) WITHOUT ROWID""",
-    """CREATE TABLE notices (
+    """CREATE TABLE alerts_sent (
         about TEXT NOT NULL,
         period TEXT NOT NULL,
         said_at BIGINT NOT NULL,
         PRIMARY KEY (about, period)
     ) WITHOUT ROWID""",
-    """CREATE TABLE console (
+    """CREATE TABLE balance_readings (
         seq INTEGER PRIMARY KEY,
         kind TEXT NOT NULL,  -- reading or topup
         at BIGINT NOT NULL,
@@ -247,6 +247,24 @@ _SQLITE_TABLES = (
         host TEXT NOT NULL DEFAULT ''  -- whose account it is; empty for all hosts together
     )""",
 )
+
+
+_TABLES_RENAMED = {
+    "hourly": "rollup_hourly",
+    "hourly_users": "rollup_hourly_users",
+    "forwarded": "forward_cursors",
+    "notices": "alerts_sent",
+    "console": "balance_readings",
+}
+"""The tables of versions 1 and 2, and those of version 3."""
+
+
+def _rename_columns(table: str, names: Iterable[str] = FORMER_FIELDS) -> Iterator[str]:
+    return (f"ALTER TABLE {table} RENAME COLUMN {name} TO {FORMER_FIELDS[name]}" for name in names)
+
+
+def _rename_statuses(table: str) -> Iterator[str]:
+    return (f"UPDATE {table} SET status = '{new}' WHERE status = '{old}'" for old, new in FORMER_STATUSES.items())
 
 
 def _later_columns() -> tuple[str, ...]:
@@ -266,45 +284,72 @@ def _hourly_changed(table: str) -> tuple[str, ...]:
     )
 
 
+_SQLITE_RENAMED = (
+    "DROP TRIGGER events_add_up",
+    "DROP TRIGGER events_update",
+    "DROP VIEW current_events",
+    *(f"ALTER TABLE {old} RENAME TO {new}" for old, new in _TABLES_RENAMED.items()),
+    *_rename_columns("events"),
+    *_rename_statuses("events"),
+    _append_only_trigger("events", "update"),
+)
 _SQLITE_UPGRADES = {
     1: (
-        "DROP TRIGGER events_add_up",
-        "DROP VIEW current_events",
+        *_SQLITE_RENAMED,
         *_later_columns(),
         f"CREATE VIEW {_CURRENT_EVENTS}",
         # SQLite cannot change keys.
         *(statement for table in HOURLY for statement in (f"DROP TABLE {table}", _hourly(table, SQLITE))),
         *add_to_hourly("FROM current_events"),
         _add_up(),
-        "ALTER TABLE console ADD COLUMN host TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE forwarded ADD COLUMN database_id TEXT",
+        "ALTER TABLE balance_readings ADD COLUMN host TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE forward_cursors ADD COLUMN database_id TEXT",
         _UNFIT,
     ),
+    2: (
+        *_SQLITE_RENAMED,
+        f"CREATE VIEW {_CURRENT_EVENTS}",
+        *_rename_columns("rollup_hourly", ["model_served"]),
+        *_rename_statuses("rollup_hourly"),
+        _add_up(),
+    ),
 }
+_POSTGRES_RENAMED = (
+    *_rename_columns("events"),
+    "ALTER TABLE events DISABLE TRIGGER never",
+    *_rename_statuses("events"),
+    "ALTER TABLE events ENABLE TRIGGER never",
+    *_rename_columns("current_events"),
+    *(f"ALTER TABLE {old} RENAME TO {_TABLES_RENAMED[old]}" for old in ("hourly", "hourly_users")),
+    *(f"ALTER INDEX {old}_pkey RENAME TO {_TABLES_RENAMED[old]}_pkey" for old in ("hourly", "hourly_users")),
+    *_rename_columns("rollup_hourly", ["model_served"]),
+)
 POSTGRES_UPGRADES = {
     1: (
+        *_POSTGRES_RENAMED,
         "ALTER TABLE ledger ADD COLUMN id TEXT",
         *_later_columns(),
         f"CREATE OR REPLACE VIEW {_CURRENT_EVENTS}",
         *(statement for table in HOURLY for statement in _hourly_changed(table)),
         *add_to_hourly("FROM current_events"),
     ),
+    2: (*_POSTGRES_RENAMED, *_rename_statuses("rollup_hourly")),
 }
-"""By version, what makes it the next one. What a version did not know stays empty in its rows."""
+"""By version, what makes it this package's version. What a version did not know stays empty in its rows."""
 
-VERSION = 2
+VERSION = 3
 
 
 def statements_from(version: int, tables: Iterable[str], upgrades: Mapping[int, Iterable[str]]) -> Iterator[str]:
-    """What makes a ledger of a version (0 where there is none) one of this package's version."""
+    """Yield what makes a ledger of a version (0 where there is none) one of this package's version."""
     if not version:
         yield from tables
-    for each in range(version or VERSION, VERSION):
-        yield from upgrades[each]
+    elif version < VERSION:
+        yield from upgrades[version]
 
 
 def is_foreign(connection: sqlite3.Connection) -> bool:
-    """Whether an SQLite file is something else than a ledger, or than an empty file that can become one."""
+    """Return whether an SQLite file is something else than a ledger, or than an empty file that can become one."""
     # In this order: another process may be making the tables, and marks the file together with them.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
@@ -312,7 +357,7 @@ def is_foreign(connection: sqlite3.Connection) -> bool:
 
 
 def migrate(connection: sqlite3.Connection) -> int:
-    """Bring an SQLite ledger to this version; the version that it has afterwards, which may be a newer one.
+    """Migrate an SQLite ledger to this version, and return the version afterwards, which may be a newer one.
 
     Safe when several processes open a new ledger at once: one of them migrates, the others wait and find it done.
     """

@@ -22,8 +22,8 @@ from litellm_maas.ledger.sqlite import PATIENCE, SqliteLedger, opened_to_read
 _BATCH = 500
 """Events that are copied in one transaction."""
 _LATE = dt.timedelta(minutes=1)
-"""Older events have been left behind; newer ones may be under way."""
-_SET_BY_PEOPLE = ("budgets", "console", "notices")
+"""Older events have been left behind; newer ones may be in flight."""
+_SET_BY_PEOPLE = ("budgets", "balance_readings", "alerts_sent")
 _TAKEN = "taken over for "
 """Before the key of a database whose spool has taken the events of this one over."""
 
@@ -55,12 +55,12 @@ class Unfit:
 
 
 def forward_cursor(spool: SqliteLedger, database: PostgresLocation) -> Progress:
-    """How far the events are on their way to a database.
+    """Return how far the events are on their way to a database.
 
     Raises:
         LedgerError: The spool cannot be read.
     """
-    sql = "SELECT seq, database_id FROM forwarded WHERE destination = ?"
+    sql = "SELECT seq, database_id FROM forward_cursors WHERE destination = ?"
     return next((Progress(*row) for row in spool.query(sql, (database.at.key,))), Progress())
 
 
@@ -81,7 +81,7 @@ def _note(spool: SqliteLedger, destination: str, reached: Progress, left_out: It
     now = to_micros(dt.datetime.now(dt.timezone.utc))
     with spool.write_transaction(PATIENCE) as connection:
         connection.execute(
-            "INSERT INTO forwarded VALUES (?, ?, ?) ON CONFLICT (destination)"
+            "INSERT INTO forward_cursors VALUES (?, ?, ?) ON CONFLICT (destination)"
             " DO UPDATE SET seq = excluded.seq, database_id = excluded.database_id",
             (destination, reached.number, reached.ledger_id),
         )
@@ -96,7 +96,7 @@ def _note(spool: SqliteLedger, destination: str, reached: Progress, left_out: It
 
 
 def unfit(spool: SqliteLedger, database: PostgresLocation) -> list[Unfit]:
-    """The events that a database did not take, in the order in which they were recorded.
+    """Return the events that a database did not take, in the order in which they were recorded.
 
     Raises:
         LedgerError: The spool cannot be read.
@@ -106,7 +106,7 @@ def unfit(spool: SqliteLedger, database: PostgresLocation) -> list[Unfit]:
 
 
 def sent_before(spool: SqliteLedger, database: PostgresLocation, number: int) -> list[tuple[int, str]]:
-    """The last events up to a number that the database took, the newest first: their numbers and ids.
+    """Return the last events up to a number that the database took, the newest first: their numbers and ids.
 
     Raises:
         LedgerError: The spool cannot be read.
@@ -142,15 +142,15 @@ class OtherSpool:
 
     @property
     def is_left_behind(self) -> bool:
-        """Whether events wait in it for longer than they would on their way."""
+        """Return whether events wait in it for longer than they would on their way."""
         return self.waiting_since is not None and dt.datetime.now(dt.timezone.utc) - self.waiting_since > _LATE
 
     def is_named_like(self, database: PostgresLocation) -> bool:
-        """Whether it was for a database of the same name, wherever that was."""
+        """Return whether it was for a database of the same name, wherever that was."""
         return self.about is not None and self.about.rpartition("/")[2] == database.at.key.rpartition("/")[2]
 
     def is_of(self, database: PostgresLocation, ledger_id: str) -> bool:
-        """Whether its events are of the ledger that a database holds.
+        """Return whether its events are of the ledger that a database holds.
 
         They are if they were sent to the same ledger under another address, and if its address was one of a database of
         this name, under which none has ever been reached.
@@ -161,7 +161,7 @@ class OtherSpool:
 
 
 def others(database: PostgresLocation) -> list[OtherSpool]:
-    """The spools of other addresses in the data folder that can be read, those used last first."""
+    """Return the spools of other addresses in the data folder that can be read, those used last first."""
     mine = database.outbox_path
     files = sorted((path for path in mine.parent.glob("spool-*.db") if path != mine), key=_used_at, reverse=True)
     return [found for path in files if (found := _look_into(path, database)) is not None]
@@ -175,7 +175,7 @@ def _used_at(path: Path) -> float:
 def _look_into(path: Path, database: PostgresLocation) -> OtherSpool | None:
     try:
         with opened_to_read(path) as spool:
-            found = list(spool.query("SELECT destination, seq, database_id FROM forwarded ORDER BY rowid"))
+            found = list(spool.query("SELECT destination, seq, database_id FROM forward_cursors ORDER BY rowid"))
             last = spool.last_seq()
             sent = max((seq for _, seq, _ in found), default=0)
             sql = "SELECT count(*), min(ended_at) FROM events WHERE seq > ?"
@@ -198,7 +198,7 @@ def _look_into(path: Path, database: PostgresLocation) -> OtherSpool | None:
 
 
 def _key(destination: str | None) -> str | None:
-    """The key of a database, which version 1 noted by its address."""
+    """Return the key of a database, which version 1 noted by its address."""
     try:
         address = database_url.read(destination or "")
     except SettingsError:
@@ -207,7 +207,7 @@ def _key(destination: str | None) -> str | None:
 
 
 def take_over(spool: SqliteLedger, database: PostgresLocation, other: OtherSpool) -> int:
-    """Copy the events of another spool into this one, from where they go the usual way; how many are new here.
+    """Copy the events of another spool into this one, from where they are forwarded, and return how many are new.
 
     All are copied and not only those that wait, so that budgets know what was spent. The other spool notes that it was
     done.
@@ -218,7 +218,7 @@ def take_over(spool: SqliteLedger, database: PostgresLocation, other: OtherSpool
     added = 0
     with SqliteLedger(other.path) as source:
         ((done,),) = source.query(
-            "SELECT coalesce(max(seq), 0) FROM forwarded WHERE destination = ?", (_TAKEN + database.at.key,)
+            "SELECT coalesce(max(seq), 0) FROM forward_cursors WHERE destination = ?", (_TAKEN + database.at.key,)
         )
         while rows := source.rows_since(done, _BATCH):
             for row in rows:
@@ -230,7 +230,7 @@ def take_over(spool: SqliteLedger, database: PostgresLocation, other: OtherSpool
 
 
 def ready(database: PostgresLocation, *, make: bool = True) -> Path:
-    """The spool of a database. One that has to be made gets the budgets and balances of the one before it.
+    """Return the spool of a database. One that has to be made gets the budgets and balances of the one before it.
 
     That is the one that was used last for a database of the same name.
 

@@ -1,4 +1,4 @@
-"""The ledger in a file: SQLite, embedded, with several processes at once."""
+"""Keep the ledger in a file: SQLite, embedded, with several processes at once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _WAIT_TO_MAKE = 5.0
 
 
 class SqliteLedger(Ledger):
-    """One ledger file. Safe to use from several threads; several processes may have the same file open.
+    """Open one ledger file. Safe for several threads; several processes may have the same file open.
 
     Args:
         path: The file; it is made, for its owner alone, if it is not there.
@@ -85,7 +85,7 @@ class SqliteLedger(Ledger):
         self._other = threading.RLock()
 
     def insert(self, event: Event, *, wait: float = PATIENCE) -> bool:
-        """Commit an event; whether it is new. The same event again changes nothing.
+        """Commit an event, and return whether it is new. The same event again changes nothing.
 
         Args:
             event: The event.
@@ -117,7 +117,7 @@ class SqliteLedger(Ledger):
 
     @contextlib.contextmanager
     def write_transaction(self, wait: float = 0.0) -> Iterator[sqlite3.Connection]:
-        """A transaction in which nobody else writes.
+        """Open a transaction in which nobody else writes.
 
         Args:
             wait: Seconds to wait for another writer.
@@ -170,9 +170,9 @@ class SqliteLedger(Ledger):
             connection = opened.enter_context(contextlib.closing(self._connect()))
             cursor = connection.execute(sql, tuple(parameters))
             rows = cursor.fetchmany(_AT_ONCE)
-            rest = opened.pop_all() if len(rows) == _AT_ONCE else None
+            remaining = opened.pop_all() if len(rows) == _AT_ONCE else None
         yield from rows
-        if rest is None:
+        if remaining is None:
             return
         try:
             while rows:
@@ -181,7 +181,7 @@ class SqliteLedger(Ledger):
                 yield from rows
         finally:
             with self._other:
-                rest.close()
+                remaining.close()
 
     def integrity_check(self) -> list[str]:
         """See `Ledger.integrity_check`."""
@@ -251,7 +251,7 @@ class SqliteLedger(Ledger):
             copy.backup(connection, pages=4, progress=progress)
 
     def log_size(self) -> int:
-        """Bytes in the log; 0 where there is none."""
+        """Return bytes in the log; 0 where there is none."""
         try:
             return os.stat(f"{self.path}-wal").st_size  # noqa: PTH116 - among the events, and a tenth of the price
         except OSError:
@@ -299,7 +299,7 @@ class SqliteLedger(Ledger):
                 raise
 
     def _usable(self, wait: float) -> sqlite3.Connection:
-        """The connection for inserts, opened again if the file was deleted or replaced since."""
+        """Return the connection for inserts, opened again if the file was deleted or replaced since."""
         try:
             status = os.stat(self.path)  # noqa: PTH116 - on every write, and a tenth of the price
             identity = (status.st_dev, status.st_ino)
@@ -308,13 +308,13 @@ class SqliteLedger(Ledger):
         connection = self._connection
         if connection is None or identity != self.identity:
             if wait == 0:
-                raise LedgerBusyError(f"{self.path} has to be opened again")
+                raise LedgerBusyError(f"{self.path} must be reopened")
             self._connection = None
             connection = self._connection = self._open(connection)
         return connection
 
     def _open(self, previous: sqlite3.Connection | None = None) -> sqlite3.Connection:
-        """The file, opened; `previous` is the connection to one that was deleted or replaced."""
+        """Open the file; `previous` is the connection to one that was deleted or replaced."""
         try:
             if self._read_only or (self.path.exists() and self.path.stat().st_size):
                 return self._opened()
@@ -324,7 +324,7 @@ class SqliteLedger(Ledger):
                 previous.close()
 
     def _made(self, previous: sqlite3.Connection | None) -> sqlite3.Connection:
-        """The file, made and opened, unless another process is faster.
+        """Create and open the file, unless another process is faster.
 
         Whoever deletes a ledger that is in use leaves its log and the index of it behind. Shared by two ledgers, the
         deleted one that some process still has open and the new one, they would destroy both.
@@ -346,7 +346,7 @@ class SqliteLedger(Ledger):
                 # SQLite lets only one process at a time begin a log, and the others do not wait for it.
                 return self._opened()
         except Timeout:
-            raise LedgerBusyError(f"{self.path} is being made by another process that does not end") from None
+            raise LedgerBusyError(f"{self.path} is being created by another process") from None
 
     def _opened(self) -> sqlite3.Connection:
         connection = self._connect()
@@ -373,7 +373,9 @@ class SqliteLedger(Ledger):
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
         try:
             if schema.is_foreign(connection):
-                raise LedgerError(f"{self.path} is no ledger but another program's; set MAAS_LEDGER to another file")
+                raise LedgerError(
+                    f"{self.path} is not a ledger but another program's file; set MAAS_LEDGER to another file"
+                )
             if not self._read_only:
                 # Counts when the file is made. An insert touches five pages and logs them whole: half the usual size
                 # makes it a tenth faster.
@@ -395,7 +397,7 @@ class SqliteLedger(Ledger):
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turns what SQLite and the file system say into what to do."""
+        """Map the errors of SQLite and the file system to what to do."""
         try:
             yield
         except _UNFIT as error:
@@ -405,13 +407,13 @@ class SqliteLedger(Ledger):
             if "locked" in text or "busy" in text:
                 raise LedgerBusyError(f"{self.path} is locked by another program ({text}); end it, or wait") from None
             kind = DamagedLedgerError if _is_damage(text) else LedgerError
-            raise kind(f"{self.path}: {text}; {_mend(text)}") from None
+            raise kind(f"{self.path}: {text}; {_fix(text)}") from None
         except OSError as error:
-            raise LedgerError(f"{self.path}: {error.strerror or error}; {_mend(str(error))}") from None
+            raise LedgerError(f"{self.path}: {error.strerror or error}; {_fix(str(error))}") from None
 
 
 def opened_to_read(path: Path) -> SqliteLedger:
-    """A ledger that is there already, to be read; one of an older version is updated for that.
+    """Open an existing ledger for reading; an older version is migrated for that.
 
     Raises:
         LedgerError: It cannot be opened.
@@ -441,7 +443,7 @@ def _is_damage(text: str) -> bool:
     return "malformed" in text or "not a database" in text
 
 
-def _mend(text: str) -> str:
+def _fix(text: str) -> str:
     if _is_damage(text):
         return "the file is damaged or no ledger: restore a copy, or move it away (a new one is made)"
     if "full" in text or "No space" in text:

@@ -33,7 +33,7 @@ class Verified:
 
 
 def verify(ledger: Ledger) -> list[str]:
-    """What is wrong with a ledger, as far as the official list tells; empty if nothing is.
+    """Return what is wrong with a ledger, as far as the official list tells; empty if nothing is.
 
     Raises:
         LedgerError: The ledger cannot be read.
@@ -46,7 +46,7 @@ def check(ledger: Ledger, prices: PriceBook | None = None) -> Verified:
 
     Args:
         ledger: The ledger.
-        prices: The prices in force, by which rows are priced again that the user's own lists have priced.
+        prices: The current prices, by which rows are priced again that the user's own lists have priced.
 
     Raises:
         LedgerError: The ledger cannot be read.
@@ -73,7 +73,7 @@ def _first(problems: Iterable[str], what: str) -> Iterator[str]:
 
 
 def _sums(ledger: Ledger) -> Iterator[str]:
-    """Each row of hourly sums that is not what its events add up to."""
+    """Yield each row of the hourly rollups that is not the sum of its events."""
     for table, dimensions in HOURLY.items():
         yield from _sums_of(ledger, table, columns((*dimensions, *MEASURES)))
 
@@ -149,17 +149,17 @@ class _Due:
 
 
 def _due(event: Event, prices: PriceBook | None) -> _Due | None:
-    """What a row should cost; None where nobody can tell."""
-    if event.status in ("cache_hit", "refused"):
+    """Return what a row should cost; None where nobody can tell."""
+    if event.status in ("cache_hit", "blocked"):
         return _Due(0, f"its status {event.status}")
     if event.basis == "plan":
         return _Due(0, "its basis plan")
     if event.basis == "unpriced":
         return _Due(event.micro_credits, "no list")
     if event.basis == "official":
-        price = price_book.official_prices().price(event.model_served, event.started_at)
+        price = price_book.official_prices().price(event.model, event.started_at)
         return _Due(None if price is None else price.micro_credits(event.usage), "the official list")
-    price = prices.price(event.model_served, event.started_at) if prices is not None else None
+    price = prices.price(event.model, event.started_at) if prices is not None else None
     # Another list may have come in the place of the one that the row names.
     if price is None or (price.basis, price.source_of(event.usage)) != (event.basis, event.price_source):
         return None

@@ -1,1 +1,1 @@
-"""Prices, usage and money: integers of micro-credits, from the token counts of the gateway. Knows no LiteLLM."""
+"""Price usage in integers of micro-credits, from the token counts of the gateway. Knows no LiteLLM."""

@@ -1,4 +1,4 @@
-"""A user's own prices beside the official ones, so that a wrong unit is seen before a call is priced by it."""
+"""Compare a user's own prices with the official ones, to see a wrong unit before a call is priced by it."""
 
 from __future__ import annotations
 

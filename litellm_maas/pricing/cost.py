@@ -1,4 +1,4 @@
-"""What a usage costs: usage, host and price book -> micro-credits. Knows no LiteLLM."""
+"""Compute what a usage costs: usage, host and price book -> micro-credits. Knows no LiteLLM."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Cost:
 
     @property
     def credits(self) -> Decimal | None:
-        """The exact cost in credits (VND); None where no price is known."""
+        """Return the exact cost in credits (VND); None where no price is known."""
         return None if self.micro_credits is None else to_credits(self.micro_credits)
 
     def as_dict(self) -> dict[str, Any]:
-        """The cost as it stands on a response. How much was used stands there already.
+        """Return the cost as it stands on a response. How much was used stands there already.
 
         What was wrong with the report is a tuple, of which JSON makes a list: so a note that LiteLLM's cache repeats is
         told from the first one.
@@ -57,7 +57,7 @@ CACHE_HIT = Cost(0, "official", Usage())
 
 
 def cost(model_id: str, usage: Usage, at: dt.datetime, billing_mode: BillingMode, book: PriceBook | None) -> Cost:
-    """What a usage costs at a moment; not known where nobody knows the prices (no book).
+    """Return what a usage costs at a moment; not known where nobody knows the prices (no book).
 
     On the Token Plan host a call costs no credits: its price was paid with the plan (vendor documentation). Where the
     usage report is nonsense the cost is not known.

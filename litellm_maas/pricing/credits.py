@@ -20,12 +20,12 @@ MONEY_CONTEXT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperati
 
 
 def round_micro_credits(micro_credits: Decimal) -> int:
-    """The nearest whole number of micro-credits; only fractional contract prices ever need it."""
+    """Round to whole micro-credits; only fractional contract prices ever need it."""
     return int(micro_credits.to_integral_value(ROUND_HALF_EVEN, MONEY_CONTEXT))
 
 
 def to_credits(micro_credits: int) -> Decimal:
-    """The exact number of credits."""
+    """Convert micro-credits to credits, exactly."""
     return MONEY_CONTEXT.divide(Decimal(micro_credits), MICRO_CREDITS)
 
 

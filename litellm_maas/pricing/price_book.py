@@ -1,4 +1,4 @@
-"""The price book: which price holds for a model at a moment, and what a usage costs by it."""
+"""Look up the price of a model at a moment, and what a usage costs by it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Price:
     source: str
 
     def micro_credits(self, usage: Usage) -> int | None:
-        """What a usage costs, in micro-credits; None where there is no price for a kind of token that was used.
+        """Return what a usage costs, in micro-credits; None where there is no price for a kind of token that was used.
 
         The documented formula: (input - cached) x input price + cached x cache price + output x output price, plus
         images x their price. Where no cache price is listed, cached tokens cost the input price.
@@ -53,12 +53,12 @@ class Price:
             )
 
     def saved_micro_credits(self, usage: Usage) -> int:
-        """What the cache saved, in micro-credits; negative where the cache price is above the input price."""
+        """Return what the cache saved, in micro-credits; negative where the cache price is above the input price."""
         with localcontext(MONEY_CONTEXT):
             return round_micro_credits(usage.cached_tokens * ((self.entry.input or Decimal(0)) - self._cached))
 
     def source_of(self, usage: Usage) -> str:
-        """Where the cost of a usage comes from, in words for the record."""
+        """Return where the cost of a usage comes from, in words for the record."""
         if usage.cached_tokens and self.entry.cached is None:
             return f"{self.source}; no cache price is listed: cached tokens cost the input price"
         return self.source
@@ -87,18 +87,18 @@ class PriceBook:
 
     @property
     def usd_rate(self) -> UsdRate:
-        """The shipped rate behind LiteLLM's dollar fields."""
+        """Return the shipped rate behind LiteLLM's dollar fields."""
         return self._official.usd_rate
 
     def lists(self) -> Iterator[tuple[Basis, PriceList]]:
-        """All lists with what their prices are called, in the order in which they are asked."""
+        """Yield all lists with what their prices are called, in the order in which they are asked."""
         for price_list in self._custom.lists if self._custom else ():
             yield "custom", price_list
         for price_list in self._official.lists:
             yield "official", price_list
 
     def price(self, model_id: str, at: dt.datetime) -> Price | None:
-        """The price of a model id at a moment (timezone-aware), or None where nothing prices it."""
+        """Return the price of a model id at a moment (timezone-aware), or None where nothing prices it."""
         day = at.astimezone(VENDOR_ZONE).date()
         for basis, price_list in self.lists():
             entry = price_list.models.get(model_id)
@@ -120,12 +120,12 @@ class PriceBook:
 
 @cache
 def official_prices() -> PriceBook:
-    """The shipped price book, read once."""
+    """Return the shipped price book, read once."""
     return PriceBook(_official_file())
 
 
 def with_overrides(file: Path, dollar_price: DollarPrice | None = None) -> PriceBook:
-    """The shipped price book with a user's file laid over it.
+    """Return the shipped price book with a user's file laid over it.
 
     Raises:
         ConfigFileError: The user's file has a mistake.

@@ -26,7 +26,7 @@ VENDOR_ZONE = dt.timezone(dt.timedelta(hours=7), "Asia/Ho_Chi_Minh")
 def _number(value: object) -> object:
     # YAML has no decimals: 1134.2 arrives as a float whose shortest text is what the person typed.
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        # Pydantic turns a ValueError, and no TypeError, into a mistake at its place in the file.
+        # Pydantic reports a ValueError, and no TypeError, at its place in the file.
         raise ValueError(  # noqa: TRY004
             f"{value!r} is not a number; write credits per 1,000,000 tokens, such as 70888"
         )
@@ -109,11 +109,11 @@ class PriceList(_Strict):
     unidentified: tuple[PriceEntry, ...] = Field(default=(), description="Prices whose model id is not known.")
 
     def is_active_on(self, day: dt.date) -> bool:
-        """Whether the list is in force on a day."""
+        """Return whether the list is active on a day."""
         return (self.first_day is None or self.first_day <= day) and (self.end_day is None or day < self.end_day)
 
     def overlaps(self, other: PriceList) -> bool:
-        """Whether there is a day on which both lists hold."""
+        """Return whether both lists are active on some day."""
         starts = [day for day in (self.first_day, other.first_day) if day is not None]
         ends = [day for day in (self.end_day, other.end_day) if day is not None]
         return not starts or not ends or max(starts) < min(ends)
@@ -181,6 +181,6 @@ def read(file: Path, kind: type[_File]) -> _File:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a price file, for editors."""
+    """Return the JSON Schema of a price file, for editors."""
     schema = PriceFile.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema

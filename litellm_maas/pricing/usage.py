@@ -1,4 +1,4 @@
-"""What the gateway says a call used: token counts, cleaned of nonsense before anything is priced.
+"""Read what the gateway says a call used: token counts, cleaned of nonsense before anything is priced.
 
 Source of the fields: facts of the OpenAI protocol as the gateway speaks it. Cached tokens are a part of the input
 tokens and reasoning tokens a part of the output tokens (vendor documentation, read 2026-10; the last is inferred).
@@ -54,7 +54,7 @@ class Usage:
 
     @property
     def is_priceable(self) -> bool:
-        """Whether the counts can be priced: not where something about them cannot be true."""
+        """Return whether the counts can be priced: not where they contradict themselves."""
         return not self.anomalies
 
     @classmethod
@@ -168,7 +168,7 @@ def of_reply(raw: object, prompt: Callable[[], int], written: Callable[[], int],
 
 
 def images(made: object, said: Mapping[str, Any], asked: Mapping[str, Any]) -> Usage:
-    """The usage of a reply with images.
+    """Return the usage of a reply with images.
 
     Args:
         made: The reply's list of images.
@@ -214,7 +214,7 @@ def prompt_characters(body: Mapping[str, Any]) -> int:
 
 
 def estimate(written_for_input: int, output_characters: int, output_events: int) -> Usage:
-    """The usage of a call whose report never came, from what went over the wire.
+    """Return the usage of a call whose report never came, from what went over the wire.
 
     A token is taken for four characters; where the gateway streamed in pieces of about that size, each piece is one.
 

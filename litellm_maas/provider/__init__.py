@@ -1,1 +1,1 @@
-"""What LiteLLM calls: the `maas/` provider, from LiteLLM's arguments to its responses."""
+"""Provide what LiteLLM calls: the `maas/` provider, from LiteLLM's arguments to its responses."""

@@ -1,4 +1,4 @@
-"""The attempts of a routed request: what each came to, and when another one is pointless.
+"""Keep the attempts of a routed request: what each came to, and when another one is pointless.
 
 LiteLLM's router falls back on almost any error, also on those that every model answers alike. It keeps a dictionary of
 metadata with a request, of which each further attempt gets a copy (from 1.110 on of the first attempt's). In it stands
@@ -49,7 +49,7 @@ def attempt_record(
     seconds: float = 0.0,
     passed_over: bool = False,
 ) -> Record:
-    """What an attempt came to, as plain JSON: LiteLLM's callbacks write a request's metadata wherever they like.
+    """Return what an attempt came to, as plain JSON: LiteLLM's callbacks write a request's metadata wherever they like.
 
     Args:
         model: The id that was asked for.
@@ -57,7 +57,7 @@ def attempt_record(
         failure: Why it failed; None if the model answered.
         account: See `DeploymentKey`.
         seconds: How long it took; of a stream, until its first chunk.
-        passed_over: Whether nothing was sent, because the model rests; the failure is then the one it rests after.
+        passed_over: Whether nothing was sent, because of a cooldown; the failure is then the one that opened it.
     """
     return {
         "model": model,
@@ -76,7 +76,7 @@ def attempt_record(
 
 
 def history_of(bucket: MutableMapping[str, Any], trace: object, *, is_further: bool) -> list[Record]:
-    """The attempts of a request, in the list that all of them share; an empty new one where it has none yet.
+    """Return the attempts of a request, in the list that all of them share; an empty new one where it has none yet.
 
     Args:
         bucket: The metadata that a router keeps with the request.
@@ -101,7 +101,7 @@ def note_passed_over(history: list[Record], skipped: Record) -> None:
 
 
 def last_failure(history: Sequence[Record]) -> Failure | None:
-    """Why the last attempt that was made failed; None where none was made.
+    """Return why the last attempt that was made failed; None where none was made.
 
     Where budgets refused several, it is the first refusal: that one is of the model that the caller asked for.
     """
@@ -119,7 +119,7 @@ def _last_failed(history: Sequence[Record]) -> Record | None:
 
 
 def router_metadata_of(params: Mapping[str, Any]) -> MutableMapping[str, Any] | None:
-    """The metadata that a router keeps with a request; None where no router makes it."""
+    """Return the metadata that a router keeps with a request; None where no router makes it."""
     for name in ("litellm_metadata", "metadata"):
         found = params.get(name)
         if isinstance(found, MutableMapping) and "model_group" in found:
@@ -128,17 +128,17 @@ def router_metadata_of(params: Mapping[str, Any]) -> MutableMapping[str, Any] | 
 
 
 def is_repeated(bucket: Mapping[str, Any]) -> bool:
-    """Whether a router says of an attempt that it is not a request's first."""
+    """Return whether a router says of an attempt that it is not a request's first."""
     return any(bucket.get(name) for name in ("attempted_fallbacks", "attempted_retries"))
 
 
 def is_routed(call: Mapping[str, Any]) -> bool:
-    """Whether a router makes the call."""
+    """Return whether a router makes the call."""
     return _router_metadata(call) is not None
 
 
 def dedicated_fallbacks(call: Mapping[str, Any]) -> Collection[str]:
-    """The kinds of failure for which a router has fallbacks of their own; empty where no rules have said so."""
+    """Return the kinds of failure for which a router has fallbacks of their own; empty where no rules have said so."""
     found: Collection[str] = (_router_metadata(call) or {}).get(DEDICATED_FALLBACKS_PARAM, ())
     return found
 
@@ -170,7 +170,7 @@ class RoutedAttempt:
 
     @property
     def history(self) -> list[Record]:
-        """The attempts of the request so far."""
+        """Return the attempts of the request so far."""
         return list(self._history)
 
     def raise_if_not_retryable(self) -> None:
@@ -188,13 +188,13 @@ class RoutedAttempt:
             raise GatewayError(failure)
 
     def _repeats_a_limit(self, failed: Record) -> bool:
-        """Whether a retry comes at once to the very deployment that the gateway has just limited.
+        """Return whether a retry comes at once to the very deployment that the gateway has just limited.
 
         In a group of several a router waits for nothing before a retry, because another one is to be called. It may
         not have noticed yet which one failed, if that was a stream (measured on 1.108).
         """
         is_same = failed["deployment_id"] is not None and failed["deployment_id"] == self.deployment.get("id")
-        # A limit without a reply is this side's own pacing.
+        # A limit without a reply is this side's own rate limit.
         is_limit = failed["kind"] == "rate_limit" and failed["http_status"] is not None
         return is_same and is_limit and (self.bucket.get("model_group_size") or 1) > 1
 
@@ -213,7 +213,7 @@ class RoutedAttempt:
         )
 
     def passes_over(self, skipped: Record) -> None:
-        """Note that the model is not called, because it rests."""
+        """Note that the model is not called, because of its cooldown."""
         note_passed_over(self._history, skipped)
 
     def set_request(self, request: GatewayRequest) -> None:
@@ -250,7 +250,7 @@ Rule = Callable[[RoutedAttempt], None]
 
 @contextmanager
 def attempting(request: GatewayRequest, call: Mapping[str, Any], rule: Rule | None = None) -> Iterator[RoutedAttempt]:
-    """A context in which an attempt is made.
+    """Make an attempt in this block.
 
     Raises:
         GatewayError: The attempt is pointless, or against the rule: nothing is to be sent.

@@ -1,4 +1,4 @@
-"""Admission: a call has room in its budgets before it goes out, or is refused or sent to a cheaper model."""
+"""Reserve budget for a call before it is sent, or block it, or send it to a cheaper model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from litellm_maas.budgets.max_cost import estimate_max_cost
 from litellm_maas.gateway.errors import Failure, GatewayError
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.ledger import periods
-from litellm_maas.ledger.event import Kind
+from litellm_maas.ledger.event import Operation
 from litellm_maas.ledger.recorder import OnCommitted
 from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.credits import format_credits
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class BudgetGuard:
-    """A block, synchronous (`with`) or asynchronous (`async with`), for which there is room.
+    """Reserve budget for a call, synchronously (`with`) or asynchronously (`async with`).
 
     Where spend is not recorded there are no budgets: nobody would know what is spent.
 
@@ -33,27 +33,31 @@ class BudgetGuard:
         request: What is to be sent.
         for_model: Makes the same request for another model.
         call: LiteLLM's call.
-        kind: What is asked for.
+        operation: What is asked for.
 
     Attributes:
         request: What to send: the request, or the one for a cheaper model.
 
     Raises:
-        GatewayError: There is no room; nothing was sent.
+        GatewayError: A budget blocks the call; nothing was sent.
     """
 
     def __init__(
-        self, request: GatewayRequest, for_model: Callable[[str], GatewayRequest], call: Mapping[str, Any], kind: Kind
+        self,
+        request: GatewayRequest,
+        for_model: Callable[[str], GatewayRequest],
+        call: Mapping[str, Any],
+        operation: Operation,
     ) -> None:
         self.request = request
         self._asked = request.model
         self._for_model = for_model
         self._call = call
-        self._kind = kind
+        self._operation = operation
         self._reservation: Reservation | None = None
 
     def detach_reservation(self) -> OnCommitted | None:
-        """What is to be called once the call is in the ledger; from now on that is not done here."""
+        """Return what to call once the call is in the ledger; from now on the caller does that."""
         reservation, self._reservation = self._reservation, None
         return None if reservation is None else reservation.release
 
@@ -84,7 +88,7 @@ class BudgetGuard:
         from litellm_maas.budgets.reservations import Denial  # noqa: PLC0415
 
         ledger, tried = runtime.tracker.recorder().path, {self._asked}
-        identity = event_builder_for(self.request, self._call, self._kind).identity
+        identity = event_builder_for(self.request, self._call, self._operation).identity
         while True:
             found = yield from runtime.budgets.reserve(ledger, self.request.model, identity, self._max_cost)
             if not isinstance(found, Denial):
@@ -101,11 +105,13 @@ class BudgetGuard:
         request, book = self.request, runtime.tracker.price_book()
         if book is None:
             return None
-        return estimate_max_cost(request.model, self._kind, request.body or {}, request.endpoint.billing_mode, book)
+        return estimate_max_cost(
+            request.model, self._operation, request.body or {}, request.endpoint.billing_mode, book
+        )
 
     def _record_blocked(self) -> None:
-        attempt = event_builder_for(self.request, self._call, self._kind)
-        event = attempt.event("refused", Cost(0, "official", Usage()), None, "BudgetExceededError")
+        attempt = event_builder_for(self.request, self._call, self._operation)
+        event = attempt.event("blocked", Cost(0, "official", Usage()), None, "BudgetExceededError")
         runtime.tracker.recorder().record_nowait(event)
 
 
@@ -117,26 +123,23 @@ def _failure(denial: Denial) -> Failure:
 
 
 def _message(denial: Denial) -> tuple[str, str]:
-    """What happened and why, and what to do."""
+    """Return what happened and why, and what to do."""
     state, budget = denial.status, denial.status.budget
     what = f"budget {budget.name!r} ({format_credits(budget.limit)} per {budget.per}, {budget.describe()})"
     if denial.reason == "unpriced" and (mistake := runtime.tracker.price_error) is not None:
-        return (
-            f"{what} takes no model whose price is not known, and no price is while MAAS_PRICES has a mistake.",
-            str(mistake),
-        )
+        return f"{what} blocks unpriced models, and nothing is priced while MAAS_PRICES has a mistake.", str(mistake)
     if denial.reason == "unpriced":
         return (
-            f"{what} takes no model without a price, and this one has none.",
+            f"{what} blocks unpriced models, and this one has no price.",
             "Put its price into the file that MAAS_PRICES names, or set the budget with --allow-unpriced.",
         )
     resets_at = state.resets_at
     if resets_at is not None:
-        when = f"It resets at {periods.clock(resets_at)} ({budget.timezone})"
+        when = f"Resets at {periods.clock(resets_at)} ({budget.timezone})"
     else:
-        when = "It never resets" if budget.window is None else "It slides: room comes back as calls grow old"
-    figures = f"{format_credits(state.spent)} spent, {format_credits(state.reserved)} set aside for calls under way"
+        when = "Never resets" if budget.window is None else "Rolling window: spend expires continuously"
+    figures = f"{format_credits(state.spent)} spent, {format_credits(state.reserved)} reserved"
     return (
-        f"{what} has no room: {figures}, and this call can cost {format_credits(denial.needed)}.",
+        f"{what} exceeded: {figures}; this call may cost up to {format_credits(denial.needed)}.",
         f"{when}. Lower max_tokens, or raise the budget: litellm-maas budget set.",
     )

@@ -1,9 +1,9 @@
-"""The rules that LiteLLM's router lacks: a model that cannot answer now is passed over, and tried again in time.
+"""Add cooldowns to LiteLLM's router: skip a model that cannot answer now, and probe it in time.
 
 LiteLLM's own cooldowns leave out 403, groups of one deployment and most of what is not a 429, and a group whose
-members all cool down refuses calls (measured on 1.106). Here a resting model is passed over while another one of its
-group, or of the groups that it falls back on, is awake; where all of them rest, the one whose rest ends first is
-called. See `litellm_maas.resilience.cooldowns` for what rests and for how long.
+members all cool down refuses calls (measured on 1.106). Here a model in cooldown is skipped while another one of its
+group, or of the groups that it falls back on, is available; where none is, the one whose cooldown ends first is called.
+See `litellm_maas.resilience.cooldowns` for what cools down and for how long.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _DEDICATED_LISTS: dict[str, str] = {
 
 
 class CooldownFilter(CustomLogger):
-    """The rules, for `litellm.callbacks` and a proxy's `callbacks`; `load_router` registers them by itself."""
+    """Filter deployments, in `litellm.callbacks` and a proxy's `callbacks`; `load_router` registers it by itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,11 +64,11 @@ class CooldownFilter(CustomLogger):
         request_kwargs: dict[str, Any] | None = None,
         parent_otel_span: Any = None,
     ) -> list[dict[str, Any]]:
-        """A router asks this before each asynchronous attempt: which deployments of a group may be called.
+        """Tell a router, before each asynchronous attempt, which deployments of a group may be called.
 
         Raises:
             Exception: None may, and the router falls back. It is LiteLLM's exception for why the last attempt of this
-                request failed or, if there was none, for why the first one rests.
+                request failed or, if there was none, for why the first one is in cooldown.
         """
         request = request_kwargs or {}
         found = attempt_history.router_metadata_of(request)
@@ -79,7 +79,7 @@ class CooldownFilter(CustomLogger):
         level = request.get("_target_order")
         if not healthy_deployments and not has_history:
             healthy_deployments = self._cooled_by_litellm(model)
-        # A level that was chosen because the one before it rests is tried again by LiteLLM when it fails.
+        # LiteLLM tries a level again when it fails, also one chosen because the one before it is in cooldown.
         known = _ids_in(history)
         candidates = [
             deployment
@@ -105,11 +105,12 @@ class CooldownFilter(CustomLogger):
         return [last]
 
     def pass_over(self, attempt: RoutedAttempt) -> None:
-        """The provider asks this before each synchronous attempt: a router has chosen without asking anybody.
+        """Check a synchronous attempt for the provider: a router has chosen without asking anybody.
 
         Raises:
-            GatewayError: It is no fallback for what went wrong; or it rests, and the router can go on to another one
-                that is awake. Why the last attempt of this request failed or, if there was none, why this one rests.
+            GatewayError: It is no fallback for what went wrong; or it is in cooldown, and the router can go on to one
+                that is available. It says why the last attempt of this request failed or, if there was none, why this
+                one is in cooldown.
         """
         routers = self._routers.of(attempt.deployment) if _litellm_compat.has_callback(CooldownFilter) else []
         own = deployment_of(routers[0], str(attempt.deployment.get("id"))) if routers else None
@@ -130,7 +131,7 @@ class CooldownFilter(CustomLogger):
         raise GatewayError(failure)
 
     def _cooled_by_litellm(self, group: str) -> list[dict[str, Any]]:
-        """The members of a group that LiteLLM would refuse to call, because all of them cool down.
+        """Return the members of a group that LiteLLM would not call, because it cools all of them down.
 
         From 1.110 on LiteLLM takes none that it has not offered; `load_router` keeps one of each group from cooling.
         """
@@ -145,10 +146,10 @@ class CooldownFilter(CustomLogger):
         candidates: list[Any],
         failed: str | None,
     ) -> list[Any]:
-        """The candidates without those that are no fallback for the kind of failure that brought the request here.
+        """Drop the candidates that are no fallback for the kind of failure that brought the request here.
 
         For an overflowing context and a refusing filter routers have lists of their own. LiteLLM's do not look at them
-        when a stream fails (measured on 1.106), so that it has to be told of them, and its choice to be mended.
+        when a stream fails (measured on 1.106), so that it has to be told of them, and its choice to be corrected.
         """
         asked_for = bucket.get("original_model_group")
         if (failed not in _DEDICATED_LISTS and not request.get("stream")) or asked_for is None:
@@ -166,10 +167,10 @@ class CooldownFilter(CustomLogger):
     async def _last_resort(
         self, candidates: list[dict[str, Any]], later: list[dict[str, Any]], history: list[Record], asked_for: str
     ) -> dict[str, Any] | None:
-        """The candidate to be called although it rests; None where another one is awake, or sooner awake.
+        """Return the candidate to call in spite of its cooldown; None where another one is available, or sooner.
 
         Args:
-            candidates: Those of the group, all of which rest.
+            candidates: Those of the group, all of them in cooldown.
             later: Those of the group to which the router can still go.
             history: What the request has been through.
             asked_for: The group that the caller asked for.
@@ -186,7 +187,7 @@ class CooldownFilter(CustomLogger):
 
 
 def is_further(request: Mapping[str, Any], bucket: Mapping[str, Any]) -> bool:
-    """Whether a request has been attempted before."""
+    """Return whether a request has been attempted before."""
     if request.get("fallback_depth") or request.get("_target_order") is not None or attempt_history.is_repeated(bucket):
         return True
     # From 1.110 on a fallback is shown the request as it was made, with its model, and without how deep it has fallen;
@@ -195,7 +196,7 @@ def is_further(request: Mapping[str, Any], bucket: Mapping[str, Any]) -> bool:
 
 
 def _verdict(router: litellm.Router, own: Deployment, attempt: RoutedAttempt) -> Failure | None:
-    """Why a deployment that rests is not called; None where it has to be, since nobody else could answer sooner.
+    """Return why a deployment in cooldown is not called; None where nobody else could answer sooner.
 
     Args:
         router: The router that has chosen it, asking nobody.
@@ -222,7 +223,7 @@ def _may_retry(bucket: Mapping[str, Any]) -> bool:
 
 
 def _soonest_available(candidates: list[Any], others: Iterable[Deployment]) -> Any:
-    """The candidate whose rest ends first; None while another deployment is awake, or sooner awake."""
+    """Return the candidate whose cooldown ends first; None while another deployment is available, or sooner."""
     others = list(others)
     if any(_is_available(each) for each in others):
         return None
@@ -233,7 +234,7 @@ def _soonest_available(candidates: list[Any], others: Iterable[Deployment]) -> A
 def _fallback_deployments(
     router: litellm.Router | None, deployment: Deployment, asked_for: str | None
 ) -> Iterator[Deployment]:
-    """The deployments of other groups to which a router may go on from one.
+    """Yield the deployments of other groups to which a router may go on from one.
 
     Args:
         router: The router; None if it is not known.
@@ -248,7 +249,7 @@ def _fallback_deployments(
 
 
 def _listed_models(router: litellm.Router, field: str, group: str) -> set[str]:
-    """The models that a list of a router's names for a group: of each group there, what it calls first."""
+    """Return the models that a list of a router's names for a group: of each group there, what it calls first."""
     found: set[str] = set()
     for entry in entries(router, field):
         for name in entry.get(group, ()):
@@ -259,7 +260,7 @@ def _listed_models(router: litellm.Router, field: str, group: str) -> set[str]:
 
 
 def _fallbacks(router: litellm.Router) -> Iterator[tuple[str, list[str]]]:
-    """The groups of a router that have fallbacks, with those."""
+    """Yield the groups of a router that have fallbacks, with those."""
     lists: dict[str, Any] = {name: names for entry in entries(router, "fallbacks") for name, names in entry.items()}
     everyone = lists.pop("*", ())
     for group in group_names(router):
@@ -287,13 +288,13 @@ def _skipped(deployment: Deployment) -> Record:
 
 def _cooldown_error(deployment: Deployment) -> Failure:
     # It may have answered in this very moment.
-    failure = _failure(deployment) or Failure("unavailable", None, "it has just answered", "Call again.")
-    rested = f"not called, it rests for {_remaining(deployment):.0f} s more, because: {failure.message}"
-    return replace(failure, message=rested)
+    failure = _failure(deployment) or Failure("unavailable", None, "the model has just recovered", "Call again.")
+    message = f"not called, in cooldown for {_remaining(deployment):.0f} s more: {failure.message}"
+    return replace(failure, message=message)
 
 
 def _target(deployment: Deployment) -> DeploymentKey | None:
-    """What a deployment calls; None for another provider's, and where its settings are no use."""
+    """Return what a deployment calls; None for another provider's, and where its settings are no use."""
     params = deployment["litellm_params"]
     model = str(params.get("model"))
     if not model.startswith(f"{PROVIDER}/"):
@@ -311,7 +312,7 @@ def _try_acquire_probe(deployment: Deployment) -> bool:
 
 
 def _available(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The members of a level that may be called now: those that are awake, or alone the one that is to be tried.
+    """Return the members of a level that may be called now: those available, or alone the one to probe.
 
     Alone, because LiteLLM chooses at random among several: a trial that it did not choose would be lost for a minute.
     """

@@ -60,12 +60,12 @@ _CLASS_OF_KIND: dict[ErrorKind, Any] = {
 
 
 def exception_class_name(failure: Failure) -> str:
-    """The name of the exception that a failure becomes."""
+    """Return the name of the exception that a failure becomes."""
     return type(map_exception(failure, "", "https://gateway")).__name__
 
 
 def map_exception(failure: Failure, model: str, url: str) -> Exception:
-    """The exception for a failure.
+    """Return the exception for a failure.
 
     Its message is the gateway's reason and, on a line of its own, what to do. `response` carries the status and, where
     the gateway asked for a wait, a `Retry-After` in whole seconds: LiteLLM reads nothing finer. The request in it
@@ -103,10 +103,10 @@ _FALLEN_BACK_FROM: frozenset[ErrorKind] = frozenset(
 def wrap_mid_stream(
     failure: Failure, exception: Exception, model: str, *, has_begun: bool, also: Collection[str] = ()
 ) -> Exception:
-    """The exception as a router's stream has to carry it, so that the router falls back where it should.
+    """Wrap the exception for a router's stream, so that the router falls back where it should.
 
     Of errors that come while a stream is read, LiteLLM's router takes a status from 400 to 499 for the caller's own
-    fault, 429 excepted, and falls back on the rest only (measured on 1.106). An asynchronous stream tells of every
+    fault, 429 excepted, and falls back on the others only (measured on 1.106). An asynchronous stream tells of every
     error only then. The router unwraps the exception where no fallback helps.
 
     Args:

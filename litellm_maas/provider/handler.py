@@ -1,4 +1,4 @@
-"""`MaasLLM`: the handler that LiteLLM calls for every `maas/…` model."""
+"""Handle every `maas/…` call of LiteLLM."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
 from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.request import GatewayRequest, Timeouts
-from litellm_maas.ledger.event import Kind
+from litellm_maas.ledger.event import Operation
 from litellm_maas.pricing import usage
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.provider import model_map, responses
@@ -59,11 +59,11 @@ class MaasLLM(CustomLLM):
     """
 
     def completion(self, *args: Any, **call: Any) -> ModelResponse:
-        """A chat completion."""
+        """Complete a chat."""
         return _run(_CHAT, call)
 
     async def acompletion(self, *args: Any, **call: Any) -> ModelResponse:
-        """A chat completion, asynchronously."""
+        """Complete a chat, asynchronously."""
         return await _arun(_CHAT, call)
 
     def embedding(self, *args: Any, **call: Any) -> EmbeddingResponse:
@@ -83,7 +83,7 @@ class MaasLLM(CustomLLM):
         return await _arun(_IMAGES, call)
 
     def streaming(self, *args: Any, **call: Any) -> Iterator[Any]:
-        """A streamed chat completion."""
+        """Stream a chat completion."""
         stream = self._stream(call)
         # Sends the request now, so that LiteLLM's retries and fallbacks see a refused one. It also starts the
         # generator, so that a stream that nobody reads is closed when it is dropped.
@@ -105,7 +105,7 @@ class MaasLLM(CustomLLM):
     async def astreaming(  # type: ignore[override]  # LiteLLM annotates it as a coroutine and iterates what it returns
         self, *args: Any, **call: Any
     ) -> AsyncIterator[Any]:
-        """A streamed chat completion, asynchronously.
+        """Stream a chat completion, asynchronously.
 
         LiteLLM starts it at the first chunk, when its own retries and `fallbacks=` are over; so `num_retries` is
         honoured here, as long as nothing was yielded.
@@ -139,7 +139,7 @@ class MaasLLM(CustomLLM):
 
 
 def _chunks(reply: httpx.Response, decoder: StreamDecoder, request: GatewayRequest) -> Iterator[Chunk]:
-    """The chunks of a stream, until the gateway says that it is over, or stops after the answer was complete."""
+    """Yield the chunks of a stream, until the gateway ends it, or stops after the answer was complete."""
     pieces = reply.iter_bytes()
     while not decoder.is_over:
         try:
@@ -208,7 +208,7 @@ class _StreamState:
 
 
 def _final_chunks(decoder: StreamDecoder, recording: RecordedCall) -> Chunk:
-    """The last chunk of a stream, with its cost where its usage stands; recorded before it is handed out."""
+    """Return the last chunk of a stream, with its cost where its usage stands; it is recorded first."""
     last = decoder.last()
     cost = recording.stream_succeeded(decoder)
     if last["usage"] is not None:
@@ -218,36 +218,34 @@ def _final_chunks(decoder: StreamDecoder, recording: RecordedCall) -> Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class _Operation(Generic[_Response]):
+class _PlainCall(Generic[_Response]):
     """An operation with a plain reply: what it sends, what becomes of the reply, and what it used."""
 
-    kind: Kind
+    operation: Operation
     request: Callable[[_Call], GatewayRequest]
     response: Callable[[GatewayRequest, dict[str, Any], _Call], _Response]
     usage: Callable[[GatewayRequest, dict[str, Any]], Usage]
 
 
-def _run(operation: _Operation[_Response], call: _Call) -> _Response:
-    with _litellm_errors(call), call_pipeline(operation.request, call, operation.kind) as prepared:
+def _run(plain: _PlainCall[_Response], call: _Call) -> _Response:
+    with _litellm_errors(call), call_pipeline(plain.request, call, plain.operation) as prepared:
         with _timed(call):
             reply = client.send(prepared.request, runtime.clients, call.get("client"))
-        return _response(operation, prepared, reply, call)
+        return _response(plain, prepared, reply, call)
 
 
-async def _arun(operation: _Operation[_Response], call: _Call) -> _Response:
+async def _arun(plain: _PlainCall[_Response], call: _Call) -> _Response:
     with _litellm_errors(call):
-        async with AsyncCallPipeline(operation.request, call, operation.kind) as prepared:
+        async with AsyncCallPipeline(plain.request, call, plain.operation) as prepared:
             with _timed(call):
                 reply = await client.asend(prepared.request, runtime.clients, call.get("client"))
-            return _response(operation, prepared, reply, call)
+            return _response(plain, prepared, reply, call)
 
 
-def _response(
-    operation: _Operation[_Response], prepared: PreparedCall, reply: client.Response, call: _Call
-) -> _Response:
+def _response(plain: _PlainCall[_Response], prepared: PreparedCall, reply: client.Response, call: _Call) -> _Response:
     payload = _parse(prepared.request, reply, call)
-    cost = prepared.recording.succeeded(payload.get("id"), operation.usage(prepared.request, payload))
-    response = operation.response(prepared.request, payload, call)
+    cost = prepared.recording.succeeded(payload.get("id"), plain.usage(prepared.request, payload))
+    response = plain.response(prepared.request, payload, call)
     prepared.attempt.mark_succeeded()
     response._hidden_params[COST_PARAM] = cost.as_dict()
     response._hidden_params[ATTEMPTS_PARAM] = prepared.attempt.history
@@ -270,19 +268,19 @@ def _images(request: GatewayRequest, payload: dict[str, Any]) -> Usage:
     return usage.images(payload.get("data"), payload, request.body or {})
 
 
-_CHAT = _Operation(
+_CHAT = _PlainCall(
     "chat",
     lambda call: _chat_request(call, stream=False),
     lambda request, payload, call: responses.chat(request, payload, call["model_response"]._hidden_params),
     _token_usage,
 )
-_EMBEDDING = _Operation(
+_EMBEDDING = _PlainCall(
     "embedding",
     lambda call: _plain_request(call, "/embeddings", {"input": call["input"]}, DROPPED_BY_LITELLM_EMBEDDINGS),
     lambda request, payload, call: responses.embedding(request, payload, call["model_response"]),
     _embedding_usage,
 )
-_IMAGES = _Operation(
+_IMAGES = _PlainCall(
     "image",
     lambda call: _plain_request(call, "/images/generations", {"prompt": call["prompt"]}, DROPPED_BY_LITELLM_IMAGES),
     lambda request, payload, call: responses.images(request, payload, call["model_response"]),
@@ -356,7 +354,7 @@ def _parse(request: GatewayRequest, reply: client.Response, call: _Call) -> dict
 
 
 def _wait_before_retry(error: GatewayError, backoff: float) -> float | None:
-    """Seconds to wait before another try, or None where another try is pointless or too far off."""
+    """Return the seconds to wait before another try, or None where another try is pointless or too far off."""
     failure = error.failure
     if failure.kind not in _RETRYABLE:
         return None
@@ -374,7 +372,7 @@ def _timed(call: _Call) -> Iterator[None]:
 
 @contextmanager
 def _litellm_errors(call: _Call) -> Iterator[_StreamState]:
-    """Turns what went wrong inside into LiteLLM's exceptions."""
+    """Map what went wrong inside to LiteLLM's exceptions."""
     model, stage = call["model"], _StreamState()
     try:
         yield stage

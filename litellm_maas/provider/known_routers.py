@@ -1,4 +1,4 @@
-"""The routers of this process, and what they are made of.
+"""Know the routers of this process, and what they are made of.
 
 From 1.109 on LiteLLM tells the latter by `registry()`, `settings()` and `health()`, and warns of the names that it had
 before.
@@ -33,13 +33,13 @@ class KnownRouters:
         self._added.add(router)
 
     def __iter__(self) -> Iterator[litellm.Router]:
-        """Each of them."""
+        """Yield each router."""
         yield from self._added
         if (proxy := _litellm_compat.proxy_router()) is not None:
             yield proxy
 
     def of(self, model_info: Mapping[str, Any]) -> list[litellm.Router]:
-        """The routers of which a deployment may be: several where they share models and carry no marks."""
+        """Return the routers of which a deployment may be: several where they share models and carry no marks."""
         mark = model_info.get(MARK)
         found = [(router, deployment_of(router, str(model_info.get("id")))) for router in self]
         return [router for router, own in found if own is not None and info_of(own).get(MARK) == mark]
@@ -53,19 +53,19 @@ def mark_all(model_list: Collection[dict[str, Any]]) -> None:
 
 
 def info_of(deployment: Deployment) -> Mapping[str, Any]:
-    """What stands in a deployment beside what is sent, LiteLLM's id of it among it."""
+    """Return what stands in a deployment beside what is sent, LiteLLM's id of it among it."""
     return deployment.get("model_info") or {}
 
 
 def order_of(deployment: Deployment) -> int:
-    """Where a deployment stands within its group: lower ones are called first."""
+    """Return where a deployment stands within its group: lower ones are called first."""
     order = deployment["litellm_params"].get("order")
     # LiteLLM prefers those with an order to those without.
     return order if isinstance(order, int) else 2**31
 
 
 def deployment_of(router: Any, model_id: str) -> Deployment | None:
-    """A router's deployment of an id."""
+    """Return a router's deployment of an id."""
     registry = getattr(router, "registry", None)
     read = router.get_model_info if registry is None else registry().deployment_dict
     found: Deployment | None = read(model_id)
@@ -73,26 +73,26 @@ def deployment_of(router: Any, model_id: str) -> Deployment | None:
 
 
 def group_names(router: Any) -> list[str]:
-    """The names of a router's groups."""
+    """Return the names of a router's groups."""
     registry = getattr(router, "registry", None)
     return list(router.get_model_names() if registry is None else registry().names())
 
 
 def members(router: Any, group: str) -> list[dict[str, Any]]:
-    """The deployments of a group."""
+    """Return the deployments of a group."""
     registry = getattr(router, "registry", None)
     return list((router.get_model_list(group) if registry is None else registry().deployments(group)) or ())
 
 
 def entries(router: Any, field: str) -> list[Mapping[str, Any]]:
-    """A router's list of fallbacks of a kind: groups and what takes over for them."""
+    """Return a router's list of fallbacks of a kind: groups and what takes over for them."""
     settings = getattr(router, "settings", None)
     found = getattr(router if settings is None else settings(), field, None)
     return [entry for entry in found or () if isinstance(entry, Mapping)]
 
 
 def cooling(router: Any, ids: list[str]) -> set[str]:
-    """Which deployments LiteLLM itself does not call for a while."""
+    """Return the deployments that LiteLLM itself cools down."""
     return set(dict(_cooldowns(router).get_active_cooldowns(ids, None) if ids else ()))
 
 

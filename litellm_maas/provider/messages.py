@@ -84,7 +84,7 @@ _CONTENT = ("content", "reasoning_content", "tool_calls", "function_call", "refu
 
 
 def has_content(message: Mapping[str, Any]) -> bool:
-    """Whether a delta holds a part of an answer."""
+    """Return whether a delta holds a part of an answer."""
     return any(message.get(name) for name in _CONTENT)
 
 

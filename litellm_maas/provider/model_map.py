@@ -121,7 +121,7 @@ def _entries(model_map: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _rules() -> dict[str, dict[str, Any]]:
-    """What holds for ids that no entry names, by regular expression; a later one wins."""
+    """Return what holds for ids that no entry names, by regular expression; a later one wins."""
     known = catalogue()
     families = {translate(pattern): _capabilities(known.model(pattern)) for pattern in known.patterns()}
     return {"": _capabilities(known.defaults()), **families}
@@ -133,7 +133,7 @@ def _entry(model: Model, now: dt.datetime, vnd_per_usd: Decimal) -> dict[str, An
 
 
 def _capabilities(model: Model) -> dict[str, Any]:
-    """What LiteLLM's `supports_…` functions and `get_model_info` answer from."""
+    """Return what LiteLLM's `supports_…` functions and `get_model_info` answer from."""
     chat = model.mode == "chat"
     sizes = {
         "max_tokens": model.max_output_tokens,

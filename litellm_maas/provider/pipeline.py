@@ -1,8 +1,8 @@
-"""The way of a call to the gateway and back, in the order in which it passes each post.
+"""Run the call pipeline: retry check, budget, rate limit, spend recording, HTTP.
 
-First whether another attempt can make sense (`attempt_history`), then whether the budgets have room (`budget_guard`),
-then its turn under the account's limit (`resilience.rate_limiter`), and nearest to the wire the meter, which records
-what it came to (`spend_recording`). On the way back, the event is in the ledger before anybody else hears of the reply.
+Each step wraps the next: whether another attempt makes sense (`attempt_history`), the budgets (`budget_guard`), a slot
+under the rate limit (`resilience.rate_limiter`), and nearest to the wire the recording (`spend_recording`). On the way
+back, the event is in the ledger before anybody else sees the reply.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from litellm_maas.gateway.request import GatewayRequest
-from litellm_maas.ledger.event import Kind
+from litellm_maas.ledger.event import Operation
 from litellm_maas.provider.attempt_history import RoutedAttempt, attempting
 from litellm_maas.provider.budget_guard import BudgetGuard
 from litellm_maas.provider.cooldown_rules import router_cooldowns
@@ -42,22 +42,23 @@ class PreparedCall:
 
 
 @contextmanager
-def call_pipeline(make: RequestFactory, call: dict[str, Any], kind: Kind) -> Iterator[PreparedCall]:
-    """A block that begins when a call may be sent.
+def call_pipeline(make: RequestFactory, call: dict[str, Any], operation: Operation) -> Iterator[PreparedCall]:
+    """Enter the pipeline; the block begins when the call may be sent.
 
     Raises:
-        GatewayError: Another attempt is pointless, the model rests, a budget refuses, or the turn is too far away.
+        GatewayError: Another attempt is pointless, the model is in cooldown, a budget blocks the call, or the slot is
+            too far away.
     """
     request = make(call)
     with (
         # An asynchronous router asks the rules itself, before it chooses.
         attempting(request, call, router_cooldowns.pass_over) as attempt,
-        BudgetGuard(request, _for_model(make, call), call, kind) as guard,
+        BudgetGuard(request, _for_model(make, call), call, operation) as guard,
     ):
         attempt.set_request(guard.request)
         with (
             RateLimited(guard.request, runtime.rate_limit),
-            RecordedCall(guard.request, call, kind, guard.detach_reservation()) as recording,
+            RecordedCall(guard.request, call, operation, guard.detach_reservation()) as recording,
         ):
             yield PreparedCall(guard.request, attempt, recording)
 
@@ -65,21 +66,21 @@ def call_pipeline(make: RequestFactory, call: dict[str, Any], kind: Kind) -> Ite
 class AsyncCallPipeline:
     """Like `call_pipeline`, asynchronously. A class, for the same reason as `client.AsyncResponseStream`."""
 
-    def __init__(self, make: RequestFactory, call: dict[str, Any], kind: Kind) -> None:
+    def __init__(self, make: RequestFactory, call: dict[str, Any], operation: Operation) -> None:
         self._make = make
         self._call = call
-        self._kind = kind
+        self._operation = operation
 
     async def __aenter__(self) -> PreparedCall:
-        make, call, kind = self._make, self._call, self._kind
+        make, call, operation = self._make, self._call, self._operation
         async with AsyncExitStack() as entered:
             request = make(call)
             attempt = entered.enter_context(attempting(request, call))
-            guard = await entered.enter_async_context(BudgetGuard(request, _for_model(make, call), call, kind))
+            guard = await entered.enter_async_context(BudgetGuard(request, _for_model(make, call), call, operation))
             attempt.set_request(guard.request)
             await entered.enter_async_context(RateLimited(guard.request, runtime.rate_limit))
             recording = await entered.enter_async_context(
-                RecordedCall(guard.request, call, kind, guard.detach_reservation())
+                RecordedCall(guard.request, call, operation, guard.detach_reservation())
             )
             self._entered = entered.pop_all()
         return PreparedCall(guard.request, attempt, recording)

@@ -53,7 +53,7 @@ def build_chat_body(
     stream: bool,
     drop_unsupported: bool,
 ) -> dict[str, Any]:
-    """The body of a chat completion.
+    """Return the body of a chat completion.
 
     Args:
         model: The model asked for.
@@ -103,7 +103,7 @@ def build_body(
     original_kwargs: Mapping[str, Any],
     withheld: Sequence[str],
 ) -> dict[str, Any]:
-    """The body of an operation whose parameters need no translation: embeddings, images.
+    """Return the body of an operation whose parameters need no translation: embeddings, images.
 
     Args:
         model: The id on the wire.
@@ -126,7 +126,7 @@ def build_body(
 
 
 def caller_headers(headers: Mapping[str, Any] | None) -> dict[str, str]:
-    """The caller's extra headers, without those that belong to the connection or would replace the key."""
+    """Return the caller's extra headers, without those that belong to the connection or would replace the key."""
     return {
         str(name): str(value)
         for name, value in (headers or {}).items()
@@ -172,7 +172,7 @@ def _turn_thinking_off(model: Model, params: dict[str, Any]) -> None:
 
 
 def _is_off(model: Model, params: Mapping[str, Any]) -> bool:
-    """Whether what is sent turns this model's thinking off."""
+    """Return whether what is sent disables this model's thinking."""
     if model.disable_reasoning is None:
         return _turns_thinking_off("thinking", params.get("thinking"))
     return all(
@@ -184,7 +184,7 @@ def _is_off(model: Model, params: Mapping[str, Any]) -> bool:
 
 
 def _turns_thinking_off(name: str, value: object) -> bool:
-    """Whether a parameter of LiteLLM's asks for an answer without thinking."""
+    """Return whether a parameter of LiteLLM's asks for an answer without thinking."""
     if name == "thinking":
         return isinstance(value, Mapping) and value.get("type") == "disabled"
     return name == "reasoning_effort" and value == "none"
@@ -195,7 +195,7 @@ def _forces_a_tool(tool_choice: object) -> bool:
 
 
 def _with_role(message: Any, model: Model) -> Any:
-    """A message whose role the family takes: `developer` is OpenAI's own, and `system` means the same everywhere."""
+    """Return a message with a role that the family takes: `developer` is OpenAI's own, `system` means the same."""
     if isinstance(message, BaseModel):
         message = message.model_dump(exclude_none=True)
     if isinstance(message, Mapping) and message.get("role") == "developer" and "developer_role" not in model.takes:
@@ -208,7 +208,7 @@ def _takes_cache_control(model: Model) -> bool:
 
 
 def _without_fields(item: Any, nested: str, dropped: AbstractSet[str]) -> Any:
-    """A message or a tool without some fields, on it and one level in; the same object if it has none."""
+    """Return a message or a tool without some fields, on it and one level in; the same object if it has none."""
     if isinstance(item, BaseModel):
         item = item.model_dump(exclude_none=True)
     if not isinstance(item, Mapping):

@@ -1,4 +1,4 @@
-"""What a response that a caller holds has cost."""
+"""Tell what a response that a caller holds has cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from litellm_maas.tracking.event_builder import COST_PARAM, PROVIDER
 
 
 def cost_of(response: object) -> Cost | None:
-    """What a response has cost: its credits, micro-credits, price basis and usage.
+    """Return what a response has cost: its credits, micro-credits, price basis and usage.
 
     Args:
         response: A response of a `maas/` call, the last chunk of a stream, what `litellm.stream_chunk_builder` made of
@@ -48,7 +48,7 @@ def cost_of(response: object) -> Cost | None:
 
 
 def _is_repeated(hidden: Mapping[str, Any], noted: object) -> bool:
-    """Whether LiteLLM's cache repeats a stream, which it does without a word.
+    """Return whether LiteLLM's cache repeats a stream, which it does without a word.
 
     What it repeats names no provider if it is synchronous (measured on 1.106 and 1.108); from 1.108 on it has the note
     on it, as JSON.
@@ -58,7 +58,7 @@ def _is_repeated(hidden: Mapping[str, Any], noted: object) -> bool:
 
 
 def _is_same(one: Cost, other: Cost) -> bool:
-    """Whether two costs are of one reply, as far as one can see; the remembered one knows more of it."""
+    """Return whether two costs are of one reply, as far as one can see; the remembered one knows more of it."""
     counts = [(each.usage.input_tokens, each.usage.output_tokens) for each in (one, other)]
     is_reported = one.usage.source == "reported" and not one.usage.images
     return (one.micro_credits, one.basis) == (other.micro_credits, other.basis) and (

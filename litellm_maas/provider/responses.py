@@ -1,4 +1,4 @@
-"""The gateway's plain replies -> LiteLLM's response objects."""
+"""Transform the gateway's plain replies into LiteLLM's response objects."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _items(request: GatewayRequest, payload: dict[str, Any]) -> list[Any]:
 
 
 def _numbers(choices: list[dict[str, Any]]) -> list[int]:
-    """The numbers of choices: their own where those are what a caller expects, else their places."""
+    """Return the numbers of choices: their own where those are what a caller expects, else their places."""
     own = [index for choice in choices if isinstance(index := choice.get("index"), int)]
     places = list(range(len(choices)))
     return own if sorted(own) == places else places

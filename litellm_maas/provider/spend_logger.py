@@ -1,4 +1,4 @@
-"""The cost callback: what LiteLLM sees and the provider cannot.
+"""Record, in a callback, the costs that LiteLLM sees and the provider cannot.
 
 The provider records its own calls before they return; LiteLLM's callbacks are best-effort and come later or not at
 all. What is left for them: answers out of LiteLLM's cache, which never reach the provider; calls of other providers
@@ -16,7 +16,7 @@ from litellm.integrations.custom_logger import CustomLogger
 from pydantic import BaseModel
 
 from litellm_maas import _litellm_compat, settings
-from litellm_maas.ledger.event import Event, Kind, host_of, response_event_id
+from litellm_maas.ledger.event import Event, Operation, host_of, response_event_id
 from litellm_maas.pricing.cost import CACHE_HIT, BillingMode
 from litellm_maas.pricing.usage import Usage, characters, images, of_embeddings, of_reply
 from litellm_maas.provider.response_cost import cost_of
@@ -28,7 +28,7 @@ from litellm_maas.tracking.tracker import SpendCallback
 COST_HEADER = "x-maas-cost-vnd"
 BASIS_HEADER = "x-maas-price-basis"
 
-_KINDS: tuple[tuple[str, Kind], ...] = (("embedding", "embedding"), ("image", "image"))
+_OPERATIONS: tuple[tuple[str, Operation], ...] = (("embedding", "embedding"), ("image", "image"))
 
 _CHAT = frozenset({"completion", "text_completion"})
 _PASSED_THROUGH = "pass_through_endpoint"
@@ -70,7 +70,7 @@ class SpendLogger(CustomLogger, SpendCallback):
         request_headers: Any = None,
         litellm_call_info: Any = None,
     ) -> dict[str, str] | None:
-        """The proxy adds these headers to its response: the cost in VND, and where its price comes from."""
+        """Add headers to the proxy's response: the cost in VND, and where its price comes from."""
         cost = cost_of(response)
         if cost is None:
             return None
@@ -94,7 +94,7 @@ def _success(kwargs: Mapping[str, Any], response: Any, start_time: Any) -> Event
         return None
     attempt = _attempt(kwargs, start_time, billing_mode)
     attempt.response_id = response_id if isinstance(response_id, str) else None
-    cost = attempt.cost(_usage(kwargs, response, attempt.kind), runtime.tracker.price_book())
+    cost = attempt.cost(_usage(kwargs, response, attempt.operation), runtime.tracker.price_book())
     return attempt.event("ok", cost, 200)
 
 
@@ -119,11 +119,11 @@ def _renamed(event: Event, response_id: object, *, cache_hit: bool) -> Event:
 
 def _attempt(kwargs: Mapping[str, Any], start_time: Any, billing_mode: BillingMode) -> EventBuilder:
     call_type = str(kwargs.get("call_type"))
-    kind: Kind = next((kind for word, kind in _KINDS if word in call_type), "chat")
+    operation: Operation = next((operation for word, operation in _OPERATIONS if word in call_type), "chat")
     params = kwargs.get("litellm_params") or {}
     started_at = start_time if isinstance(start_time, dt.datetime) else dt.datetime.now(dt.timezone.utc)
     return EventBuilder(
-        kind=kind,
+        operation=operation,
         route="provider" if _provider(kwargs) == PROVIDER else "base_url",
         model=str(kwargs.get("model") or "").removeprefix(f"{PROVIDER}/"),
         billing_mode=billing_mode,
@@ -146,7 +146,7 @@ def _is_ours(kwargs: Mapping[str, Any]) -> bool:
 
 
 def _maas_host(kwargs: Mapping[str, Any]) -> BillingMode | None:
-    """The kind of MaaS host that a call went to; None for any other host."""
+    """Return the kind of MaaS host that a call went to; None for any other host."""
     hosts: dict[str, BillingMode] = {
         urlsplit(settings.api_base()).netloc: "other",
         urlsplit(settings.PAYG_BASE_URL).netloc: "payg",
@@ -170,8 +170,8 @@ def _runs_a_model(kwargs: Mapping[str, Any]) -> bool:
     return _call_type(kwargs) in _RUN_A_MODEL
 
 
-def _usage(kwargs: Mapping[str, Any], response: Any, kind: Kind) -> Usage:
-    if kind == "image":
+def _usage(kwargs: Mapping[str, Any], response: Any, operation: Operation) -> Usage:
+    if operation == "image":
         said = {name: getattr(response, name, None) for name in ("size", "quality")}
         return images(getattr(response, "data", None), said, kwargs.get("optional_params") or {})
     plain = response.model_dump(warnings=False) if isinstance(response, BaseModel) else response
@@ -183,7 +183,7 @@ def _usage(kwargs: Mapping[str, Any], response: Any, kind: Kind) -> Usage:
     if isinstance(own := getattr(response, "usage", None), BaseModel):
         # By itself: within a response of the Responses protocol LiteLLM writes another class's fields, without counts.
         raw = own.model_dump()
-    raw = of_embeddings(raw) if kind == "embedding" else raw
+    raw = of_embeddings(raw) if operation == "embedding" else raw
     usage = of_reply(
         raw,
         # Both are the same where there are both.

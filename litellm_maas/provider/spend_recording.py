@@ -11,7 +11,7 @@ from typing import Any
 from litellm_maas.errors import SettingsError
 from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.request import GatewayRequest
-from litellm_maas.ledger.event import Event, Kind, Status, host_of
+from litellm_maas.ledger.event import Event, Operation, Status, host_of
 from litellm_maas.ledger.recorder import OnCommitted
 from litellm_maas.pricing.cost import Cost
 from litellm_maas.pricing.usage import Usage, has_counts, of_reply, prompt_characters, usage_in
@@ -25,7 +25,7 @@ logger = logging.getLogger("litellm_maas")
 
 
 class RecordedCall:
-    """One attempt of the provider's, synchronous (`with`) or asynchronous (`async with`).
+    """Record one attempt of the provider's, synchronously (`with`) or asynchronously (`async with`).
 
     Leaving it commits the attempt's event, if spend is recorded: as ok after `succeeded`, as failed after a
     `GatewayError`, and as aborted when the caller gave up. A call that a setting forbids never reached the gateway.
@@ -33,7 +33,7 @@ class RecordedCall:
     Args:
         request: What is sent.
         call: LiteLLM's call.
-        kind: What is asked for.
+        operation: What is asked for.
         on_committed: Called when the event is in the ledger.
 
     Attributes:
@@ -41,10 +41,14 @@ class RecordedCall:
     """
 
     def __init__(
-        self, request: GatewayRequest, call: Mapping[str, Any], kind: Kind, on_committed: OnCommitted | None = None
+        self,
+        request: GatewayRequest,
+        call: Mapping[str, Any],
+        operation: Operation,
+        on_committed: OnCommitted | None = None,
     ) -> None:
         self._request = request
-        self._attempt = event_builder_for(request, call, kind)
+        self._attempt = event_builder_for(request, call, operation)
         self._on_committed = on_committed
         self._decoder: StreamDecoder | None = None
         self._process: int | None = None
@@ -107,7 +111,7 @@ class RecordedCall:
             runtime.tracker.recorder().record_nowait(event, self._on_committed)
 
     def _take_event(self, error: BaseException | None) -> Event | None:
-        """What there is to record: once for each attempt, and not in the child of a fork in its midst."""
+        """Take the event to record: once for each attempt, and not in the child of a fork in its midst."""
         mine, self._process = self._process == os.getpid(), None
         if not mine:
             return None
@@ -129,7 +133,7 @@ class RecordedCall:
             return self._unfinished("failed", failure.status, exception_class_name(failure), error.payload)
         # Whatever else ends a call is the caller giving up: the gateway goes on, and bills.
         given_up = error is None or isinstance(error, GeneratorExit)
-        return self._unfinished("aborted", None, None if given_up else type(error).__name__)
+        return self._unfinished("cancelled", None, None if given_up else type(error).__name__)
 
     def _unfinished(
         self, status: Status, http_status: int | None, error_class: str | None, payload: Mapping[str, Any] | None = None
@@ -142,7 +146,7 @@ class RecordedCall:
         has_begun = decoder is not None and decoder.delta_count > 0
         if self.cost is not None:
             cost = self.cost
-        elif status == "aborted" or has_begun or has_counts(raw):
+        elif status == "cancelled" or has_begun or has_counts(raw):
             cost = self._cost(self._used(raw))
         else:
             cost = self._cost(Usage())
@@ -161,12 +165,12 @@ class RecordedCall:
         return self._attempt.cost(usage, runtime.tracker.price_book())
 
 
-def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], kind: Kind) -> EventBuilder:
-    """The attempt that a call of LiteLLM's makes, from now on."""
+def event_builder_for(request: GatewayRequest, call: Mapping[str, Any], operation: Operation) -> EventBuilder:
+    """Start the attempt that a call of LiteLLM's makes."""
     logging_obj = call["logging_obj"]
     params = call.get("litellm_params") or logging_obj.model_call_details.get("litellm_params") or {}
     return EventBuilder(
-        kind=kind,
+        operation=operation,
         route="provider",
         model=request.model,
         billing_mode=request.endpoint.billing_mode,

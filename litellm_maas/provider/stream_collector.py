@@ -1,4 +1,4 @@
-"""An event stream that came in the place of a plain reply -> the reply that it comes to."""
+"""Collect an event stream that came in the place of a plain reply into that reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway's event stream -> LiteLLM's chunks, with the usage kept exact.
+"""Decode the gateway's event stream into LiteLLM's chunks, with the usage kept exact.
 
 LiteLLM's stream wrapper, given chunks by a custom provider, stops listening at the first chunk with a finish reason
 and looks at the first choice only (measured on 1.106). So the finish reason of choice 0 is held back until the stream
@@ -48,7 +48,7 @@ class _ChoiceState:
 
 
 class StreamDecoder:
-    """Turns the bytes of one streamed chat completion into LiteLLM's chunks.
+    """Decode the bytes of one streamed chat completion into LiteLLM's chunks.
 
     What was decoded before something bad is handed out before the error is raised, however the bytes were cut; and
     once the answer is complete, nothing that follows it is an error.
@@ -118,7 +118,7 @@ class StreamDecoder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the answer is complete, whatever may still come after it."""
+        """Return whether the answer is complete, whatever may still come after it."""
         if self.is_over:
             return True
         finished = [state.finish_reason is not None for state in self._choices.values()]
@@ -144,7 +144,7 @@ class StreamDecoder:
         yield from self._of_event(self._parsed(data), data)
 
     def _chunks_of_plain_reply(self, body: bytes) -> Iterator[ModelResponseStream]:
-        """A gateway that cannot stream a reply answers with a plain one, or with a plain error."""
+        """Yield the chunks of a plain reply, or raise its error: the gateway cannot stream everything."""
         if body.strip():
             yield from self._of_event(self._parsed(body), body)
 
@@ -230,7 +230,7 @@ class StreamDecoder:
         return delta
 
     def _held_back(self) -> Iterator[ModelResponseStream]:
-        """What could still have become a tag, and did not."""
+        """Yield what could still have become a tag, and did not."""
         for index, state in self._choices.items():
             thought, text = state.thinking.end()
             if thought or text:
@@ -296,7 +296,7 @@ def created(event: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _whole(value: object) -> int | None:
-    """A whole number, also where it is written as a text or as a fraction."""
+    """Parse a whole number, also from a text or a fraction."""
     try:
         return int(float(value)) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""A leading `<think>…</think>`, which some upstreams write into the answer, apart from the answer. Knows no LiteLLM."""
+"""Split a leading `<think>…</think>`, which some upstreams write into the answer, off it. Knows no LiteLLM."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class ThinkSplitter:
             self._closing = self._opened()
         if self._closing is None:
             return "", self._decided()
-        thinking, tag, rest = self._held.partition(self._closing)
+        thinking, tag, answer = self._held.partition(self._closing)
         if tag:
             self._is_answer, self._at_start, self._held = True, True, ""
-            return thinking, self._answer(rest)
+            return thinking, self._answer(answer)
         known = len(self._held) - _length_of_start(self._held, self._closing)
         thinking, self._held = self._held[:known], self._held[known:]
         return thinking, ""
@@ -44,7 +44,7 @@ class ThinkSplitter:
         self._is_answer = self._is_answer or (self._closing is None and not self._held)
 
     def _opened(self) -> str | None:
-        """The tag that closes what the text so far opens, which is taken off."""
+        """Take an opening tag off the text so far, and return the tag that closes it."""
         text = self._held.lstrip()
         tag = next((tag for tag in _CLOSING if text.startswith(tag)), None)
         if tag is None:
@@ -53,7 +53,7 @@ class ThinkSplitter:
         return _CLOSING[tag]
 
     def _decided(self) -> str:
-        """The text so far, once it can no longer become an opening tag."""
+        """Return the text so far, once it can no longer become an opening tag."""
         text = self._held.lstrip()
         self._is_answer = not any(tag.startswith(text) for tag in _CLOSING)
         return self._released() if self._is_answer else ""
@@ -71,5 +71,5 @@ class ThinkSplitter:
 
 
 def _length_of_start(text: str, tag: str) -> int:
-    """How much of the text's end may be the beginning of a tag."""
+    """Return how much of the text's end may be the beginning of a tag."""
     return next((size for size in range(len(tag) - 1, 0, -1) if text.endswith(tag[:size])), 0)

@@ -48,7 +48,7 @@ class ToolCallNumbers:
         self._last: _Call | None = None
 
     def __bool__(self) -> bool:
-        """Whether any call has been opened."""
+        """Return whether any call has been opened."""
         return bool(self._calls)
 
     def number(self, fragment: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class ToolCallNumbers:
         return {**tidied, "index": call.number}
 
     def _call(self, index: int | None, call_id: str | None, *, has_name: bool) -> _Call | None:
-        """The open call that a fragment continues; None where it opens one."""
+        """Return the open call that a fragment continues; None where it opens one."""
         if call_id is not None and call_id in self._by_id:
             return self._by_id[call_id]
         call = self._last if index is None else self._by_index.get(index)

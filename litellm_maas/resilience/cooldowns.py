@@ -1,8 +1,8 @@
-"""Which models of which account rest, because calling them now is pointless, and until when.
+"""Keep cooldowns (a circuit breaker) per model, base URL and key.
 
-A rest ends by itself: then one call is let through to try, and a model that answers is awake again, while one that
-fails rests for twice as long. What rests is a model on a base URL with a key, whatever deployments lead there. Knows
-no LiteLLM and no router: `litellm_maas.provider.cooldown_rules` decides what to do about a resting model.
+When a cooldown expires, one probe call is allowed. Success closes the circuit; failure doubles the cooldown. It is of a
+model at a base URL with a key, whatever deployments lead there. Knows no LiteLLM and no router:
+`litellm_maas.provider.cooldown_rules` decides what to do about a model in cooldown.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from litellm_maas.gateway.errors import Failure
 logger = logging.getLogger("litellm_maas")
 
 _PROBE_TIMEOUT = 60.0
-"""Seconds after which a trial whose outcome nobody reported no longer keeps others from trying."""
+"""Seconds after which a probe whose outcome nobody reported no longer keeps others from probing."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentKey:
-    """What is called: a model of an account.
+    """Identify what a cooldown is of: a model of an account.
 
     Attributes:
         account: Stands for base URL and key; of the key it tells nothing.
@@ -37,18 +37,18 @@ class DeploymentKey:
 
     @classmethod
     def of(cls, model: str, endpoint: Endpoint, key: SecretStr) -> DeploymentKey:
-        """The target of calls for a model to a base URL with a key."""
+        """Return the key of calls to a model at a base URL with an API key."""
         return cls(model, hash((endpoint.base_url, key.get_secret_value())))
 
 
 @dataclass(frozen=True, slots=True)
 class CooldownPolicy:
-    """When a kind of failure makes a model rest, and for how long.
+    """Say when a kind of failure opens a cooldown, and for how long.
 
     Attributes:
         failures: How many in a row it takes.
-        first: Seconds of the first rest; each further one is twice as long.
-        longest: Seconds of the longest rest.
+        first: Seconds of the first cooldown; each further one is twice as long.
+        longest: Seconds of the longest cooldown.
     """
 
     failures: int
@@ -56,7 +56,7 @@ class CooldownPolicy:
     longest: float
 
 
-# What somebody has to mend takes minutes or hours, and a caller gains nothing from each further try.
+# What somebody has to fix takes minutes or hours, and a caller gains nothing from each further try.
 _PERSISTENT = CooldownPolicy(1, 60.0, 600.0)
 _POLICIES: dict[str, CooldownPolicy] = {
     # Kong's windows are a minute; without a word of how long, a short wait is the least that helps.
@@ -74,13 +74,13 @@ _POLICIES: dict[str, CooldownPolicy] = {
 
 @dataclass(slots=True)
 class _State:
-    """A target that failed last.
+    """Keep the state of a target that failed last.
 
     Attributes:
-        failures: Failures in a row since it answered or rested.
-        trips: Rests in a row.
-        open_until: When the rest ends (seconds, by the clock); 0 where it has not come to one.
-        probe_until: Until when somebody is trying it.
+        failures: Failures in a row since it answered or was in cooldown.
+        trips: Cooldowns in a row.
+        open_until: When the cooldown ends (seconds, by the clock); 0 where there was none.
+        probe_until: Until when somebody probes it.
         warned: Whether a warning was given.
     """
 
@@ -93,7 +93,7 @@ class _State:
 
 
 class CooldownRegistry:
-    """The resting models of this process.
+    """Keep the cooldowns of this process.
 
     Attributes:
         clock: Seconds, monotonic; may be replaced, so that a test can move the time.
@@ -109,27 +109,26 @@ class CooldownRegistry:
         self._lock = threading.Lock()
 
     def failed(self, target: DeploymentKey, failure: Failure, *, is_routed: bool = True) -> None:
-        """Note a failure; it makes the target rest if its kind, or the third in a row, says so.
+        """Note a failure, which opens a cooldown if it is persistent, or the third in a row.
 
         Args:
             target: What was called.
             failure: Why it failed.
-            is_routed: Whether a router called it. Without one nothing is passed over, so there is nothing to tell of.
+            is_routed: Whether a router called it. Without one nothing is skipped, so there is nothing to log.
         """
         policy = _PERSISTENT if failure.is_persistent else _POLICIES.get(failure.kind)
-        # A limit without a reply is this side's own pacing, and says nothing of the model.
+        # A limit without a reply is this side's own rate limit, and says nothing of the model.
         if policy is None or (failure.kind == "rate_limit" and failure.status is None):
             self._end_probe(target)
             return
         if (length := self._trip(target, failure, policy, is_routed=is_routed)) is not None:
             logger.warning(
-                "maas/%s does not answer: %s. %s Calls go to the next model of their group, if there is one; "
-                "maas/%s is tried again in %.0f s and then ever more rarely, at least every %.0f minutes.",
-                *(target.model, failure.message, failure.hint, target.model, length, policy.longest / 60),
+                "maas/%s is cooling down for %.0f s: %s. %s Calls go to the next model of their group, if any.",
+                *(target.model, length, failure.message, failure.hint),
             )
 
     def _end_probe(self, target: DeploymentKey) -> None:
-        """Let somebody else try: this trial told nothing of the target."""
+        """Let somebody else probe: this probe told nothing of the target."""
         with self._lock:
             if (state := self._states.get(target)) is not None:
                 state.probe_until = 0.0
@@ -137,13 +136,13 @@ class CooldownRegistry:
     def _trip(
         self, target: DeploymentKey, failure: Failure, policy: CooldownPolicy, *, is_routed: bool
     ) -> float | None:
-        """Seconds of a rest that begins now and that is to be told of."""
+        """Open a cooldown, and return its seconds where that is to be logged."""
         now = self.clock()
         with self._lock:
             state = self._states.setdefault(target, _State(failure))
             state.failure, state.probe_until = failure, 0.0
             if now < state.open_until:
-                return None  # other calls that were under way when the rest began
+                return None  # other calls that were in flight when the cooldown began
             state.failures += 1
             if state.failures < policy.failures and not state.trips:
                 return None
@@ -156,31 +155,31 @@ class CooldownRegistry:
         return length if is_news else None
 
     def succeeded(self, target: DeploymentKey) -> None:
-        """Note an answer: the target is awake."""
+        """Note an answer, which ends all cooldowns of the target."""
         if target not in self._states:
             return
         with self._lock:
             state = self._states.pop(target, None)
         if state is not None and state.warned:
-            logger.warning("maas/%s answers again.", target.model)
+            logger.warning("maas/%s has recovered.", target.model)
 
     def seconds_remaining(self, target: DeploymentKey) -> float:
-        """Seconds until the target's rest is over; 0 if it does not rest."""
+        """Return the seconds until the target's cooldown ends; 0 if it has none."""
         state = self._states.get(target)
         return 0.0 if state is None else max(state.open_until - self.clock(), 0.0)
 
     def failure(self, target: DeploymentKey) -> Failure | None:
-        """Why the target rests or rested last; None if it has answered since."""
+        """Return why the target is or was last in cooldown; None if it has answered since."""
         state = self._states.get(target)
         return None if state is None else state.failure
 
     def is_closed(self, target: DeploymentKey) -> bool:
-        """Whether the target has come to no rest since it answered last."""
+        """Return whether the target has had no cooldown since it answered last."""
         state = self._states.get(target)
         return state is None or not state.trips
 
     def try_acquire_probe(self, target: DeploymentKey) -> bool:
-        """Whether a call may go to the target: it is awake, or its rest is over and nobody else is trying it."""
+        """Return whether a call may go to the target: it is available, or its cooldown is over and nobody probes it."""
         state = self._states.get(target)
         if state is None or not state.trips:
             return True
@@ -192,7 +191,7 @@ class CooldownRegistry:
             return True
 
     def is_available(self, target: DeploymentKey) -> bool:
-        """Like `try_acquire_probe`, without taking the trial."""
+        """Return what `try_acquire_probe` would, without taking the probe."""
         state = self._states.get(target)
         if state is None or not state.trips:
             return True
@@ -200,6 +199,6 @@ class CooldownRegistry:
         return now >= state.open_until and now >= state.probe_until
 
     def reset(self) -> None:
-        """Wake everything."""
+        """End all cooldowns."""
         with self._lock:
             self._states.clear()

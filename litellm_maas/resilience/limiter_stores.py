@@ -1,9 +1,8 @@
-"""Turns: who may send when, so that no more than so many requests go out in any window of time.
+"""Share a sliding-window rate limit between processes (SQLite) or machines (Redis).
 
-A turn is a moment, given out in the order in which turns are asked for. It is never nearer than a window to the turn
-that is so many before it, so a limit holds in every window, wherever that begins. The list of turns is shared: by the
-processes of a machine in a small SQLite file, by several machines in Redis. It is a file of its own and not the ledger,
-because a turn need not survive a power cut and must not wait behind a report.
+A slot is a moment, handed out in the order of the requests for one. It is never nearer than a window to the slot that
+is so many before it, so the limit holds in every window, wherever that begins. The SQLite file is not the ledger: a
+slot need not survive a power cut and must not wait behind a report.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ _PATIENCE = 10.0
 
 @dataclass(slots=True)
 class Slot:
-    """A turn, or how long it would have been until one.
+    """A slot, or the delay until there would be one.
 
     Attributes:
-        acquired: Whether it was given out; not if it is further away than the caller would wait.
+        acquired: Whether the caller got it; false if it is further away than the caller would wait.
         delay: Seconds until it.
     """
 
@@ -44,26 +43,26 @@ class Slot:
 
 
 class RateLimitStore(Protocol):
-    """A shared list of turns for each name. All its methods may wait for other processes for a moment.
+    """Share the slots of each name. All methods may wait for other processes for a moment.
 
-    Each raises `RateLimitStoreError` if the list cannot be used.
+    Each raises `RateLimitStoreError` if the store cannot be used.
     """
 
-    def try_acquire(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
-        """Get a turn, unless it is further away than `max_wait` seconds."""
+    def try_acquire(self, name: str, limit: RateLimit, max_wait: float) -> Slot:
+        """Acquire the next slot, unless it is further away than `max_wait` seconds."""
 
     def release(self, name: str, slot: Slot) -> None:
-        """Make room for somebody else: the turn will not be used."""
+        """Release a slot that will not be used, to whoever asks next."""
 
     def block_for(self, name: str, seconds: float) -> None:
-        """Let no turn of this name begin before so many seconds from now."""
+        """Block all slots of this name for so many seconds."""
 
     def blocked_for(self, name: str) -> float:
-        """Seconds for which turns of this name are still held."""
+        """Return the seconds for which slots of this name are still blocked."""
 
 
 class SqliteRateLimitStore:
-    """Turns in a file, for the processes of one machine.
+    """Share slots in a file, between the processes of one machine.
 
     Args:
         path: The file; it is made if it is not there.
@@ -88,31 +87,31 @@ class SqliteRateLimitStore:
         """See `fork_safety.Forkable`."""
         self._lock = threading.Lock()
 
-    def try_acquire(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
+    def try_acquire(self, name: str, limit: RateLimit, max_wait: float) -> Slot:
         """See `RateLimitStore.try_acquire`."""
         with self._transaction() as connection:
-            now, apart = self._clock(), pacing.seconds + pacing.margin
-            # Turns in a far future are from a clock that was wrong.
-            connection.execute("DELETE FROM turns WHERE at <= ? OR at > ?", (now - 10 * apart, now + LONGEST))
+            now, apart = self._clock(), limit.seconds + limit.margin
+            # Slots in a far future are from a clock that was wrong.
+            connection.execute("DELETE FROM slots WHERE at <= ? OR at > ?", (now - 10 * apart, now + LONGEST))
             earlier = connection.execute(
-                "SELECT at FROM turns WHERE name = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (name, pacing.requests - 1)
+                "SELECT at FROM slots WHERE name = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (name, limit.requests - 1)
             ).fetchone()
             at = max(now, self._blocked_until(connection, name), earlier[0] + apart if earlier else now)
             slot = Slot(at - now <= max_wait, at - now)
             if slot.acquired:
-                connection.execute("INSERT INTO turns VALUES (?, ?, ?)", (slot.id, name, at))
+                connection.execute("INSERT INTO slots VALUES (?, ?, ?)", (slot.id, name, at))
         return slot
 
     def release(self, name: str, slot: Slot) -> None:
         """See `RateLimitStore.release`."""
         with self._transaction() as connection:
-            connection.execute("DELETE FROM turns WHERE id = ? AND name = ?", (slot.id, name))
+            connection.execute("DELETE FROM slots WHERE id = ? AND name = ?", (slot.id, name))
 
     def block_for(self, name: str, seconds: float) -> None:
         """See `RateLimitStore.block_for`."""
         with self._transaction() as connection:
             until = max(self._clock() + seconds, self._blocked_until(connection, name))
-            connection.execute("INSERT OR REPLACE INTO holds VALUES (?, ?)", (name, until))
+            connection.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?)", (name, until))
 
     def blocked_for(self, name: str) -> float:
         """See `RateLimitStore.blocked_for`."""
@@ -120,7 +119,7 @@ class SqliteRateLimitStore:
             return max(0.0, self._blocked_until(connection, name) - self._clock())
 
     def _blocked_until(self, connection: sqlite3.Connection, name: str) -> float:
-        row = connection.execute("SELECT until FROM holds WHERE name = ?", (name,)).fetchone()
+        row = connection.execute("SELECT until FROM blocks WHERE name = ?", (name,)).fetchone()
         # One that lasts longer than any limit was made by mistake, or by a clock that was wrong.
         return float(row[0]) if row and row[0] <= self._clock() + LONGEST else 0.0
 
@@ -135,8 +134,8 @@ class SqliteRateLimitStore:
             ):
                 connection.execute("PRAGMA synchronous = OFF")
                 connection.execute("BEGIN IMMEDIATE")
-                connection.execute("CREATE TABLE IF NOT EXISTS turns (id TEXT PRIMARY KEY, name TEXT, at REAL)")
-                connection.execute("CREATE TABLE IF NOT EXISTS holds (name TEXT PRIMARY KEY, until REAL)")
+                connection.execute("CREATE TABLE IF NOT EXISTS slots (id TEXT PRIMARY KEY, name TEXT, at REAL)")
+                connection.execute("CREATE TABLE IF NOT EXISTS blocks (name TEXT PRIMARY KEY, until REAL)")
                 yield connection
                 connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
@@ -149,16 +148,16 @@ local now = time[1] + time[2] / 1000000
 local apart = tonumber(ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 10 * apart)
 local earlier = redis.call('ZREVRANGE', KEYS[1], ARGV[1] - 1, ARGV[1] - 1, 'WITHSCORES')
-local held = tonumber(redis.call('GET', KEYS[2]) or 0)
+local blocked = tonumber(redis.call('GET', KEYS[2]) or 0)
 local at = now
-if held < now + 86400 then at = math.max(now, held) end
+if blocked < now + 86400 then at = math.max(now, blocked) end
 if earlier[2] then at = math.max(at, earlier[2] + apart) end
-local granted = at - now <= tonumber(ARGV[3])
-if granted then
+local acquired = at - now <= tonumber(ARGV[3])
+if acquired then
     redis.call('ZADD', KEYS[1], string.format('%.6f', at), ARGV[4])
     redis.call('PEXPIRE', KEYS[1], math.ceil((at - now + 10 * apart) * 1000))
 end
-return {granted and 1 or 0, string.format('%.6f', at - now)}
+return {acquired and 1 or 0, string.format('%.6f', at - now)}
 """
 _BLOCK = """
 local time = redis.call('TIME')
@@ -170,7 +169,7 @@ end
 
 
 class RedisRateLimitStore:
-    """Turns in Redis, for several machines. Redis's clock counts.
+    """Share slots in Redis, between machines, by the clock of Redis.
 
     Args:
         address: ``redis://…`` or ``rediss://…``, password included.
@@ -183,7 +182,7 @@ class RedisRateLimitStore:
         try:
             import redis  # noqa: PLC0415 - an extra
         except ImportError:
-            raise RateLimitStoreError("pacing with Redis needs the package redis: pip install redis") from None
+            raise RateLimitStoreError("a rate limit in Redis needs the package redis: pip install redis") from None
         self._error: type[Exception] = redis.RedisError
         try:
             self._client = redis.Redis.from_url(
@@ -191,15 +190,15 @@ class RedisRateLimitStore:
             )
         except ValueError:
             raise RateLimitStoreError(
-                "MAAS_REDIS_URL is no address of Redis; write it like redis://host:6379/0"
+                "MAAS_REDIS_URL is not a Redis address; write it like redis://host:6379/0"
             ) from None
         self._acquire_script = self._client.register_script(_ACQUIRE)
         self._block_script = self._client.register_script(_BLOCK)
 
-    def try_acquire(self, name: str, pacing: RateLimit, max_wait: float) -> Slot:
+    def try_acquire(self, name: str, limit: RateLimit, max_wait: float) -> Slot:
         """See `RateLimitStore.try_acquire`."""
         slot = Slot(acquired=False, delay=0.0)
-        arguments: list[str | int | float] = [pacing.requests, pacing.seconds + pacing.margin, max_wait, slot.id]
+        arguments: list[str | int | float] = [limit.requests, limit.seconds + limit.margin, max_wait, slot.id]
         with self._errors():
             acquired, wait = self._acquire_script(keys=[_slots(name), _blocks(name)], args=arguments)
         slot.acquired, slot.delay = bool(acquired), float(wait)
@@ -231,8 +230,8 @@ class RedisRateLimitStore:
 
 # The braces let a cluster keep both in one place.
 def _slots(name: str) -> str:
-    return f"maas:{{{name}}}:turns"
+    return f"maas:{{{name}}}:slots"
 
 
 def _blocks(name: str) -> str:
-    return f"maas:{{{name}}}:held"
+    return f"maas:{{{name}}}:blocked"

@@ -1,8 +1,8 @@
-"""Pacing: waiting before a request instead of being refused after it.
+"""Keep the client-side rate limit: wait before a request instead of being rejected after it.
 
 The gateway's limit (10 requests a minute by default, vendor documentation, read 2026-10) is the account's, shared by
-all models and keys, so no fallback escapes it. `MAAS_RPM` switches pacing on. A refusal of the gateway that says how
-long to wait is heeded by everybody who shares the turns.
+all models and keys, so no fallback escapes it. `MAAS_RPM` switches it on. When the gateway rejects a request and says
+how long to wait, all who share the slots wait that long.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from litellm_maas.steps import Steps, Wait, Work, arun, run
 logger = logging.getLogger("litellm_maas")
 
 _AT_ONCE = 0.05
-"""Seconds. Who waits no longer than this need not look again whether the turns were held meanwhile."""
+"""Seconds. A wait that is no longer than this need not look again whether the slots were blocked meanwhile."""
 
 
 class RateLimited:
-    """A block, synchronous (`with`) or asynchronous (`async with`), that begins when its request may be sent.
+    """Wait for a slot on entry, synchronously (`with`) or asynchronously (`async with`).
 
-    The wait can be cancelled, which gives the turn to somebody else, and never blocks the event loop.
+    The wait can be cancelled, which releases the slot, and never blocks the event loop.
 
     Raises:
-        GatewayError: The turn is further away than the longest wait; nothing was sent. It says how long to wait.
+        GatewayError: The slot is further away than the maximum wait; nothing was sent. It says how long to wait.
     """
 
     def __init__(self, request: GatewayRequest, configured: RateLimit | None = None) -> None:
         self._account = urlsplit(request.endpoint.base_url).netloc
         self._model = f"{self._account}/{request.model}"
-        self._limit = settings.pacing(configured)
+        self._limit = settings.rate_limit(configured)
 
     def __enter__(self) -> None:
         if self._limit is not None:
@@ -69,7 +69,7 @@ class RateLimited:
 
     def _acquire(self, limit: RateLimit) -> Steps[None]:
         for store in shared_stores(limit):
-            with _saying_what_fails():
+            with _log_failure():
                 yield from self._acquire_from(store, limit)
                 return
 
@@ -102,23 +102,23 @@ class RateLimited:
     def _is_blocked(self, store: RateLimitStore) -> bool:
         return store.blocked_for(self._account) > 0 or store.blocked_for(self._model) > 0
 
-    def _apply_retry_after(self, pacing: RateLimit, failure: Failure) -> None:
-        """Hold the turns for as long as the gateway asked to wait: those of the model, where it says that it is one."""
+    def _apply_retry_after(self, limit: RateLimit, failure: Failure) -> None:
+        """Block the slots for as long as the gateway asked: only the model's, if the limit is its own."""
         if failure.kind != "rate_limit" or failure.status is None or failure.retry_after is None:
             return
         name = self._model if "model" in failure.message.lower() else self._account
-        for store in shared_stores(pacing):
-            with _saying_what_fails():
+        for store in shared_stores(limit):
+            with _log_failure():
                 store.block_for(name, failure.retry_after)
                 return
 
 
-def shared_stores(pacing: RateLimit) -> Iterator[RateLimitStore]:
-    """Where turns are shared: in Redis, if that is set, and otherwise or when it is away in a file."""
-    if pacing.redis is not None:
-        with _saying_what_fails():
-            yield _redis(pacing.redis)
-    yield SqliteRateLimitStore(settings.data_folder() / "pacing.db")
+def shared_stores(limit: RateLimit) -> Iterator[RateLimitStore]:
+    """Yield where slots are shared: Redis, if that is set, and a file otherwise or when Redis cannot be reached."""
+    if limit.redis is not None:
+        with _log_failure():
+            yield _redis(limit.redis)
+    yield SqliteRateLimitStore(settings.data_folder() / "rate_limit.db")
 
 
 @cache
@@ -127,7 +127,7 @@ def _redis(address: SecretStr) -> RedisRateLimitStore:
 
 
 @contextmanager
-def _saying_what_fails() -> Iterator[None]:
+def _log_failure() -> Iterator[None]:
     try:
         yield
     except RateLimitStoreError as error:
@@ -136,15 +136,15 @@ def _saying_what_fails() -> Iterator[None]:
 
 @cache
 def _say_once(problem: str) -> None:
-    logger.warning("pacing does not work as set: %s. Calls go on, paced on this machine alone or not at all.", problem)
+    logger.warning("rate-limit store unavailable (%s); falling back to the local file, or to no limit", problem)
 
 
-def _wait_exceeded(pacing: RateLimit, wait: float) -> Failure:
+def _wait_exceeded(limit: RateLimit, wait: float) -> Failure:
     return Failure(
         "rate_limit",
         None,
-        f"the next turn under the limit of {pacing.requests} requests in {pacing.seconds:g} s is {wait:.1f} s away; "
-        f"the longest wait is {pacing.max_wait:g} s, so nothing was sent",
+        f"client-side rate limit ({limit.requests} per {limit.seconds:g} s): next slot in {wait:.1f} s exceeds "
+        f"the maximum wait of {limit.max_wait:g} s; request not sent",
         "Call later or less often, raise MAAS_RPM_MAX_WAIT, or have the account's limit raised and set MAAS_RPM to it.",
         retry_after=wait,
     )

@@ -1,4 +1,4 @@
-"""`load_router`: a YAML file -> `litellm.Router`, checked before LiteLLM sees it."""
+"""Load a YAML file as a `litellm.Router`, checked before LiteLLM sees it."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ logger = logging.getLogger("litellm_maas")
 
 
 def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) -> litellm.Router:
-    """A router over MaaS models with fallbacks, from a file.
+    """Return a router over MaaS models with fallbacks, from a file.
 
     Args:
-        path: A file with `model_list`, `router_settings`, `budgets` and `pacing`, or the name of a shipped one, such as
-            ``router.current.yaml``. By default the shipped ``router.yaml``: GPT-4o, Gemini 2.5 Flash, Qwen 3 27B, each
-            by its own name, and all of them in that order as `maas`.
+        path: A file with `model_list`, `router_settings`, `budgets` and `rate_limit`, or the name of a shipped one,
+            such as ``router.current.yaml``. By default the shipped ``router.yaml``: GPT-4o, Gemini 2.5 Flash, Qwen 3
+            27B, each by its own name, and all of them in that order as `maas`.
         **overrides: Router settings that win over the file's, such as ``timeout=30``.
 
     Raises:
-        ConfigFileError: The first mistake in the file, with its line and how to mend it. What is only doubtful, such as
+        ConfigFileError: The first mistake in the file, with its line and how to fix it. What is only doubtful, such as
             a model that the catalogue does not name, is logged as a warning.
         SettingsError: An override that LiteLLM's router does not take.
     """
     document = mapping_of(_file(path))
     for finding in check(document):
-        if finding.level == "error":
+        if finding.severity == "error":
             raise finding.error
         logger.warning("%s", finding.error)
     given = Document(Path("load_router"), overrides, {})
@@ -67,22 +67,22 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
 
 
 def _apply_process_settings(file: RouterFile) -> None:
-    """The budgets and the pacing of a router's file hold for the whole program, as those of the environment do."""
+    """Apply the budgets and the rate limit of a router's file for the whole program, as those of the environment do."""
     if file.budgets:
         runtime.budgets.configured = file.budgets
         if not runtime.tracker.enabled:
             # Budgets count what is recorded.
             track_spend()
-    if file.pacing is not None:
-        runtime.rate_limit = RateLimit(file.pacing.requests_per_minute, max_wait=file.pacing.longest_wait)
+    if file.rate_limit is not None:
+        runtime.rate_limit = RateLimit(file.rate_limit.requests_per_minute, max_wait=file.rate_limit.max_wait)
 
 
 def check(document: Document, book: PriceBook | None = None) -> Iterator[Diagnostic]:
-    """What is wrong with a router's file.
+    """Yield what is wrong with a router's file.
 
     Args:
         document: The file.
-        book: The prices in force; without them nothing is said of prices.
+        book: The current prices; without them nothing is said of prices.
     """
     mistakes = list(schema_errors(document, RouterFile))
     given = document.data.get("router_settings")

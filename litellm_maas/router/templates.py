@@ -1,4 +1,4 @@
-"""The configs that come with the package."""
+"""Find the configs that come with the package."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = tuple(name for name in TEMPLATES if not name.startswith("prices"))
 
 
 def config_file(name: str) -> Path:
-    """A shipped config, or the price file to begin with.
+    """Return a shipped config, or the price file to begin with.
 
     Raises:
         SettingsError: There is none of that name.
@@ -36,4 +36,4 @@ def config_file(name: str) -> Path:
     for folder in FOLDERS:
         if name in TEMPLATES and (folder / name).is_file():
             return folder / name
-    raise SettingsError(f"no config named {name!r} comes with this package; it brings {', '.join(TEMPLATES)}")
+    raise SettingsError(f"no shipped config is named {name!r}; there are {', '.join(TEMPLATES)}")

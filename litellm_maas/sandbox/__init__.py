@@ -1,4 +1,4 @@
-"""An offline MaaS: a real HTTP server on this machine that behaves as the gateway is known to behave.
+"""Run an offline MaaS: a real HTTP server on this machine that behaves as the gateway is known to behave.
 
 For trying things out, for this package's tests and for the tests of its users::
 

@@ -1,4 +1,4 @@
-"""The account that a sandbox keeps: keys, enabled models, credits, limits.
+"""Keep the account of a sandbox: keys, enabled models, credits, limits.
 
 It follows the vendor's documentation (read 2026-10). Where that is silent, this is what the sandbox does:
 
@@ -38,7 +38,7 @@ class Limit:
     _times: deque[float] = field(default_factory=deque)
 
     def wait(self, now: float) -> float:
-        """Seconds until another request fits; 0 if it fits now."""
+        """Return seconds until another request fits; 0 if it fits now."""
         while self._times and self._times[0] <= now - self.seconds:
             self._times.popleft()
         if not self.requests or len(self._times) < self.requests:
@@ -100,5 +100,5 @@ class Account:
 
     @property
     def exhausted(self) -> bool:
-        """Whether all models are switched off."""
+        """Return whether all models are switched off."""
         return self.balance is not None and self.balance <= 0

@@ -1,4 +1,4 @@
-"""The sandbox's own bill: the truth that a ledger can be compared with.
+"""Bill the calls of a sandbox independently, for a ledger to be compared with.
 
 It adds up by its own exact arithmetic (fractions), from the prices of the official list that held at the time.
 """
@@ -50,13 +50,13 @@ class Bill:
 
     @property
     def charges(self) -> tuple[Charge, ...]:
-        """The charges so far."""
+        """Return the charges so far."""
         with self._lock:
             return tuple(self._charges)
 
     @property
     def micro_credits(self) -> int:
-        """The sum of all priced charges."""
+        """Return the sum of all priced charges."""
         return sum(charge.micro_credits or 0 for charge in self.charges)
 
 

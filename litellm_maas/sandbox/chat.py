@@ -25,12 +25,12 @@ class Completion:
 
     @property
     def head(self) -> dict[str, Any]:
-        """The fields that every object of the reply carries."""
+        """Return the fields that every object of the reply carries."""
         return {"id": self.response_id, "created": self.created, "model": self.model}
 
 
 def usage(answer: Answer) -> Any:
-    """The usage object of an answer."""
+    """Return the usage object of an answer."""
     if answer.usage is not None:
         return answer.usage or None
     return {
@@ -43,7 +43,7 @@ def usage(answer: Answer) -> Any:
 
 
 def reply(served: Completion) -> dict[str, Any]:
-    """The plain reply to a chat request."""
+    """Return the plain reply to a chat request."""
     return {
         **served.head,
         "object": "chat.completion",
@@ -54,7 +54,7 @@ def reply(served: Completion) -> dict[str, Any]:
 
 
 def events(served: Completion) -> Iterator[Event]:
-    """The events of a streamed chat reply, up to and without the closing ``[DONE]``."""
+    """Yield the events of a streamed chat reply, up to and without the closing ``[DONE]``."""
     deltas = [_deltas(served, index, choice) for index, choice in enumerate(served.answer.choices)]
     head = {**served.head, "object": "chat.completion.chunk", "system_fingerprint": "fp_sandbox"}
     for choice in filter(None, chain.from_iterable(zip_longest(*deltas))):
@@ -65,7 +65,7 @@ def events(served: Completion) -> Iterator[Event]:
 
 
 def text_reply(served: Completion) -> dict[str, Any]:
-    """The plain reply to a legacy completion."""
+    """Return the plain reply to a legacy completion."""
     choices = [
         {"index": index, "text": choice.content, "finish_reason": choice.ends_with, "logprobs": None}
         for index, choice in enumerate(served.answer.choices)
@@ -74,7 +74,7 @@ def text_reply(served: Completion) -> dict[str, Any]:
 
 
 def text_events(served: Completion) -> Iterator[Event]:
-    """The events of a streamed legacy completion."""
+    """Yield the events of a streamed legacy completion."""
     head = {**served.head, "object": "text_completion"}
     for index, choice in enumerate(served.answer.choices):
         for piece in tokens.pieces(choice.content):
@@ -85,7 +85,7 @@ def text_events(served: Completion) -> Iterator[Event]:
 
 
 def text_of(event: Mapping[str, Any]) -> str:
-    """What the model wrote in an event of any protocol."""
+    """Return what the model wrote in an event of any protocol."""
     delta = event.get("delta") or ""
     texts: list[str | None] = [delta] if isinstance(delta, str) else [delta.get("text"), delta.get("partial_json")]
     for choice in event.get("choices") or ():

@@ -55,7 +55,7 @@ class Fault:
     without_done: bool = False
 
     def matches(self, model: str | None, operation: str) -> bool:
-        """Whether it hits a request."""
+        """Return whether it hits a request."""
         return self.model in (None, model) and self.operation in (None, operation)
 
 
@@ -78,7 +78,7 @@ class Faults:
         self._waiting.clear()
 
     def take(self, model: str | None, operation: str) -> Fault:
-        """The fault that hits a request, `NO_FAULT` if none does."""
+        """Return the fault that hits a request, `NO_FAULT` if none does."""
         for fault, times_left in self._waiting:
             if fault.matches(model, operation) and next(times_left, _USED_UP) is not _USED_UP:
                 return fault

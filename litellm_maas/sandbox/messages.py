@@ -1,4 +1,4 @@
-"""The Anthropic protocol (`/v1/messages`) on top of chat answers."""
+"""Speak the Anthropic protocol (`/v1/messages`) on top of chat answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool
 
 
 def chat_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    """A messages request as a chat request."""
+    """Convert a messages request to a chat request."""
     messages: list[dict[str, Any]] = []
     if request.get("system"):
         messages.append({"role": "system", "content": _plain(request["system"])})
@@ -33,12 +33,12 @@ def chat_request(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reply(served: Completion) -> dict[str, Any]:
-    """The plain reply."""
+    """Return the plain reply."""
     return {**_message(served), "content": _content(served)}
 
 
 def events(served: Completion) -> Iterator[Event]:
-    """The events of the streamed reply; each carries its own name as `type`."""
+    """Yield the events of the streamed reply; each carries its own name as `type`."""
     start = {**_message(served), "content": [], "stop_reason": None}
     yield {"type": "message_start", "message": {**start, "usage": {**start["usage"], "output_tokens": 0}}}
     for index, block in enumerate(_content(served)):

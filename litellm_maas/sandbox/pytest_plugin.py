@@ -1,4 +1,4 @@
-"""The pytest fixture `maas_sandbox`, for projects that test against an offline MaaS."""
+"""Provide the pytest fixture `maas_sandbox`, for projects that test against an offline MaaS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from litellm_maas.sandbox import Sandbox
 
 @pytest.fixture
 def maas_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A fresh sandbox; `MAAS_API_KEY` and `MAAS_API_BASE` lead to it while the test runs."""
+    """Yield a fresh sandbox; `MAAS_API_KEY` and `MAAS_API_BASE` lead to it while the test runs."""
     with Sandbox() as sandbox:
         for name, value in sandbox.environment().items():
             monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""The Responses protocol (`/v1/responses`) on top of chat answers."""
+"""Speak the Responses protocol (`/v1/responses`) on top of chat answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from litellm_maas.sandbox.chat import Completion, Event
 
 
 def chat_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    """A responses request as a chat request."""
+    """Convert a responses request to a chat request."""
     messages: list[dict[str, Any]] = []
     if request.get("instructions"):
         messages.append({"role": "system", "content": request["instructions"]})
@@ -31,7 +31,7 @@ def chat_request(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reply(served: Completion) -> dict[str, Any]:
-    """The plain reply."""
+    """Return the plain reply."""
     answer = served.answer
     return {
         "id": served.response_id.replace("chatcmpl", "resp"),
@@ -54,7 +54,7 @@ def reply(served: Completion) -> dict[str, Any]:
 
 
 def events(served: Completion) -> Iterator[Event]:
-    """The events of the streamed reply; each carries its own name as `type`."""
+    """Yield the events of the streamed reply; each carries its own name as `type`."""
     numbered = enumerate(_events(served))
     return ({**event, "sequence_number": number} for number, event in numbered)
 

@@ -1,4 +1,4 @@
-"""What the sandbox's models answer: scripted by a test, or made from the request by simple, fixed rules."""
+"""Answer for the sandbox's models: as a test scripted, or from the request by simple, fixed rules."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Choice:
 
     @property
     def ends_with(self) -> str:
-        """The finish reason."""
+        """Return the finish reason."""
         return self.finish_reason or ("tool_calls" if self.tool_calls else "stop")
 
     @property
     def output_tokens(self) -> int:
-        """The tokens of everything the model wrote."""
+        """Return the tokens of everything the model wrote."""
         written = [self.content, self.reasoning, *(call.name + call.arguments for call in self.tool_calls)]
         return sum(tokens.count(text) for text in written)
 
@@ -62,12 +62,12 @@ class Answer:
 
     @property
     def output_tokens(self) -> int:
-        """The tokens of all choices."""
+        """Return the tokens of all choices."""
         return sum(choice.output_tokens for choice in self.choices)
 
     @property
     def reasoning_tokens(self) -> int:
-        """The part of the output that is reasoning."""
+        """Return the part of the output that is reasoning."""
         return sum(tokens.count(choice.reasoning) for choice in self.choices)
 
 
@@ -78,7 +78,7 @@ class Cache:
     _seen: set[str] = field(default_factory=set)
 
     def cached_tokens(self, model: str, messages: Sequence[Mapping[str, Any]]) -> int:
-        """The tokens of the longest beginning of a conversation that was seen before, which is noted now."""
+        """Return the tokens of the longest beginning of a conversation that was seen before, which is noted now."""
         cached = total = 0
         for position, message in enumerate(messages):
             beginning = f"{model}\n{json.dumps(messages[: position + 1], sort_keys=True)}"
@@ -90,7 +90,7 @@ class Cache:
 
 
 def answer(request: Mapping[str, Any], model: Model, scripted: Answer | None, cache: Cache) -> Answer:
-    """The answer to a chat request, with its input counted and its length limited as the request says."""
+    """Return the answer to a chat request, with its input counted and its length limited as the request says."""
     messages = request["messages"]
     found = scripted or Answer(tuple(_made_up(request, model) for _ in range(request.get("n") or 1)))
     input_tokens = sum(map(tokens.count_message, messages)) + tokens.count_tools(request.get("tools"))
@@ -139,14 +139,14 @@ def _chosen_tool(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _is_asked(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a user speaks last, and no result of a tool came since the model spoke."""
+    """Return whether a user speaks last, and no result of a tool came since the model spoke."""
     roles = [message.get("role") for message in messages]
     spoke = max((position for position, role in enumerate(roles) if role == "assistant"), default=-1)
     return roles[-1] == "user" and "tool" not in roles[spoke + 1 :]
 
 
 def _instance(schema: Mapping[str, Any]) -> Any:
-    """A value that fits a JSON Schema."""
+    """Make a value that fits a JSON Schema."""
     for fixed in ("const", "default"):
         if fixed in schema:
             return schema[fixed]

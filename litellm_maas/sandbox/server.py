@@ -1,4 +1,4 @@
-"""The sandbox's HTTP server, in a thread of its own."""
+"""Serve the sandbox over HTTP, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ _PROTOCOLS = {
 class Sandbox:
     """An offline MaaS on a loopback port.
 
-    Of its streams every other one has each event in a piece of its own, and the rest have several in one, as a network
-    brings them.
+    Of its streams every other one has each event in a piece of its own, and the others have several in one, as a
+    network brings them.
 
     Args:
         port: The port; 0 picks a free one.
@@ -118,11 +118,11 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The base URL, with its version."""
+        """Return the base URL, with its version."""
         return f"http://127.0.0.1:{self._port}/v1"
 
     def environment(self) -> dict[str, str]:
-        """The environment variables that lead a program here."""
+        """Return the environment variables that lead a program here."""
         return {"MAAS_API_KEY": self.key, "MAAS_API_BASE": self.url}
 
     def script(self, *answers: Answer) -> None:
@@ -327,7 +327,7 @@ class _Stream:
             self.written += [text for _, text in pieces]
 
     async def _spoil(self, response: web.StreamResponse) -> bool:
-        """Do what the fault asks for at this point; whether the stream is over."""
+        """Do what the fault asks for at this point, and return whether the stream is over."""
         fault = self._fault
         if self._sent in (fault.cut_after, fault.hang_after):
             await self._write(response)
@@ -351,7 +351,7 @@ class _Stream:
 
 
 async def _reply_of(fault: Fault, http: web.Request) -> web.StreamResponse | None:
-    """The reply that a fault puts in the place of the gateway's, if it does."""
+    """Return the reply that a fault puts in the place of the gateway's, if it does."""
     if fault is NO_FAULT:
         return None
     if fault.hang:

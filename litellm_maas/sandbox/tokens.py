@@ -1,4 +1,4 @@
-"""How the sandbox counts tokens: deterministically, and so that one streamed event carries one token.
+"""Count tokens for the sandbox: deterministically, and so that one streamed event carries one token.
 
 A token is up to four characters of a word together with the white space before it. Real models count differently;
 what matters is that the sandbox's bill and its replies agree to the token.
@@ -18,19 +18,19 @@ _PIECE = re.compile(r"\s*\S{1,4}|\s+$")
 
 
 def pieces(text: str, size: int = 4) -> list[str]:
-    """The text cut into tokens; joined again they are the text."""
+    """Cut a text into tokens; joined again they are the text."""
     if size == 4:
         return _PIECE.findall(text)
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
 def count(text: str) -> int:
-    """The tokens of a text."""
+    """Count the tokens of a text."""
     return len(_PIECE.findall(text))
 
 
 def count_message(message: Mapping[str, Any]) -> int:
-    """The tokens of a chat message, its images and tool calls included."""
+    """Count the tokens of a chat message, its images and tool calls included."""
     content = message.get("content")
     total = TOKENS_PER_MESSAGE
     if isinstance(content, str):
@@ -43,12 +43,12 @@ def count_message(message: Mapping[str, Any]) -> int:
 
 
 def count_tools(tools: Iterable[Any] | None) -> int:
-    """The tokens of the tool definitions of a request."""
+    """Count the tokens of the tool definitions of a request."""
     return count(json.dumps(list(tools))) if tools else 0
 
 
 def embedding(text: str, dimensions: int) -> list[float]:
-    """A unit vector that depends on the text alone."""
+    """Make a unit vector that depends on the text alone."""
     seed = sum((index + 1) * ord(character) for index, character in enumerate(text)) or 1
     raw = [math.sin(seed * (index + 1)) for index in range(dimensions)]
     length = math.sqrt(sum(value * value for value in raw)) or 1.0

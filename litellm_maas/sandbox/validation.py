@@ -1,4 +1,4 @@
-"""What the sandbox refuses, and in which words: the table of errors that users of the gateway report (read 2026-10)."""
+"""Validate requests as the gateway does, with the errors that its users report (read 2026-10)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class HTTPError(Exception):
 
 
 def openai_error(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
-    """An error body as OpenAI's protocol has it."""
+    """Build an error body as OpenAI's protocol has it."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 def check_key(account: Account, authorization: str) -> str:
-    """The key of a request.
+    """Return the key of a request.
 
     Raises:
         HTTPError: 401. Pending, revoked and unknown keys are told apart nowhere in the reply.
@@ -112,7 +112,7 @@ def _check_quirks(request: Mapping[str, Any], model: Model) -> None:
 
 
 def _says(given: object, switch: object) -> bool:
-    """Whether a parameter holds a switch, among whatever else it says."""
+    """Return whether a parameter holds a switch, among whatever else it says."""
     if isinstance(given, Mapping) and isinstance(switch, Mapping):
         return switch.items() <= given.items()
     return given == switch

@@ -1,1 +1,1 @@
-"""What this process records, for whom, and by which prices."""
+"""Track what this process spends, for whom, and by which prices."""

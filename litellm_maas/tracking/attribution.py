@@ -1,4 +1,4 @@
-"""Who a call is for: what LiteLLM knows of it, from wherever LiteLLM keeps it for this kind of call."""
+"""Attribute a call: to user, team, key, session and tags, from wherever LiteLLM keeps them for this kind of call."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Attribution:
 
 
 def attribution_from(litellm_params: Mapping[str, Any], user: object = None, host: str | None = None) -> Attribution:
-    """The identity of a call.
+    """Return the identity of a call.
 
     Through a proxy, whoever owns the key pays: a client may write what it likes into `user`, which is its end user.
 
@@ -83,17 +83,17 @@ def attribution_from(litellm_params: Mapping[str, Any], user: object = None, hos
 
 
 def _end_user(user: object) -> object:
-    """A call's own `user`, unless it is an object: Claude Code puts device and session there, written as JSON."""
+    """Return a call's own `user`, unless it is an object: Claude Code writes device and session there as JSON."""
     return None if isinstance(user, str) and user.startswith("{") else user
 
 
 def is_first_attempt(known: Mapping[str, Any]) -> bool:
-    """Whether a router's metadata is that of a request's first attempt."""
+    """Return whether a router's metadata is that of a request's first attempt."""
     return known.get("attempted_fallbacks") == 0 and not known.get("attempted_retries")
 
 
 def attempt_count(known: Mapping[str, Any]) -> int:
-    """How many attempts a router's metadata tells of; of requests that shared it, of all of them."""
+    """Return how many attempts a router's metadata tells of; of requests that shared it, of all of them."""
     retries = known.get("request_retry_count")
     return retries if isinstance(retries, int) else len(_previous(known))
 

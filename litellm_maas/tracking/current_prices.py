@@ -1,4 +1,4 @@
-"""The prices in force: the official lists, and the user's own file over them."""
+"""Merge the current prices: the official lists, and the user's own file over them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from litellm_maas.pricing.price_book import PriceBook
 
 
 def current() -> PriceBook:
-    """The shipped price book with the file that `MAAS_PRICES` names laid over it.
+    """Return the shipped price book with the file that `MAAS_PRICES` names laid over it.
 
     Raises:
         ConfigFileError: The file has a mistake.
@@ -24,7 +24,7 @@ def current() -> PriceBook:
 
 
 def known_models() -> set[str]:
-    """The model ids that the catalogue or a price list in force names. Others may exist.
+    """Return the model ids that the catalogue or a current price list names. Others may exist.
 
     Raises:
         ConfigFileError: The user's price file has a mistake.

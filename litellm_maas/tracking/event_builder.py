@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from litellm_maas.ledger.event import Event, Kind, Route, Status, new_id, response_event_id, sanitize_text
+from litellm_maas.ledger.event import Event, Operation, Route, Status, new_id, response_event_id, sanitize_text
 from litellm_maas.pricing.cost import BillingMode, Cost, cost
 from litellm_maas.pricing.price_book import PriceBook
 from litellm_maas.pricing.usage import Usage
@@ -33,7 +33,7 @@ class AttemptCounter:
         self._lock = threading.RLock()
 
     def next(self, call_id: str | None) -> int:
-        """The number of this attempt."""
+        """Return the number of this attempt."""
         if call_id is None:
             return 1
         with self._lock:
@@ -48,7 +48,7 @@ class AttemptCounter:
 class EventBuilder:
     """One attempt that reaches the gateway, from its start to its event."""
 
-    kind: Kind
+    operation: Operation
     route: Route
     model: str
     billing_mode: BillingMode
@@ -61,13 +61,13 @@ class EventBuilder:
     response_id: str | None = None
 
     def cost(self, usage: Usage, book: PriceBook | None) -> Cost:
-        """What it costs."""
+        """Return what it costs."""
         return cost(self.model, usage, self.started_at, self.billing_mode, book)
 
     def event(
         self, status: Status, cost: Cost, http_status: int | None = None, error_class: str | None = None
     ) -> Event:
-        """Its event, now that its outcome is known."""
+        """Return its event, now that its outcome is known."""
         if status == "ok" and cost.usage.source == "none" and cost.basis != "plan":
             cost = Cost(None, "unpriced", cost.usage)  # nobody counted, which is not the same as nothing
         usage = cost.usage
@@ -78,11 +78,11 @@ class EventBuilder:
             started_at=self.started_at,
             # A clock that is set back in the meantime makes no event that ends before it begins.
             ended_at=max(dt.datetime.now(dt.timezone.utc), self.started_at),
-            kind=self.kind,
+            operation=self.operation,
             route=self.route,
             status=status,
-            model_requested=self.identity.requested or asked or model or "",
-            model_served=model or "",
+            requested_model=self.identity.requested or asked or model or "",
+            model=model or "",
             host=self.identity.host,
             input_tokens=usage.input_tokens,
             cached_tokens=usage.cached_tokens,
@@ -120,5 +120,5 @@ class EventBuilder:
 
 
 def _text(given: object) -> str | None:
-    """What a column can hold: callers give LiteLLM ids of all types."""
+    """Return what a column can hold: callers give LiteLLM ids of all types."""
     return None if given is None else sanitize_text(str(given))

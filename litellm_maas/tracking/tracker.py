@@ -34,7 +34,7 @@ class SpendCallback:
 
 
 class SpendTracker:
-    """The recording of this process.
+    """Track the spend of this process.
 
     Attributes:
         attempts: Numbers the attempts of calls without a router.
@@ -67,7 +67,7 @@ class SpendTracker:
 
     @property
     def enabled(self) -> bool:
-        """Whether spend is recorded: by `track_spend`, by `MAAS_TRACK_SPEND`, or as the cost callback is registered."""
+        """Return whether spend is recorded: by `track_spend`, by `MAAS_TRACK_SPEND`, or by a registered callback."""
         return self._enabled or settings.track_spend() or self._is_registered()
 
     def _is_registered(self) -> bool:
@@ -79,7 +79,7 @@ class SpendTracker:
         return _litellm_compat.has_callback(SpendCallback)
 
     def recorder(self) -> Recorder:
-        """The recorder of the ledger in force."""
+        """Return the recorder of the current ledger."""
         named = self._ledger or settings.ledger()
         if (found := self._recorders.get(named)) is None:
             with self._lock:
@@ -108,7 +108,7 @@ class SpendTracker:
         return Recorder(where.outbox_path, _synchronous(), forwarder.wake, watch)
 
     def price_book(self) -> PriceBook | None:
-        """The prices in force: while the user's own file has a mistake, those that it held before.
+        """Return the current prices: while the user's own file has a mistake, those that it held before.
 
         None where it has one from the beginning, because then nobody knows them.
         """
@@ -120,12 +120,12 @@ class SpendTracker:
         except ConfigFileError as error:
             if self._unreadable != str(error):
                 self._unreadable = str(error)
-                logger.warning("MAAS_PRICES: %s. Calls are recorded without a price until it is mended.", error)
+                logger.warning("MAAS_PRICES: %s. Calls are recorded without a price until it is fixed.", error)
             return None
 
     @property
     def price_error(self) -> ConfigFileError | None:
-        """What is wrong with the user's own price file; None where nothing is, or where there is none."""
+        """Return what is wrong with the user's own price file; None where nothing is, or where there is none."""
         return None if settings.prices() is None else self._own_prices.error
 
     def cache_cost(self, response_id: str, cost: Cost) -> None:
@@ -136,7 +136,7 @@ class SpendTracker:
                 self._costs.popitem(last=False)
 
     def cached_cost(self, response_id: object) -> Cost | None:
-        """What a reply cost."""
+        """Return what a reply cost."""
         return self._costs.get(response_id) if isinstance(response_id, str) else None
 
     def close(self) -> None:
@@ -164,7 +164,7 @@ def _with_overrides(file: Path) -> PriceBook:
 
 
 def _say_prices_stay(mistake: ConfigFileError) -> None:
-    logger.warning("MAAS_PRICES: %s. The prices that it held before stay in force until it is mended.", mistake)
+    logger.warning("MAAS_PRICES: %s. Keeping the prices that it held before until it is fixed.", mistake)
 
 
 def _prepare(database: PostgresLocation) -> None:

@@ -218,11 +218,11 @@ def test_the_forecast_of_a_month(month: Month) -> None:
         "last_hour": last_hour,
         "per_hour": days[0] // 24,
         "per_day": sum(days) // 7,
-        "dearest_day": max(days),
-        "cheapest_day": min(days),
+        "max_day": max(days),
+        "min_day": min(days),
     }
     left = found["balance_micro_credits"]
-    zero_at = {name: dt.datetime.fromisoformat(at) for name, at in found["zero_at"].items()}
+    zero_at = {name: dt.datetime.fromisoformat(at) for name, at in found["runs_out_at"].items()}
     fastest = max(*days, 24 * last_hour)
     by_hand = {"at": sum(days) / 7, "earliest": fastest, "latest": min(days)}
     for name, per_day in by_hand.items():
@@ -239,7 +239,7 @@ def test_a_wild_hour_brings_the_end_nearer(month: Month) -> None:
     month.look()
     month.live(START + 3 * DAY)
     quiet = month.shown()
-    assert quiet["warnings"] == []
+    assert quiet["alerts"] == []
     hour = month.now
     for _ in range(60):
         month.now += dt.timedelta(seconds=50)
@@ -247,14 +247,16 @@ def test_a_wild_hour_brings_the_end_nearer(month: Month) -> None:
             month.call()
     found = month.shown()
     per_hour = month.billed(hour, month.now + dt.timedelta(seconds=1))
-    earliest = dt.datetime.fromisoformat(found["zero_at"]["earliest"])
+    earliest = dt.datetime.fromisoformat(found["runs_out_at"]["earliest"])
     by_hand = month.now + found["balance_micro_credits"] / per_hour * dt.timedelta(hours=1)
     # `live` may have made a call in that hour too.
     assert abs(earliest - by_hand) < (by_hand - month.now) * 0.1
     assert (
-        earliest < dt.datetime.fromisoformat(found["zero_at"]["at"]) < dt.datetime.fromisoformat(quiet["zero_at"]["at"])
+        earliest
+        < dt.datetime.fromisoformat(found["runs_out_at"]["at"])
+        < dt.datetime.fromisoformat(quiet["runs_out_at"]["at"])
     )
-    assert "credits may run out at" in found["warnings"][0]
+    assert "credits may run out at" in found["alerts"][0]
 
 
 def test_a_reading_in_the_midst_of_a_cycle(month: Month) -> None:
@@ -268,19 +270,19 @@ def test_a_reading_in_the_midst_of_a_cycle(month: Month) -> None:
     month.call()
     found = month.shown()
     last, before = (each.micro_credits for each in reversed(month.sandbox.bill.charges))
-    assert found["unsure_micro_credits"] == before
+    assert found["uncertainty_micro_credits"] == before
     month.now += dt.timedelta(minutes=4)
     found = month.shown()
-    assert found["not_yet_collected_micro_credits"] == last
+    assert found["pending_micro_credits"] == last
     (drift,) = found["drifts"]
     assert drift["drift_micro_credits"] == -(before or 0)
     assert drift["at_least_micro_credits"] == -(before or 0)
     assert drift["at_most_micro_credits"] == 0
     table = credits_command(month.path).stdout
     assert "were spent in the five minutes before the last reading" in table
-    assert "What the console took lately is what the ledger has" in table
+    assert "The console debited what the ledger recorded" in table
     month.now += dt.timedelta(minutes=2)
-    assert month.shown()["not_yet_collected_micro_credits"] == 0
+    assert month.shown()["pending_micro_credits"] == 0
 
 
 def test_what_is_printed(month: Month) -> None:
@@ -294,10 +296,12 @@ def test_what_is_printed(month: Month) -> None:
     assert "never at this rate" in table
     month.now += DAY
     month.note("set", "900000")
-    assert "The console took at least 100,000 VND that the ledger does not know" in credits_command(month.path).stdout
+    assert (
+        "The console debited at least 100,000 VND more than the ledger recorded" in credits_command(month.path).stdout
+    )
     month.now += DAY
     month.note("set", "950000")
-    assert "The console took at least 50,000 VND less" in credits_command(month.path).stdout
+    assert "The console debited at least 50,000 VND less" in credits_command(month.path).stdout
     month.note("topup", "2.000.000")
     table = credits_command(month.path).stdout
     assert "2,950,000 VND" in table
@@ -305,7 +309,7 @@ def test_what_is_printed(month: Month) -> None:
     listed = credits_command(month.path, "list").stdout
     assert [line.split()[0] for line in listed.splitlines()[1:]] == ["1", "2", "3", "4"]
     assert credits_command(month.path, "remove", "4").exit_code == 0
-    assert [each["number"] for each in json.loads(credits_command(month.path, "list", "--json").stdout)] == [1, 2, 3]
+    assert [each["id"] for each in json.loads(credits_command(month.path, "list", "--json").stdout)] == [1, 2, 3]
     assert max(map(len, table.splitlines())) <= 100
 
 
@@ -317,10 +321,10 @@ def test_credits_that_expire_before_they_are_gone(month: Month) -> None:
     month.call()
     month.now += DAY / 2
     table = credits_command(month.path).stdout
-    assert [line.split() for line in table.splitlines() if line.startswith("run out")] == [
-        ["run", "out", "2027-07-20", "07:00,", "when", "they", "expire"]
+    assert [line.split() for line in table.splitlines() if line.startswith("runs out")] == [
+        ["runs", "out", "2027-07-20", "07:00,", "when", "they", "expire"]
     ]
-    assert month.shown()["zero_at"]["at"] == month.shown()["expires_at"] == "2027-07-20T00:00:00+00:00"
+    assert month.shown()["runs_out_at"]["at"] == month.shown()["expires_at"] == "2027-07-20T00:00:00+00:00"
     with SqliteLedger(month.path) as ledger:
         ledger.insert(event("unpriced", None, started_at=month.now))
     month.now += DAY / 2
@@ -338,7 +342,7 @@ def test_credits_that_are_gone(month: Month, heard: list[dict[str, Any]]) -> Non
     month.now += dt.timedelta(hours=1)
     found = month.shown()
     assert found["balance_micro_credits"] < 0
-    assert found["zero_at"] == dict.fromkeys(("at", "earliest", "latest"), month.now.isoformat())
+    assert found["runs_out_at"] == dict.fromkeys(("at", "earliest", "latest"), month.now.isoformat())
     assert found["expires_at"] == "2029-02-28T12:00:00+00:00"
     assert "credits have run out" in heard[0]["text"]
 
@@ -351,22 +355,22 @@ def test_credits_that_expire(month: Month, heard: list[dict[str, Any]]) -> None:
     month.note("set", "2000000")
     expires_at = "2026-01-05T05:00:00+00:00"
     month.now = dt.datetime(2025, 12, 29, 4, tzinfo=UTC)
-    assert (month.shown()["warnings"], heard) == ([], [])
+    assert (month.shown()["alerts"], heard) == ([], [])
     month.now += 2 * dt.timedelta(hours=1)
     found = month.shown()
     assert (found["balance_micro_credits"], found["expired_micro_credits"]) == (2_000_000 * MILLION, 0)
-    assert found["zero_at"] == dict.fromkeys(("at", "earliest", "latest"), expires_at)
-    assert found["warnings"][0].startswith("credits expire at 2026-01-05 12:00 (Asia/Ho_Chi_Minh): 2,000,000 VND left")
-    assert [each["mark"] for each in heard] == ["expiry"]
+    assert found["runs_out_at"] == dict.fromkeys(("at", "earliest", "latest"), expires_at)
+    assert found["alerts"][0].startswith("credits expire at 2026-01-05 12:00 (Asia/Ho_Chi_Minh): 2,000,000 VND left")
+    assert [each["threshold"] for each in heard] == ["expiry"]
     month.now = dt.datetime(2026, 1, 5, 5, tzinfo=UTC)
     found = month.shown()
     assert (found["balance_micro_credits"], found["expired_micro_credits"]) == (0, 2_000_000 * MILLION)
-    assert (found["expires_at"], found["zero_at"]["at"]) == (expires_at, expires_at)
-    assert "credits expired at 2026-01-05 12:00" in found["warnings"][0]
-    assert "The vendor can recover them until 2026-01-12 12:00" in found["warnings"][0]
+    assert (found["expires_at"], found["runs_out_at"]["at"]) == (expires_at, expires_at)
+    assert "credits expired at 2026-01-05 12:00" in found["alerts"][0]
+    assert "The vendor can recover them until 2026-01-12 12:00" in found["alerts"][0]
     assert "expired 2,000,000 VND" in " ".join(credits_command(month.path).stdout.split())
     month.now += 300 * DAY
-    assert "recover" not in month.shown()["warnings"][0]
+    assert "recover" not in month.shown()["alerts"][0]
     assert month.shown()["balance_micro_credits"] == 0
 
 
@@ -383,7 +387,7 @@ def test_a_top_up_after_credits_expired(month: Month) -> None:
     found = month.shown()
     assert (found["balance_micro_credits"], found["expired_micro_credits"]) == (480 * MILLION, 700 * MILLION)
     assert found["expires_at"] == (START + 400 * DAY).replace(year=2028).isoformat()
-    assert found["warnings"] == []
+    assert found["alerts"] == []
 
 
 def test_a_top_up_keeps_credits_from_expiring(month: Month) -> None:
@@ -403,8 +407,8 @@ def test_a_reading_after_the_expiry_is_believed(month: Month) -> None:
     month.now += 400 * DAY
     month.note("set", "800")
     found = month.shown()
-    assert (found["balance_micro_credits"], found["expires_at"], found["warnings"]) == (800 * MILLION, None, [])
-    assert "not known: no top-up is noted" in credits_command(month.path).stdout
+    assert (found["balance_micro_credits"], found["expires_at"], found["alerts"]) == (800 * MILLION, None, [])
+    assert "not known: there is no top-up" in credits_command(month.path).stdout
 
 
 def test_credits_that_will_be_spent_before_they_expire(month: Month) -> None:
@@ -415,7 +419,7 @@ def test_credits_that_will_be_spent_before_they_expire(month: Month) -> None:
     with SqliteLedger(month.path) as ledger:
         ledger.insert(event("now", 500 * MILLION, started_at=month.now + DAY / 8))
     month.now += DAY / 4
-    assert not any("expire" in text for text in month.shown()["warnings"])
+    assert not any("expire" in text for text in month.shown()["alerts"])
 
 
 def test_a_balance_of_one_host(month: Month, heard: list[dict[str, Any]]) -> None:
@@ -431,22 +435,22 @@ def test_a_balance_of_one_host(month: Month, heard: list[dict[str, Any]]) -> Non
     for host, left in (("a.vn", 400), ("http://b.vn:8080", 10)):
         found = json.loads(credits_command(month.path, "--host", host, "--json").stdout)
         assert (found["balance_micro_credits"], found["host"]) == (left * MILLION, host.removeprefix("http://"))
-        assert len(found["warnings"]) == (left == 10)
+        assert len(found["alerts"]) == (left == 10)
     error = str(credits_command(month.path, "--json").exception)
-    assert "balances of more than one account are noted (all hosts together, a.vn, b.vn:8080)" in error
+    assert "there are readings of more than one account (all hosts together, a.vn, b.vn:8080)" in error
     table = " ".join(credits_command(month.path).stdout.split())
     assert "all hosts together credits amount left 835 VND" in table
     assert "a.vn credits amount left 400 VND" in table
     assert "Calls of 2 hosts are in what was spent (a.vn, b.vn:8080)." in table
     assert "litellm-maas credits set AMOUNT --host b.vn:8080" in table
-    assert [(each["host"], each["mark"]) for each in heard] == [("b.vn:8080", "6 h")]
+    assert [(each["host"], each["threshold"]) for each in heard] == [("b.vn:8080", "6 h")]
     page = (ROOT / "docs" / "budgets.md").read_text(encoding="utf-8")
     assert [name for name in heard[0] if f"`{name}`" not in page] == []
     assert "credits at b.vn:8080 may run out" in heard[0]["text"]
     listed = json.loads(credits_command(month.path, "list", "--json").stdout)
     assert [each["host"] for each in listed] == [None, "a.vn", "b.vn:8080"]
     assert "b.vn:8080" in credits_command(month.path, "list").stdout
-    assert "No balance is noted for c.vn" in credits_command(month.path, "--host", "c.vn").stdout
+    assert "There is no reading for c.vn" in credits_command(month.path, "--host", "c.vn").stdout
 
 
 def test_the_only_account_is_the_one_that_is_shown(month: Month) -> None:
@@ -464,7 +468,7 @@ def test_credits_of_a_ledger_that_is_not_there(tmp_path: Path, arguments: list[s
 def test_what_waits_is_said(month: Month) -> None:
     """Events that cannot be recorded yet are in no sum, and that is said."""
     month.note("set", "1000")
-    folder = Path(f"{month.path}.waiting")
+    folder = Path(f"{month.path}.outbox")
     folder.mkdir()
     (folder / "broken.json").write_text("{")
     assert "1 event queued beside the ledger is not in the sums" in credits_command(month.path).stdout
@@ -477,7 +481,7 @@ def test_what_waits_is_said(month: Month) -> None:
         (["set", "much"], "is not an amount"),
         (["set", "1", "--at", "2030-01-01"], "is in the future"),
         (["topup", "0"], "must be more than 0 credits"),
-        (["remove", "3"], "there is no note 3, as nothing is noted; begin with"),
+        (["remove", "3"], "there is no entry 3, as there is none at all; begin with"),
     ],
 )
 def test_what_cannot_be_noted(tmp_path: Path, arguments: list[str], says: str) -> None:
@@ -554,7 +558,7 @@ def test_warnings_are_given_once_a_day(
     monkeypatch.setenv("MAAS_CREDITS_WARN_BELOW", "500")
     _a_spender(path)
     assert credits_command(path).exit_code == 0
-    assert [each["mark"] for each in heard] == ["6 h", "500 VND"]
+    assert [each["threshold"] for each in heard] == ["6 h", "500 VND"]
     assert [each["balance_micro_credits"] for each in heard] == [100 * MILLION] * 2
     assert "credits may run out at" in caplog.text
     table = credits_command(path).stdout
@@ -563,8 +567,8 @@ def test_warnings_are_given_once_a_day(
     assert "credits are below 500 VND" in table
     tomorrow = dt.datetime.now(UTC) + DAY
     monkeypatch.setattr(periods, "now", tomorrow.astimezone)
-    assert json.loads(credits_command(path, "--json").stdout)["warnings"]
-    assert [each["mark"] for each in heard] == ["6 h", "500 VND", "500 VND"]
+    assert json.loads(credits_command(path, "--json").stdout)["alerts"]
+    assert [each["threshold"] for each in heard] == ["6 h", "500 VND", "500 VND"]
 
 
 @pytest.mark.parametrize(
@@ -588,7 +592,7 @@ def test_when_there_is_nothing_to_warn_of(
         monkeypatch.setenv(name, value)
     _a_spender(tmp_path / "ledger.db")
     credits_command(tmp_path / "ledger.db")
-    assert [each["mark"] for each in heard] == marks
+    assert [each["threshold"] for each in heard] == marks
 
 
 @pytest.mark.parametrize(("name", "value"), [("HOURS", "soon"), ("BELOW", "1.530")])
@@ -637,7 +641,7 @@ def test_a_running_program_warns(
         server.shutdown()
         thread.join()
         server.server_close()
-    assert [each["mark"] for each in heard] == ["6 h"]
+    assert [each["threshold"] for each in heard] == ["6 h"]
     assert [each["about"] for each in got] == ["credits"]
     assert [record.levelno for record in caplog.records if "credits may run out" in record.message] == [logging.WARNING]
 

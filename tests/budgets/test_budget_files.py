@@ -82,7 +82,7 @@ def test_odd_numbers_in_the_environment(monkeypatch: pytest.MonkeyPatch, variabl
 
     def read() -> Any:
         settings.vnd_per_usd()
-        settings.pacing()
+        settings.rate_limit()
         settings.credits_warn_below()
 
     with monkeypatch.context() as patch:

@@ -81,7 +81,7 @@ def events(ledger: Path) -> list[Event]:
 
 
 def reserved(ledger: Path) -> int:
-    """Micro-credits that are set aside."""
+    """Micro-credits that are reserved."""
     with SqliteLedger(ledger) as found:
         ((total,),) = found.query("SELECT coalesce(sum(micro_credits), 0) FROM reservations")
     return int(total)
@@ -118,11 +118,11 @@ def test_a_full_budget_refuses(ledger: Path, sandbox: Sandbox, way: str) -> None
     assert str(error).startswith("litellm.BudgetExceededError: MaaS: budget")
     assert error.current_cost == pytest.approx(float(COST))
     assert error.max_budget == pytest.approx(float(COST * 2))
-    for part in ("57.42 VND spent", "0 VND set aside", "It resets at", "00:00 (Asia/Ho_Chi_Minh)", "max_tokens"):
+    for part in ("57.42 VND spent", "0 VND reserved", "Resets at", "00:00 (Asia/Ho_Chi_Minh)", "max_tokens"):
         assert part in str(error)
     assert len(sandbox.requests) == 1
     last = events(ledger)[-1]
-    assert (last.status, last.micro_credits, last.model_served) == ("refused", 0, "openai/gpt-4o")
+    assert (last.status, last.micro_credits, last.model) == ("blocked", 0, "openai/gpt-4o")
     assert reserved(ledger) == 0
 
 
@@ -168,12 +168,12 @@ def test_room_that_is_set_aside_is_waited_for(ledger: Path, sandbox: Sandbox) ->
 
 @pytest.mark.usefixtures("impatient")
 def test_what_is_set_aside_counts(ledger: Path, sandbox: Sandbox) -> None:
-    """While a call is under way its cost at worst is taken; what it has not cost is free again afterwards."""
+    """While a call is in flight its maximum cost is reserved; what it has not cost is released afterwards."""
     allow(COST * Decimal("1.5"))
     first = litellm.completion(stream=True, **CALL)
     next(iter(first))
     assert reserved(ledger) > COST * 1_000_000
-    with pytest.raises(litellm.BudgetExceededError, match=r"[1-9][\d.]* VND set aside"):
+    with pytest.raises(litellm.BudgetExceededError, match=r"[1-9][\d.]* VND reserved"):
         litellm.completion(**CALL)
     list(first)
     assert reserved(ledger) == 0
@@ -185,7 +185,7 @@ def test_what_is_set_aside_counts(ledger: Path, sandbox: Sandbox) -> None:
 def test_nothing_stays_set_aside(
     ledger: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, way: str, ending: str
 ) -> None:
-    """A call that fails, is never sent, or is given up leaves nothing set aside."""
+    """A call that fails, is never sent, or is given up leaves nothing reserved."""
     allow(COST * 100)
     if ending == "failure":
         sandbox.faults.add(Fault(status=500))
@@ -238,7 +238,7 @@ def _wait_until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_killed_process_gives_its_room_back_in_time(ledger: Path, sandbox: Sandbox) -> None:
-    """What a process had set aside that was killed in the middle of a call is free after a quarter of an hour."""
+    """What a process had reserved that was killed in the middle of a call is free after a quarter of an hour."""
     made = allow(COST * Decimal("1.5"))
     with SqliteLedger(ledger) as opened:
         BudgetStore(opened).set(made)
@@ -273,7 +273,7 @@ def test_a_downgrade_sends_the_call_to_another_model(ledger: Path, sandbox: Sand
     for way, call in WAYS.items():
         call(**{**CALL, "max_tokens": 2000})
         last = events(ledger)[-1]
-        assert (last.model_requested.removeprefix("maas/"), last.model_served) == (
+        assert (last.requested_model.removeprefix("maas/"), last.model) == (
             "openai/gpt-4o",
             "qwen/qwen3.6-flash",
         ), way
@@ -321,7 +321,7 @@ def test_a_warning_budget_never_refuses(ledger: Path, sandbox: Sandbox, caplog: 
 def test_models_without_a_price_need_leave(ledger: Path, sandbox: Sandbox, model: str) -> None:
     """Under a budget a model without a price is refused, unless the budget allows such models."""
     allow(COST, name="strict")
-    with pytest.raises(litellm.BudgetExceededError, match=r"takes no model without a price.*\n.*MAAS_PRICES"):
+    with pytest.raises(litellm.BudgetExceededError, match=r"blocks unpriced models.*\n.*MAAS_PRICES"):
         litellm.completion(**{**CALL, "model": f"maas/{model}"})
     assert not sandbox.requests
     runtime.budgets.configured = ()
@@ -407,7 +407,7 @@ def test_periods_are_the_calendars(ledger: Path) -> None:
                 str(number),
                 pick.randrange(10**9) if priced else None,
                 started_at=at,
-                model_served=pick.choice(["openai/gpt-4o", "openai/gpt-5"]),
+                model=pick.choice(["openai/gpt-4o", "openai/gpt-5"]),
                 user=pick.choice(["an", "bình", None]),
                 tags=tuple(pick.sample(["a", "b"], pick.randrange(3))),
             )
@@ -431,7 +431,7 @@ def _compare(store: BudgetStore, budgets: list[Budget], found: list[Event]) -> N
         expected = sum(
             event.micro_credits or 0
             for event in found
-            if state.budget.matches(event.model_served, event)
+            if state.budget.matches(event.model, event)
             and (period.since is None or event.started_at >= period.since)
             and (period.until is None or event.started_at < period.until)
         )
@@ -547,7 +547,7 @@ def test_a_webhook_that_is_away_is_said(
     for thread in threading.enumerate():
         if thread.name == "maas-webhook":
             thread.join()
-    assert "the webhook MAAS_ALERT_WEBHOOK did not take a warning (HTTPStatusError)" in caplog.text
+    assert "could not send an alert to MAAS_ALERT_WEBHOOK (HTTPStatusError)" in caplog.text
     assert "s3cret" not in caplog.text
 
 
@@ -716,10 +716,10 @@ def test_a_worst_case_counts_what_is_not_text() -> None:
             5,
             "leads back to the model that is limited; name a cheaper one",
         ),
-        ("budgets:\n  - name: a\n    credits: 1\n    per: year", 4, "'year' is no period; write hour, day"),
-        ("budgets:\n  - name: a\n    credits: 1\n    action: stop", 4, "'stop' is no action; write block, warn"),
+        ("budgets:\n  - name: a\n    credits: 1\n    per: year", 4, "'year' is not a period; write hour, day"),
+        ("budgets:\n  - name: a\n    credits: 1\n    action: stop", 4, "'stop' is not an action; write block, warn"),
         ("budgets:\n  - name: a\n    credits: 1\n    timezone: Mars", 4, "'Mars' is not a time zone"),
-        ("budgets:\n  - name: a\n    credits: 1\n    warn_at: [0]", 4, r"\[0\] are no percentages; write a list"),
+        ("budgets:\n  - name: a\n    credits: 1\n    warn_at: [0]", 4, r"\[0\] are not percentages; write a list"),
         ("budgets:\n  - name: a\n    credits: 1\n    colour: red", 4, "unknown key"),
         ("budgets:\n  - credits: 1", 2, "required key is missing"),
         ("budgets:\n  - {name: a, credits: 1}\n  - {name: a, credits: 2}", 1, "two budgets are called 'a'"),
@@ -798,7 +798,7 @@ def test_the_last_sound_budgets_stay_in_force(
         litellm.completion(**CALL)
     (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said.startswith(f"MAAS_BUDGETS: {file}")
-    assert said.endswith("The budgets that it held before stay in force until it is mended.")
+    assert said.endswith("Keeping the budgets that it held before until it is fixed.")
     if file.is_dir():
         file.rmdir()
     file.write_text(f"budgets:\n  - {{name: a, credits: {COST * 9}, warn_at: []}}")
@@ -885,9 +885,9 @@ def test_the_command_line(ledger: Path, sandbox: Sandbox) -> None:
         (("200k",), "credits: '200k' is not an amount; write it like 1530000"),
         (("200.000", "--per", "day"), "write 200000 for the first, 200 for the second"),
         (("200,000",), "write 200000 for the first"),
-        (("1", "--per", "year"), "per: 'year' is no period"),
-        (("1", "--action", "stop"), "action: 'stop' is no action"),
-        (("1", "--warn-at", "x"), "warn-at: ['x'] are no percentages; write a list of whole numbers"),
+        (("1", "--per", "year"), "per: 'year' is not a period"),
+        (("1", "--action", "stop"), "action: 'stop' is not an action"),
+        (("1", "--warn-at", "x"), "warn-at: ['x'] are not percentages; write a list of whole numbers"),
         (
             ("1", "--model", "a/b", "--action", "downgrade:maas/a/b"),
             "action: 'downgrade:maas/a/b' leads back to the model",
@@ -968,7 +968,7 @@ def test_an_id_may_have_its_prefix(
         "Budget 'openai/gpt-4o/month': 20 VND per month, model openai/gpt-4o; downgrade:qwen/qwen3.6-flash.\n"
     )
     litellm.completion(**CALL)
-    assert events(ledger)[-1].model_served == "qwen/qwen3.6-flash"
+    assert events(ledger)[-1].model == "qwen/qwen3.6-flash"
     file = tmp_path / "budgets.yaml"
     file.write_text("budgets:\n  - {name: a, credits: 0.5, model: maas/qwen/qwen3.6-flash}")
     monkeypatch.setenv("MAAS_BUDGETS", str(file))

@@ -93,11 +93,13 @@ def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tu
 
 @pytest.mark.parametrize("path", [path for path, _ in _commands(group)])
 def test_help_at_80_columns(path: tuple[str, ...]) -> None:
-    """Every command's help fits a terminal of 80 columns, with no sentence cut off."""
+    """Every command's help fits a terminal of 80 columns, with no sentence cut off, and ends with an example."""
     done = CliRunner().invoke(group, [*path, "--help"], terminal_width=80)
     assert done.exit_code == 0
     assert max(map(len, done.output.splitlines())) <= 80
     assert "..." not in done.output.replace("[ARGS]...", "").replace("[MODELS]...", "").replace("FILES...", "")
+    example = done.output.splitlines()[-1].strip()
+    assert example.startswith(" ".join(["Example: litellm-maas", *path]))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,7 @@ def test_demo_can_go_live(sandbox: Sandbox) -> None:
     ("base", "says"),
     [
         ({}, "Error: no API key: set MAAS_API_KEY, or run: litellm-maas demo --offline\n"),
-        ({"MAAS_API_KEY": KEY}, "Error: the demo stopped: litellm.APIConnectionError: MaaS: no connection to"),
+        ({"MAAS_API_KEY": KEY}, "Error: the demo failed: litellm.APIConnectionError: MaaS: no connection to"),
     ],
 )
 def test_a_live_demo_that_cannot_be(tmp_path: Path, base: dict[str, str], says: str) -> None:

@@ -23,14 +23,14 @@ from tests.factories import MODELS, NOW, corrected, event, keys, random_events, 
 from tests.ledger_files import recorded
 
 FILTERS: list[tuple[str, tuple[str, ...], Callable[[Event, str], bool]]] = [
-    ("--model", (*MODELS, f"maas/{MODELS[0]}"), lambda each, value: each.model_served == value.removeprefix("maas/")),
+    ("--model", (*MODELS, f"maas/{MODELS[0]}"), lambda each, value: each.model == value.removeprefix("maas/")),
     ("--user", ("an", "bình", ""), lambda each, value: (each.user or "") == value),
     ("--end-user", ("khách 1", ""), lambda each, value: (each.end_user or "") == value),
     ("--team", ("x", "x-1"), lambda each, value: value in (each.team, each.team_id)),
     ("--team", ("",), lambda each, _: not each.team and not each.team_id),
     ("--key", ("key-1",), lambda each, value: each.key_alias == value),
     ("--session", ("s1", ""), lambda each, value: (each.session_id or "") == value),
-    ("--status", ("ok", "refused"), lambda each, value: each.status == value),
+    ("--status", ("ok", "blocked"), lambda each, value: each.status == value),
     (
         "--host",
         ("maas.vn", "http://127.0.0.1:5000/v1"),
@@ -198,8 +198,8 @@ def test_days_by_their_names(history: tuple[Path, list[Event]]) -> None:
 def test_the_models_without_a_price_are_named_up_to_five(tmp_path: Path) -> None:
     """Of many models without a price the most used are named and the rest counted."""
     models = [f"some/model-{number}" for number in range(7)]
-    events = [event(n, model_served=model, basis="unpriced", micro_credits=None) for n, model in enumerate(models)]
-    more = [event(100, model_served=models[6], basis="unpriced", micro_credits=None)]
+    events = [event(n, model=model, basis="unpriced", micro_credits=None) for n, model in enumerate(models)]
+    more = [event(100, model=models[6], basis="unpriced", micro_credits=None)]
     recorded(tmp_path / "ledger.db", [*events, *more]).close()
     text = " ".join(shown(tmp_path / "ledger.db").split())
     assert "8 calls without a price are not in the sums: some/model-6 (2), some/model-0 (1)" in text
@@ -243,9 +243,9 @@ def test_the_overview_for_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     events = [
         event(1, cached_tokens=400, saved_micro_credits=14_177_600, micro_credits=56_710_400),
         event(2, basis="custom", micro_credits=2_000_000),
-        event(3, model_served="gemini/gemini-2.5-flash", basis="unpriced", micro_credits=None),
-        event(4, model_served="gemini/gemini-2.5-flash", basis="unpriced", micro_credits=None, status="failed"),
-        event(5, status="aborted", usage_source="estimated", micro_credits=1234),
+        event(3, model="gemini/gemini-2.5-flash", basis="unpriced", micro_credits=None),
+        event(4, model="gemini/gemini-2.5-flash", basis="unpriced", micro_credits=None, status="failed"),
+        event(5, status="cancelled", usage_source="estimated", micro_credits=1234),
         event(6, anomalies=("prompt_tokens is -1",), basis="unpriced", micro_credits=None),
         event(7, basis="estimate", micro_credits=3_000_000),
     ]
@@ -352,7 +352,7 @@ def test_the_wide_form_folds_nothing(
 
 def test_names_from_outside_cannot_move_the_cursor(tmp_path: Path) -> None:
     """Control characters in a name are replaced, and rich's markup is text."""
-    events = [event(1, user="\x1b]0;title\x07\x1b[31mred", tags=("[bold]b",)), event(2, model_served="\x1b[2Jm")]
+    events = [event(1, user="\x1b]0;title\x07\x1b[31mred", tags=("[bold]b",)), event(2, model="\x1b[2Jm")]
     recorded(tmp_path / "ledger.db", events).close()
     for arguments in ((), ("--by", "user,tag"), ("--by", "user,tag", "--chart")):
         assert "\x1b" not in shown(tmp_path / "ledger.db", *arguments)
@@ -535,19 +535,19 @@ def test_events_beside_the_ledger_are_recorded_first(tmp_path: Path) -> None:
     """What waits beside the ledger is recorded before it is read."""
     path = tmp_path / "ledger.db"
     recorded(path, [event(1)]).close()
-    (tmp_path / "ledger.db.waiting").mkdir()
-    (tmp_path / "ledger.db.waiting" / "2.json").write_text(event(2).as_json())
+    (tmp_path / "ledger.db.outbox").mkdir()
+    (tmp_path / "ledger.db.outbox" / "2.json").write_text(event(2).as_json())
     found = as_json(path)
     assert (found["total"]["calls"], found["waiting_events"]) == (2, 0)
-    assert not list((tmp_path / "ledger.db.waiting").iterdir())
+    assert not list((tmp_path / "ledger.db.outbox").iterdir())
 
 
 def test_events_that_cannot_be_recorded_are_mentioned(tmp_path: Path) -> None:
     """What cannot be recorded stays where it is, is said, and does not keep the report back."""
     path = tmp_path / "ledger.db"
     recorded(path, [event(1)]).close()
-    (tmp_path / "ledger.db.waiting").mkdir()
-    (tmp_path / "ledger.db.waiting" / "2.json").write_text("not an event")
+    (tmp_path / "ledger.db.outbox").mkdir()
+    (tmp_path / "ledger.db.outbox" / "2.json").write_text("not an event")
     result = spend(path, "--json")
     found = json.loads(result.stdout)
     assert (found["total"]["calls"], found["waiting_events"]) == (1, 1)
@@ -559,8 +559,8 @@ def test_a_ledger_that_cannot_be_written_is_still_read(tmp_path: Path) -> None:
     """While another program holds the ledger, reports say what is missing and come all the same."""
     path = tmp_path / "ledger.db"
     ledger = recorded(path, [event(1)])
-    (tmp_path / "ledger.db.waiting").mkdir()
-    (tmp_path / "ledger.db.waiting" / "2.json").write_text(event(2).as_json())
+    (tmp_path / "ledger.db.outbox").mkdir()
+    (tmp_path / "ledger.db.outbox" / "2.json").write_text(event(2).as_json())
     lock = ledger._connection  # noqa: SLF001 - another program's transaction
     assert lock is not None
     lock.execute("BEGIN IMMEDIATE")

@@ -129,7 +129,7 @@ def test_export_of_a_period_into_a_file(history: tuple[Path, list[Event]], tmp_p
     out.write_text("what stood there before\n" * 10_000)
     period = ("--since", "2026-10-01", "--until", "2026-10-31", "--timezone", "Europe/Paris")
     before = out.read_text()
-    assert "out.jsonl is there already; name another --output" in mistake(path, "export", *period, "--output", str(out))
+    assert "out.jsonl already exists; name another --output" in mistake(path, "export", *period, "--output", str(out))
     assert out.read_text() == before
     assert spend(path, "export", *period, "--output", str(out), "--force").exit_code == 0
     since, until = (dt.datetime(2026, *at, tzinfo=dt.timezone.utc) for at in ((9, 30, 22), (10, 31, 23)))
@@ -141,7 +141,7 @@ def test_export_of_a_period_into_a_file(history: tuple[Path, list[Event]], tmp_p
 @pytest.mark.parametrize(
     ("only", "is_meant"),
     [
-        ("unpriced", lambda each: each.micro_credits is None and each.status in ("ok", "aborted")),
+        ("unpriced", lambda each: each.micro_credits is None and each.status in ("ok", "cancelled")),
         ("estimated", lambda each: each.usage_source == "estimated"),
         ("anomalies", lambda each: each.anomalies != ()),
     ],
@@ -224,7 +224,7 @@ def test_export_is_made_of_constant_memory(tmp_path: Path) -> None:
 def test_reprice_shows_first_and_writes_when_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Repricing by one's own file shows the difference, writes nothing until told, and then reports follow it."""
     path, own = tmp_path / "ledger.db", tmp_path / "prices.yaml"
-    unpriced: dict[str, Any] = {"model_served": "gemini/gemini-2.5-flash", "basis": "unpriced", "micro_credits": None}
+    unpriced: dict[str, Any] = {"model": "gemini/gemini-2.5-flash", "basis": "unpriced", "micro_credits": None}
     gpt_4o = event(1, price_source="official list of 2026-08-03 (vngcloud/docs, model-pricing-list, 2026-08-07)")
     recorded(path, [gpt_4o, event(2, **unpriced), event(3, **unpriced, output_tokens=10)]).close()
     assert "Nothing changes" in shown(path, "reprice")
@@ -254,7 +254,7 @@ def test_reprice_only_what_was_asked_for(tmp_path: Path) -> None:
     """Repricing can be limited to a period and a model."""
     path = tmp_path / "ledger.db"
     cheap = {"micro_credits": 1}
-    events = [event(1, **cheap), event(2, **cheap, model_served="openai/gpt-5"), event(60 * 24 * 30, **cheap)]
+    events = [event(1, **cheap), event(2, **cheap, model="openai/gpt-5"), event(60 * 24 * 30, **cheap)]
     recorded(path, events).close()
     text = shown(path, "reprice", "--model", "openai/gpt-4o", "--since", "2026-11-01")
     assert f"reprice --since 2026-11-01 --model openai/gpt-4o --ledger {path} --apply" in text
@@ -267,7 +267,7 @@ def test_reprice_leaves_what_no_price_is_for(tmp_path: Path) -> None:
     """Token Plan calls, cache hits and refused calls cost nothing by any price."""
     path = tmp_path / "ledger.db"
     free: dict[str, Any] = {"micro_credits": 0}
-    kinds: list[dict[str, Any]] = [{"basis": "plan"}, {"status": "cache_hit"}, {"status": "refused"}]
+    kinds: list[dict[str, Any]] = [{"basis": "plan"}, {"status": "cache_hit"}, {"status": "blocked"}]
     recorded(path, [event(number, **free, **kind) for number, kind in enumerate(kinds)]).close()
     assert "Nothing changes" in shown(path, "reprice")
 
@@ -275,7 +275,7 @@ def test_reprice_leaves_what_no_price_is_for(tmp_path: Path) -> None:
 def test_reprice_by_an_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With estimates switched on in the user's file, a model without any price is priced by LiteLLM's dollars."""
     path, own = tmp_path / "ledger.db", tmp_path / "prices.yaml"
-    recorded(path, [event(1, model_served="gemini/gemini-2.5-flash", basis="unpriced", micro_credits=None)]).close()
+    recorded(path, [event(1, model="gemini/gemini-2.5-flash", basis="unpriced", micro_credits=None)]).close()
     own.write_text("format: 1\nestimate: {vnd_per_usd: 25000}\n")
     monkeypatch.setenv("MAAS_PRICES", str(own))
     found = json.loads(shown(path, "reprice", "--apply", "--json"))
@@ -339,7 +339,10 @@ def test_verify_a_sound_ledger(sound: Path) -> None:
         ("UPDATE events SET ended_at = 5 WHERE seq = 7", "ended before it began"),
         ("UPDATE events SET tags = '[' WHERE seq = 7", "an event cannot be read"),
         ("DELETE FROM events WHERE seq = 7", "calls of openai/gpt-4o provider ok official in the hour of"),
-        ("UPDATE hourly SET output_tokens = 3", "output_tokens of openai/gpt-4o provider ok official in the hour of"),
+        (
+            "UPDATE rollup_hourly SET output_tokens = 3",
+            "output_tokens of openai/gpt-4o provider ok official in the hour of",
+        ),
         (
             "INSERT INTO corrections SELECT 99, 'x', 0, NULL, 0, 'custom', NULL, 'reason'",
             "1 corrections of events that are not there",
@@ -361,8 +364,8 @@ def test_verify_finds_money_moved_between_hours(sound: Path) -> None:
     """Sums that are right in all and wrong in an hour are found."""
     tamper(
         sound,
-        "UPDATE hourly SET calls = calls + 1 WHERE hour = (SELECT min(hour) FROM hourly)",
-        "UPDATE hourly SET calls = calls - 1 WHERE hour = (SELECT min(hour) + 1 FROM hourly)",
+        "UPDATE rollup_hourly SET calls = calls + 1 WHERE hour = (SELECT min(hour) FROM rollup_hourly)",
+        "UPDATE rollup_hourly SET calls = calls - 1 WHERE hour = (SELECT min(hour) + 1 FROM rollup_hourly)",
     )
     assert len(spend(sound, "verify").stdout.splitlines()) == 2
 

@@ -29,7 +29,7 @@ from tests.ledger_files import recorded
 
 COMMAND = str(Path(sys.executable).with_name("litellm-maas"))
 FILTERS: list[tuple[tuple[str, ...], Any]] = [
-    (("--model", "maas/openai/gpt-4o"), lambda each: each.model_served == "openai/gpt-4o"),
+    (("--model", "maas/openai/gpt-4o"), lambda each: each.model == "openai/gpt-4o"),
     (("--user", "bình"), lambda each: each.user == "bình"),
     (("--end-user", "khách 2"), lambda each: each.end_user == "khách 2"),
     (("--team", "x"), lambda each: each.team == "x"),
@@ -93,7 +93,7 @@ def test_every_command_takes_every_filter(
     lines = spend(path, "export", *filters).stdout.splitlines()
     assert [json.loads(line)["event_id"] for line in lines] == chosen
     repriced = as_json(path, "reprice", *filters)
-    everything = [each for each in events if each.basis != "plan" and each.status not in ("cache_hit", "refused")]
+    everything = [each for each in events if each.basis != "plan" and each.status not in ("cache_hit", "blocked")]
     assert repriced["total"]["events"] <= sum(has(each) for each in everything)
     assert bool(repriced["total"]["events"]) == any(has(each) for each in everything)
     follow = [COMMAND, "spend", "tail", "--json", "--lines", "3", *filters, "--ledger", str(path)]
@@ -273,7 +273,7 @@ def test_calls_of_several_hosts_are_not_said_where_it_is_seen(tmp_path: Path, ar
 def test_failed_calls_have_a_column_where_there_are_any(tmp_path: Path) -> None:
     """Calls that failed or were refused are counted apart; calls that were answered or abandoned are not among them."""
     path = tmp_path / "ledger.db"
-    ends = ("ok", "cache_hit", "aborted", "failed", "refused", "refused")
+    ends = ("ok", "cache_hit", "cancelled", "failed", "blocked", "blocked")
     recorded(path, [event(number, status=status, user="an") for number, status in enumerate(ends)]).close()
     found = as_json(path, "--by", "status")
     assert (found["total"]["calls"], found["total"]["failed_calls"]) == (6, 3)
@@ -325,7 +325,7 @@ def test_long_groups_stand_in_columns_of_their_own(
     """At 80 columns a row of two names is one line, with fewer numbers beside it."""
     monkeypatch.setenv("COLUMNS", str(columns))
     path = tmp_path / "ledger.db"
-    recorded(path, [event(1, model_served="z-ai/glm-5.2", user="chi.nguyen@example.vn")]).close()
+    recorded(path, [event(1, model="z-ai/glm-5.2", user="chi.nguyen@example.vn")]).close()
     lines = spend(path, "--by", "model,user").stdout.splitlines()
     assert lines[1].split()[:3] == ["model", "user", "calls"]
     assert lines[2].split()[:3] == ["z-ai/glm-5.2", "chi.nguyen@example.vn", "1"]

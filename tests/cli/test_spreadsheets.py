@@ -249,7 +249,7 @@ def test_no_file_is_replaced_silently(tmp_path: Path, form: str) -> None:
     recorded(path, [event(1, started_at=NOW)]).close()
     out.write_text("what stood there")
     result = spend(path, "export", "--format", form, "--output", str(out))
-    assert "is there already; name another --output, or overwrite it with --force" in str(result.exception)
+    assert "already exists; name another --output, or overwrite it with --force" in str(result.exception)
     assert out.read_text() == "what stood there"
     assert spend(path, "export", "--format", form, "--output", str(out), "--force").exit_code == 0
     assert out.stat().st_size > len("what stood there")

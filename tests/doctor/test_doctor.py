@@ -254,7 +254,7 @@ def _file_as_folder(setup: SetUp) -> None:
 
 
 def _no_event(setup: SetUp) -> None:
-    folder = Path(f"{setup.ledger}.waiting")
+    folder = Path(f"{setup.ledger}.outbox")
     folder.mkdir()
     (folder / "broken.json").write_text("{")
 
@@ -405,11 +405,11 @@ BROKEN: dict[str, tuple[Callable[[SetUp], None], str, str, str]] = {
         "refused|failed",
         "check that the database runs",
     ),
-    "a file that is no event": (_no_event, "waiting", "hold no event", r"^rm .*broken\.json$"),
-    "pacing by words": (_set(MAAS_RPM="ten"), "pacing", "MAAS_RPM is 'ten'", "such as 10"),
+    "a file that is no event": (_no_event, "outbox", "outbox files are unreadable", r"^rm .*broken\.json$"),
+    "a rate limit by words": (_set(MAAS_RPM="ten"), "rate limit", "MAAS_RPM is 'ten'", "such as 10"),
     "no Redis": (
         _no_redis,
-        "pacing",
+        "rate limit",
         "cannot be used",
         "check MAAS_REDIS_URL",
     ),
@@ -446,7 +446,7 @@ def test_each_broken_set_up_has_its_own_red_line(setup: SetUp, what: str) -> Non
     assert re.search(says, named[0]["message"]), named
     assert re.search(mend, named[0]["fix"]), named
     # Where one cause shows in two places, both say so.
-    also = {"a map that drops maas": {"models"}, "pacing by words": {"settings"}, "no models": {"config"}}
+    also = {"a map that drops maas": {"models"}, "a rate limit by words": {"settings"}, "no models": {"config"}}
     also |= {"an address in a variable nobody reads": {"dns"}}
     assert {check["name"] for check in reds} <= {name} | also.get(what, set()), reds
 
@@ -645,7 +645,7 @@ def test_every_setting_that_is_wrong_has_a_line(setup: SetUp) -> None:
     assert [check["message"] for check in found] == [
         "MAAS_LEDGER_SYNC is 'x'",
         "MAAS_CREDITS_WARN_HOURS is 'x'",
-        "MAAS_BASE_URL is read by nothing here",
+        "MAAS_BASE_URL is not read by litellm-maas",
     ]
     assert found[-1]["fix"] == "did you mean MAAS_API_BASE?"
 
@@ -653,22 +653,25 @@ def test_every_setting_that_is_wrong_has_a_line(setup: SetUp) -> None:
 def test_an_id_that_never_worked_is_not_in_use(setup: SetUp) -> None:
     """A mistyped id of a program's is yellow, with the id that was meant; one that only a probe tried is nobody's."""
     wrong = {"status": "failed", "http_status": 404, "started_at": dt.datetime.now(UTC)}
-    setup.record(event("e2", None, **wrong, model_served="openai/gpt-4oo", tags=("doctor",)))
+    setup.record(event("e2", None, **wrong, model="openai/gpt-4oo", tags=("doctor",)))
     assert {check["status"] for check in setup.checks()} == {"ok"}
-    setup.record(event("e3", None, **wrong, model_served="gpt-4o"))
+    setup.record(event("e3", None, **wrong, model="gpt-4o"))
     found = {check["name"]: check for check in setup.checks()}
     assert not [check for check in found.values() if check["status"] == "error"]
     assert found["last attempts"]["message"] == "refused at the last attempt in the ledger: gpt-4o (no: 404)"
-    assert found["last attempts"]["fix"] == "gpt-4o is not listed; where it is still called, write maas/openai/gpt-4o"
+    assert found["last attempts"]["fix"] == "gpt-4o is not listed; if it is still used, write maas/openai/gpt-4o"
 
 
 def test_a_model_that_went_away(setup: SetUp) -> None:
     """A model that answered lately and is not listed is worth a look: it may be another key's."""
-    setup.record(event("e2", started_at=dt.datetime.now(UTC), model_served="glm-5.2"))
+    setup.record(event("e2", started_at=dt.datetime.now(UTC), model="glm-5.2"))
     found = {check["name"]: check for check in setup.checks()}
     assert found["models"]["status"] == "warning"
-    assert found["models"]["message"] == "glm-5.2 was called lately, by the ledger, and is not listed for this key"
-    assert found["models"]["fix"] == "where it is still called, write maas/z-ai/glm-5.2"
+    assert (
+        found["models"]["message"]
+        == "glm-5.2 was called recently according to the ledger, but is not listed for this key"
+    )
+    assert found["models"]["fix"] == "if it is still used, write maas/z-ai/glm-5.2"
 
 
 def test_a_check_that_breaks_down(setup: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -686,26 +689,26 @@ def test_a_check_that_breaks_down(setup: SetUp, monkeypatch: pytest.MonkeyPatch)
     assert KEY not in json.dumps(found)
 
 
-def test_turns_that_are_held(setup: SetUp) -> None:
-    """Where the gateway asked to wait, and pacing does, that is said."""
+def test_slots_that_are_blocked(setup: SetUp) -> None:
+    """Where the gateway asked to wait, and the rate limiter does, that is said."""
     setup.set("MAAS_RPM", 10)
-    assert {check["name"]: check["status"] for check in setup.checks()}["pacing"] == "ok"
+    assert {check["name"]: check["status"] for check in setup.checks()}["rate limit"] == "ok"
     setup.set("MAAS_RPM_MAX_WAIT", 1)
     setup.sandbox.account.per_minute = Limit(1, 60.0)
     done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
     probe = json.loads(done.stdout)["probes"][0]
     assert (probe["tools"], probe["json_mode"]) == ("not known: the account's limit", None)
-    (pacing,) = (check for check in setup.checks() if check["name"] == "pacing")
-    assert pacing["status"] == "warning"
-    assert re.search(r"held for \d+ s", pacing["message"])
+    (limit,) = (check for check in setup.checks() if check["name"] == "rate limit")
+    assert limit["status"] == "warning"
+    assert re.search(r"blocked for \d+ s", limit["message"])
 
 
 def test_events_that_wait_are_recorded(setup: SetUp) -> None:
     """What waited beside the ledger is in it afterwards."""
-    folder = Path(f"{setup.ledger}.waiting")
+    folder = Path(f"{setup.ledger}.outbox")
     folder.mkdir()
     (folder / "e2.json").write_text(event("e2").as_json())
-    assert {check["name"]: check["status"] for check in setup.checks()}["waiting"] == "ok"
+    assert {check["name"]: check["status"] for check in setup.checks()}["outbox"] == "ok"
     with SqliteLedger(setup.ledger, read_only=True) as ledger:
         assert ledger.last_seq() == 2
 
@@ -905,7 +908,7 @@ def test_a_refusal_by_the_limit_is_no_answer(setup: SetUp, monkeypatch: pytest.M
     done = setup.doctor("--probe", "--yes", "openai/gpt-4o", "--json")
     # As the ledger knows: it answered a moment ago.
     assert listed()["openai/gpt-4o"]["callable"] == "yes"
-    assert "1 model could not be asked, because the account's limit refused the call: openai/gpt-4o." in done.stderr
+    assert "1 model could not be probed because of the account's rate limit: openai/gpt-4o." in done.stderr
     (check,) = (each for each in json.loads(done.stdout)["checks"] if each["name"] == "probe openai/gpt-4o")
     assert check["status"] == "warning"
     assert "whether it answers is not known" in check["message"]
@@ -937,7 +940,7 @@ def _by_name(setup: SetUp) -> dict[str, dict[str, Any]]:
 def test_models_of_the_ledger_without_a_price(setup: SetUp) -> None:
     """Models that programs call, and that no list prices, are named; without any model in use nothing is claimed."""
     now = dt.datetime.now(UTC)
-    setup.record(event("e2", None, model_served="qwen/qwen3-27b", started_at=now))
+    setup.record(event("e2", None, model="qwen/qwen3-27b", started_at=now))
     found = _by_name(setup)["model prices"]
     assert (found["status"], "no price is known for qwen/qwen3-27b" in found["message"]) == ("warning", True)
     setup.set("MAAS_LEDGER", setup.folder / "new.db")
@@ -1047,7 +1050,7 @@ def test_lines_are_cut_between_words(setup: SetUp, columns: int) -> None:
         process.wait(60)
     os.close(parent)
     lines = out.decode().splitlines()
-    (start,) = [number for number, line in enumerate(lines) if "pacing" in line]
+    (start,) = [number for number, line in enumerate(lines) if "rate limit" in line]
     assert " ".join(" ".join(lines[start:-2]).split()).endswith("(MAAS_RPM=10 keeps it)")
     assert not [line for line in lines if line.rstrip().endswith("MAAS_")]
     assert max(len(line) for line in lines[start:]) <= columns

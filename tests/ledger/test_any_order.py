@@ -129,7 +129,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(all_of_them=st.booleans())
     def come_back(self, all_of_them: bool) -> None:
         """Side files of recorded events lie there: a process died between recording one and removing it."""
-        waiting = Path(f"{self.path}.waiting")
+        waiting = Path(f"{self.path}.outbox")
         waiting.mkdir(exist_ok=True)
         for made in rows(self.path)[:: 1 if all_of_them else 3]:
             (waiting / f"{made.event_id}.json").write_text(json.dumps(made.as_dict()))

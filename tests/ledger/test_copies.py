@@ -27,7 +27,7 @@ from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
 from tests.call_modes import until
 from tests.factories import event
-from tests.ledger.test_ledger_versions import old
+from tests.ledger.test_ledger_versions import old, version  # noqa: F401 - fixtures
 from tests.ledger_files import locked, program, rows, total
 
 __all__ = ["old"]
@@ -128,12 +128,12 @@ def test_a_copy_is_one_file_for_its_owner(ledger: SqliteLedger, path: Path, tmp_
 def test_the_commands(ledger: SqliteLedger, path: Path, tmp_path: Path) -> None:
     """`backup` and `restore` say what they did and where, and overwrite nothing that was not said."""
     copy = tmp_path / "copy.db"
-    assert cli("backup", str(copy)).output == f"{copy} holds what {path} does: 3 events (4 VND).\n"
+    assert cli("backup", str(copy)).output == f"Copied {path} to {copy}: 3 events (4 VND).\n"
     again = cli("backup", str(copy))
-    assert f"{copy} is there already; name another file, or overwrite it with --force" in str(again.exception)
+    assert f"{copy} already exists; name another file, or overwrite it with --force" in str(again.exception)
     ledger.insert(event("later"))
     done = cli("restore", str(copy))
-    assert done.stdout == f"{path} holds what {copy} does: 3 events (4 VND).\n"
+    assert done.stdout == f"Restored {path} from {copy}: 3 events (4 VND).\n"
     (kept,) = tmp_path.glob("ledger.db.before-*")
     assert done.stderr == f"What the ledger held until now (4 events (5 VND)) is kept in {kept}.\n"
     assert len(rows(path)) == 3
@@ -148,7 +148,7 @@ def test_the_commands(ledger: SqliteLedger, path: Path, tmp_path: Path) -> None:
     ("arguments", "problem"),
     [
         (("restore", "nothing.db"), "there is no file nothing.db"),
-        (("restore", "notes.txt"), "is no ledger but another program's|damaged or no ledger"),
+        (("restore", "notes.txt"), "is not a ledger but another program's file|damaged or no ledger"),
         (("restore", "empty.db"), "empty.db"),
         (("backup", "ledger.db"), "is there already"),
         (("backup", "ledger.db", "--force"), "is the ledger itself"),
@@ -296,9 +296,9 @@ def test_who_writes_and_does_not_end_is_waited_for_in_vain(
 def test_a_copy_of_an_older_version_is_put_back(old: Path, tmp_path: Path) -> None:
     """A copy that an older version of this package made is brought up to date; the copy itself stays as it was."""
     copy = tmp_path / "copy.db"
-    assert back_up(old, copy).events == 1
+    assert back_up(old, copy).events == 3
     ledger = tmp_path / "elsewhere" / "ledger.db"
-    assert restore(copy, ledger).now.events == 1
+    assert restore(copy, ledger).now.events == 3
     with SqliteLedger(ledger) as found:
         assert found.insert(event("new"))
         assert verify(found) == []

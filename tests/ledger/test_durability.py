@@ -55,7 +55,7 @@ def _queued(loss: Loss, trial: Trial) -> None:
 
 
 def _estimated(loss: Loss, trial: Trial) -> None:
-    aborted = [event for event in trial.events if event.status == "aborted"]
+    aborted = [event for event in trial.events if event.status == "cancelled"]
     assert aborted
     assert len(aborted) == len(trial.events)
     assert {(event.usage_source, event.basis) for event in aborted} == {("estimated", "official")}

@@ -105,7 +105,7 @@ $$ BEGIN IF NEW.event_id LIKE '{ids}' THEN RAISE EXCEPTION 'no such events here'
 TRIGGER = "CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse()"
 UNFIT = {
     "index row": event("too long for an index", user=LONG),
-    "index row ": event("too long, in the model", model_served=LONG),
+    "index row ": event("too long, in the model", model=LONG),
     "NUL": event("a zero", session_id="a\0b"),
     "violates check constraint": event("a constraint", key_alias="bad"),
     "no such events here": event("a trigger"),
@@ -131,14 +131,14 @@ def test_unfit_rows_keep_nobody_back(ledger: PostgresLocation, caplog: pytest.Lo
     assert forward(ledger) == among * len(sound)
     assert len(arrived(ledger)) == among * len(sound)
     for said, (reason, odd) in zip(warnings(caplog), UNFIT.items(), strict=True):
-        assert said.startswith(f"event {odd.event_id} does not go to {ledger}, which does not take it (")
+        assert said.startswith(f"{ledger} rejected event {odd.event_id} (")
         assert reason.strip() in said
     spooled(ledger, event("later"))
     assert forward(ledger) == 1
     assert len(warnings(caplog)) == len(UNFIT)
     waiting = access.flush(ledger)
     assert (waiting.events, waiting.problem) == (0, None)
-    assert waiting.remarks[0].text.startswith("6 events are not in maas@127.0.0.1:")
+    assert "rejected 6 events (event " in waiting.remarks[0].text
     assert "litellm-maas spend resend" in cli("spend").output
     checked = cli("spend", "verify")
     assert checked.exit_code == 1
@@ -150,7 +150,7 @@ def test_the_longest_texts_fit(ledger: PostgresLocation) -> None:
     """Texts of the length that is recorded at most, of characters that take the most room, fit into every index."""
     pick = random.Random(1)
     for number, (first, last) in enumerate(((0x10000, 0x10FFFF), (0x4E00, 0x9FFF), (0x80, 0x7FF), (0x21, 0x7E))):
-        names = ("user", "end_user", "team_id", "team", "key_alias", "host", "model_served", "session_id")
+        names = ("user", "end_user", "team_id", "team", "key_alias", "host", "model", "session_id")
         texts: dict[str, Any] = {
             name: sanitize_text("".join(map(chr, pick.choices(range(first, last), k=5000)))) for name in names
         }
@@ -177,7 +177,7 @@ def test_a_database_that_takes_nothing_is_no_fault_of_the_rows(ledger: PostgresL
     assert arrived(ledger) == []
     execute(ledger, REFUSING.format(ids="%"), TRIGGER)
     spooled(ledger, *some(40))
-    with pytest.raises(LedgerError, match="no such events here, and so it is with all events"):
+    with pytest.raises(LedgerError, match="no such events here, for every event"):
         forward(ledger)
     execute(ledger, "DROP TRIGGER refuse ON events")
     assert forward(ledger) == 40
@@ -193,7 +193,7 @@ def test_rows_that_cannot_be_read_keep_nobody_back(ledger: PostgresLocation, cap
     assert forward(ledger) == 2
     assert arrived(ledger) == ["e0", "e4"]
     for number, said in enumerate(warnings(caplog), 1):
-        assert f"event e{number} does not go to" in said
+        assert f"rejected event e{number} (" in said
         assert "it cannot be read" in said
 
 
@@ -302,7 +302,10 @@ def test_what_waited_under_a_wrong_address_arrives(
     assert len(arrived(right)) == 4
     with PostgresLedger(right) as found:
         assert sum(each.micro_credits or 0 for each in found.events()) == sandbox.bill.micro_credits
-    assert any(f"3 events of {wrong.outbox_path}" in said and f"go to {right} now" in said for said in warnings(caplog))
+    assert any(
+        f"3 events of {wrong.outbox_path}" in said and f"are forwarded to {right} now" in said
+        for said in warnings(caplog)
+    )
     (status,) = json.loads(cli("budget", "status", "--json").output)
     assert status["spent_micro_credits"] == sandbox.bill.micro_credits
     assert access.flush(right) == access.PendingEvents()
@@ -361,10 +364,10 @@ def test_ledgers_are_not_mixed(at: Address, database: str, postgres_server: Post
     assert forward(mine) == 1
     assert arrived(mine) == ["mine"]
     (remark,) = access.flush(mine).remarks
-    assert remark.text.startswith(f"2 events for {other.at.key} still wait in {other.outbox_path}. ")
+    assert remark.text.startswith(f"2 events for {other.at.key} are still queued in {other.outbox_path}. ")
     assert remark.command == f"litellm-maas spend resend --from {other.outbox_path}"
     assert remark.command in cli("spend").output
-    (named,) = [check for check in ledgers.ledger() if check.name == "waiting"]
+    (named,) = [check for check in ledgers.ledger() if check.name == "outbox"]
     assert (named.status, named.fix) == ("error", remark.command)
     assert str(other.outbox_path) in named.message
     done = cli("spend", "resend", "--from", str(other.outbox_path))
@@ -446,7 +449,7 @@ def test_a_line_that_is_dead_is_left(
     spooled(where, *some(2, "later"))
     running.wake()
     until(lambda: warnings(caplog))
-    assert warnings(caplog)[0].startswith(f"spend waits in {where.outbox_path}: ")
+    assert f"events are queued in {where.outbox_path}" in warnings(caplog)[0]
     until(lambda: line.connections > before)
     line.swallows.clear()
     until(lambda: len(arrived(at(database))) == 4)
@@ -474,9 +477,9 @@ def test_a_fault_ends_no_thread(
     running.wake()
     until(lambda: arrived(ledger))
     running.close()
-    assert warnings(caplog) == [
-        f"spend waits in {ledger.outbox_path}: {ledger}: {fault.__name__}. It is sent when that works again."
-    ]
+    (said,) = warnings(caplog)
+    assert said.startswith(f"cannot reach PostgreSQL ({ledger}: {fault.__name__}); ")
+    assert said.endswith(f"events are queued in {ledger.outbox_path} and will be retried")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

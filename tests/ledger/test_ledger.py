@@ -110,7 +110,7 @@ def test_a_correction_is_a_row_of_its_own(ledger: SqliteLedger) -> None:
         ("e2", "the contract came late"),
         ("e1", "the contract came late"),
     ]
-    sums = "SELECT basis, calls, micro_credits, unpriced_calls FROM hourly WHERE calls ORDER BY basis"
+    sums = "SELECT basis, calls, micro_credits, unpriced_calls FROM rollup_hourly WHERE calls ORDER BY basis"
     assert list(ledger.query(sums)) == [("custom", 1, 50, 0), ("official", 1, 600, 0)]
     # e1 is an official price that the official list does not have: verify says so, and finds nothing else.
     (problem,) = verify(ledger)
@@ -143,7 +143,7 @@ def test_hourly_sums_are_the_sums_of_the_events(ledger: SqliteLedger, table: str
         key = (hour, *(getattr(found, name) or "" for name in schema.HOURLY[table]))
         expected.setdefault(key, Counter()).update(
             calls=1,
-            failed_calls=found.status in ("failed", "refused"),
+            failed_calls=found.status in ("failed", "blocked"),
             micro_credits=found.micro_credits or 0,
             saved_micro_credits=found.saved_micro_credits,
             input_tokens=found.input_tokens,
@@ -151,7 +151,7 @@ def test_hourly_sums_are_the_sums_of_the_events(ledger: SqliteLedger, table: str
             output_tokens=found.output_tokens,
             reasoning_tokens=found.reasoning_tokens,
             images=found.images,
-            unpriced_calls=found.basis == "unpriced" and found.status in ("ok", "aborted"),
+            unpriced_calls=found.basis == "unpriced" and found.status in ("ok", "cancelled"),
             estimated_calls=found.usage_source == "estimated",
             anomalies=bool(found.anomalies),
         )
@@ -198,7 +198,7 @@ def test_a_report_sees_one_state(ledger: SqliteLedger) -> None:
 
 def test_repricing_leaves_a_ledger_that_verifies(ledger: SqliteLedger) -> None:
     """Repricing old rows by today's prices corrects those that differ, once, and leaves free calls alone."""
-    usage = {"model_served": "openai/gpt-4o", "input_tokens": 10, "output_tokens": 10}
+    usage = {"model": "openai/gpt-4o", "input_tokens": 10, "output_tokens": 10}
     due = 10 * 70_888 + 10 * 283_550
     ledger.insert(event("wrong", 1, **usage))
     ledger.insert(event("unknown", None, **usage))
@@ -223,19 +223,19 @@ def _source(model: str) -> str | None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ("UPDATE events SET micro_credits = 7", "hourly: micro_credits of … : the sums say 1000000, the events 7"),
+        ("UPDATE events SET micro_credits = 7", "rollup_hourly: micro_credits of … : the sums say 1000000, the events 7"),  # noqa: E501 - a table
         ("UPDATE events SET micro_credits = -7", "event e1: its cost is negative (-7 micro-credits)"),
         ("UPDATE events SET micro_credits = NULL", "event e1: its basis is custom and its cost None"),
         ("UPDATE events SET basis = 'official'", "event e1: its cost is 1000000 micro-credits, by the official list 2126630"),  # noqa: E501 - a table
         ("UPDATE events SET cached_tokens = 11", "event e1: it has more cached than input tokens"),
         ("UPDATE events SET ended_at = started_at - 1", "event e1: it ended before it began"),
-        ("DELETE FROM events", "hourly_users: calls of … : the sums say 1, the events 0"),
+        ("DELETE FROM events", "rollup_hourly_users: calls of … : the sums say 1, the events 0"),
         ("UPDATE events SET basis = 'plan'", "event e1: its cost is 1000000 micro-credits, by its basis plan 0"),
         ("UPDATE events SET status = 'cache_hit'", "event e1: its cost is 1000000 micro-credits, by its status cache_hit 0"),  # noqa: E501 - a table
-        ("UPDATE events SET status = 'refused'", "event e1: its cost is 1000000 micro-credits, by its status refused 0"),  # noqa: E501 - a table
+        ("UPDATE events SET status = 'blocked'", "event e1: its cost is 1000000 micro-credits, by its status blocked 0"),  # noqa: E501 - a table
         ("UPDATE events SET seq = 3", "events 1 to 2 are gone"),
         ("UPDATE events SET started_at = 2087164800000000, ended_at = 2087164800000000", "event e1: it began at 2036-02-21T00:00:00.000000+00:00, which is yet to come: a clock was wrong"),  # noqa: E501 - a table
-        ("UPDATE hourly SET output_tokens = 0", "hourly: output_tokens of … : the sums say 0, the events 5"),
+        ("UPDATE rollup_hourly SET output_tokens = 0", "rollup_hourly: output_tokens of … : the sums say 0, the events 5"),  # noqa: E501 - a table
         ("INSERT INTO corrections SELECT 1, 'gone', 0, 1, 0, 'custom', NULL, ''", "1 corrections of events that are not there"),  # noqa: E501 - a table
     ],
 )  # fmt: skip

@@ -246,8 +246,8 @@ def test_a_path_below_a_home_that_is_missing(monkeypatch: pytest.MonkeyPatch) ->
 
 HOMELESS: dict[str, dict[str, str]] = {
     "recording": {"MAAS_TRACK_SPEND": "1"},
-    "recording and pacing": {"MAAS_TRACK_SPEND": "1", "MAAS_RPM": "1000"},
-    "pacing alone": {"MAAS_RPM": "1000"},
+    "recording and a rate limit": {"MAAS_TRACK_SPEND": "1", "MAAS_RPM": "1000"},
+    "a rate limit alone": {"MAAS_RPM": "1000"},
     "a database": {"MAAS_TRACK_SPEND": "1", "MAAS_LEDGER": "postgresql://u:s3cret@127.0.0.1:1/x"},
     "a password that is odd": {"MAAS_TRACK_SPEND": "1", "MAAS_LEDGER": "postgresql://u:s3[cret@127.0.0.1:1/x"},
     "an address that is none": {"MAAS_TRACK_SPEND": "1", "MAAS_LEDGER": "postgresql://u:s3@cret@127.0.0.1:1/x"},
@@ -280,7 +280,7 @@ def test_no_missing_home_stops_a_call(
     assert len(sandbox.requests) == 4
     assert sum("Set MAAS_HOME" in record.getMessage() for record in caplog.records) == 1
     assert not re.search("s3.?cret", caplog.text)
-    if case != "pacing alone":
+    if case != "a rate limit alone":
         home = temporary / f"litellm-maas-{os.getuid()}"
         (ledger,) = [*home.glob("ledger.db"), *home.glob("spool-*.db")]
         assert total(ledger) == sandbox.bill.micro_credits

@@ -67,7 +67,7 @@ def events(count: int, seed: int = 1) -> list[Event]:
                 f"{seed}-{number}",
                 priced.micro_credits,
                 started_at=started,
-                model_served=model,
+                model=model,
                 input_tokens=usage.input_tokens,
                 output_tokens=usage.output_tokens,
                 basis=priced.basis,

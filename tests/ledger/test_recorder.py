@@ -39,7 +39,7 @@ from tests.ledger_files import locked, program, rows, total, unguarded
 
 @pytest.fixture(autouse=True)
 def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A temporary folder of the test's own: events are set aside there too."""
+    """A temporary folder of the test's own: events are queued there too."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -144,7 +144,7 @@ def test_a_ledger_that_cannot_be_used(
     assert len(list(recorder.pending())) == 10
     (said,) = warnings(caplog)
     assert said.startswith(f"spend is not being recorded ({path}")
-    assert said.endswith("Events wait in " + f"{path}.waiting and are recorded later.")
+    assert said.endswith("Events are queued in " + f"{path}.outbox and will be retried.")
     mend()
     recorder.flush()
     until(lambda: total(path) == 10)
@@ -284,7 +284,7 @@ async def test_an_event_loop_never_waits_for_a_locked_ledger(recorder: Recorder,
 
 
 async def test_a_cancelled_task_does_not_wait(recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The event of a task that is cancelled behind a lock is set aside at once, quietly, and recorded later."""
+    """The event of a task that is cancelled behind a lock is queued at once, quietly, and recorded later."""
     await recorder.arecord(event("before", 1))
     with locked(path):
         started = time.monotonic()
@@ -310,7 +310,7 @@ def test_what_is_to_follow_a_recording_follows_it(recorder: Recorder, path: Path
     assert (in_ledger, done.is_set()) == ([1], True)
     done.clear()
     with locked(path):
-        recorder.record_nowait(event("set aside", 1), then)
+        recorder.record_nowait(event("queued", 1), then)
         assert not done.is_set()
     assert done.wait(60)
     assert in_ledger == [1, 2]
@@ -540,8 +540,8 @@ def test_memory_is_the_last_resort_and_has_an_end(
     for number in range(5):
         recorder.record(event(f"e{number}", 1))
     assert (recorder.queued, recorder.dropped) == (5, 2)
-    assert "Events wait in memory" in warnings(caplog)[0]
-    assert [said for said in warnings(caplog) if "spend is lost" in said] == warnings(caplog)[1:2]
+    assert "Events are queued in memory" in warnings(caplog)[0]
+    assert [said for said in warnings(caplog) if "dropping events" in said] == warnings(caplog)[1:2]
     with pytest.raises(LedgerError):
         recorder.flush()
     blocked.unlink()
@@ -550,7 +550,7 @@ def test_memory_is_the_last_resort_and_has_an_end(
 
 
 def test_an_event_that_no_ledger_can_hold(recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """An event that cannot be stored is set aside for somebody to look at, and those after it are recorded."""
+    """An event that cannot be stored is queued for somebody to look at, and those after it are recorded."""
     recorder.record(event("e1", 10**30))
     recorder.record(event("e2", 1))
     recorder.close()
@@ -559,7 +559,7 @@ def test_an_event_that_no_ledger_can_hold(recorder: Recorder, path: Path, caplog
 
 
 def test_events_are_replayed_by_the_next_process(recorder: Recorder, path: Path) -> None:
-    """What one process had to set aside, another records with its own first event, once however often it is kept."""
+    """What one process had to queue, another records with its own first event, once however often it is kept."""
     path.mkdir()
     for _ in range(2):
         recorder.record(event("e1", 1))
@@ -592,7 +592,7 @@ def test_what_holds_no_event_is_left_where_it_is(
     recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Files that hold no event, or one that no ledger can hold, stop neither recording nor the replay of others."""
-    waiting = Path(f"{path}.waiting")
+    waiting = Path(f"{path}.outbox")
     waiting.mkdir()
     sound = event("z").as_dict()
     contents = {
@@ -601,8 +601,8 @@ def test_what_holds_no_event_is_left_where_it_is(
         "2-list": "[]",
         "3-incomplete": json.dumps({"event_id": "x"}),
         "4-times": json.dumps({**sound, "started_at": "soon"}),
-        "5-a-list-for-a-model": json.dumps({**sound, "event_id": "y", "model_served": ["a"]}),
-        "6-no-model": json.dumps({**sound, "event_id": "y", "model_served": None}),
+        "5-a-list-for-a-model": json.dumps({**sound, "event_id": "y", "model": ["a"]}),
+        "6-no-model": json.dumps({**sound, "event_id": "y", "model": None}),
         "7-too-large": json.dumps({**sound, "event_id": "y", "micro_credits": 10**30}),
         "8-half-a-character": json.dumps({**sound, "event_id": "y", "user": "\ud800"}),
         "9-sound": json.dumps(sound),
@@ -613,12 +613,12 @@ def test_what_holds_no_event_is_left_where_it_is(
     recorder.close()
     assert {found.event_id for found in rows(path)} == {"a", "z"}
     assert sorted(file.stem for file in recorder.pending()) == sorted(contents)[:-1]
-    assert sum("holds no event" in said for said in warnings(caplog)) == len(contents) - 1
+    assert sum("unreadable outbox file" in said for said in warnings(caplog)) == len(contents) - 1
 
 
 def leave_waiting(path: Path, number: int) -> None:
     """Set events aside as another process does."""
-    waiting = Path(f"{path}.waiting")
+    waiting = Path(f"{path}.outbox")
     waiting.mkdir()
     for made in (event(f"w{position}", 1) for position in range(number)):
         (waiting / f"{made.event_id}.json").write_text(made.as_json())
@@ -1005,7 +1005,7 @@ def test_what_is_lost_at_the_end_is_said(
         assert (errors, recorder.dropped, len(list(recorder.pending()))) == ([], 0, 5)
         return
     (error,) = errors
-    assert error.startswith("5 events of this process are lost, 6 VND of spend: ")
+    assert error.startswith("dropped 5 events of this process, 6 VND of spend: ")
     assert "File exists; check the folder" in error
     assert recorder.dropped == 5
 
@@ -1045,7 +1045,7 @@ def test_events_that_another_user_set_aside(open_folder: Path, what: str) -> Non
     """What waits in a folder or a file of another user, which this one may not read, is said and recorded by nobody."""
     path = open_folder / "ledger.db"
     open_folder.chmod(0o777)
-    waiting = Path(f"{path}.waiting")
+    waiting = Path(f"{path}.outbox")
     waiting.mkdir(mode=0o700)
     (waiting / "w.json").write_text(event("w", 1).as_json())
     if what == "a file":
@@ -1057,7 +1057,7 @@ def test_events_that_another_user_set_aside(open_folder: Path, what: str) -> Non
     if what == "the folder":
         problem, *log = said.splitlines()
         assert problem == (
-            f"events may wait in {waiting}, which is closed to this user (it belongs to user 0); "
+            f"events may be queued in {waiting}, which is closed to this user (it belongs to user 0); "
             "run this as that user, or give the folder to this one"
         )
         assert set(log) == {problem}

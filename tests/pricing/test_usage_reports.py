@@ -180,7 +180,7 @@ def test_a_placeholder_makes_no_half_answer_free(ledger_path: Path, how: str, mo
     except litellm.exceptions.MidStreamFallbackError:
         assert how == "broken off"
     (row,) = rows(ledger_path)
-    assert (row.status, row.usage_source) == ("aborted" if how == "abandoned" else "failed", "estimated")
+    assert (row.status, row.usage_source) == ("cancelled" if how == "abandoned" else "failed", "estimated")
     assert row.micro_credits
 
 
@@ -422,7 +422,7 @@ def test_a_call_that_the_caller_interrupts_is_no_free_call(ledger_path: Path) ->
     with pytest.raises(Exception):  # noqa: B017, PT011 - LiteLLM wraps it
         litellm.completion(model=GPT, messages=[{"role": "user", "content": "x" * 4000}], client=client)
     (row,) = rows(ledger_path)
-    assert (row.status, row.input_tokens, row.usage_source) == ("aborted", 1000, "estimated")
+    assert (row.status, row.input_tokens, row.usage_source) == ("cancelled", 1000, "estimated")
     assert row.error_class == "InterruptedByCallerError"
     assert row.micro_credits == 1000 * 70_888
 

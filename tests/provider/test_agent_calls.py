@@ -52,7 +52,7 @@ def test_one_metadata_for_all_calls(sandbox: Sandbox, ledger: Path, router: Any)
     metadata = {"session_id": "shared"}
     for group in ("maas", "maas", "other", "maas"):
         router.completion(model=group, messages=MESSAGES, metadata=metadata)
-    assert [(event.model_requested, event.status, event.attempt) for event in events(ledger)] == [
+    assert [(event.requested_model, event.status, event.attempt) for event in events(ledger)] == [
         ("maas", "failed", 1),
         ("maas", "ok", 2),
         ("maas", "failed", 1),

@@ -197,7 +197,7 @@ class Bench:
 
 
 def key_of(row: Row, way: str, mode: str) -> str:
-    """A key of its own for each cell: what rests, rests for one account."""
+    """A key of its own for each cell: a cooldown is of one account."""
     return f"vn-{ROWS.index(row)}-{WAYS.index(way)}-{mode}"
 
 
@@ -272,7 +272,7 @@ def _events(ledger: Path) -> list[str]:
     found = SqliteLedger(ledger)
     try:
         return [
-            f"{SHORT[event.model_served]} {event.status}"
+            f"{SHORT[event.model]} {event.status}"
             + ("" if event.http_status in (200, None) else f" {event.http_status}")
             for event in found.events()
         ]

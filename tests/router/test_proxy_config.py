@@ -192,7 +192,7 @@ def test_an_include_has_its_spend_recorded(admins: Proxy) -> None:
     admins.ask("maas")
     admins.ask(f"maas/{FIRST}")
     rows = admins.events()[before:]
-    assert [(event.attempt, event.model_requested, event.model_served, event.status) for event in rows] == [
+    assert [(event.attempt, event.requested_model, event.model, event.status) for event in rows] == [
         (1, "maas", FIRST, "failed"),
         (2, "maas", SECOND, "ok"),
         (1, f"maas/{FIRST}", FIRST, "ok"),
@@ -224,7 +224,7 @@ def test_the_starter_proxy_rests_models(starter: Proxy) -> None:
         assert starter.ask(f"maas/{CURRENT[2]}") == f"{CURRENT[1]} heard: Xin chào"
     assert starter.asked() == [CURRENT[2], *([CURRENT[1]] * 3)]
     log = (starter.folder / "proxy.current.log").read_text()
-    assert log.count(f"maas/{CURRENT[2]} does not answer: not enabled. Enable {CURRENT[2]} for this key") == 1
+    assert log.count(f"maas/{CURRENT[2]} is cooling down for 60 s: not enabled. Enable {CURRENT[2]} for this key") == 1
     assert log.count(f"maas/{CURRENT[1]} is called instead.") == 1
 
 

@@ -159,7 +159,7 @@ def test_a_model_that_is_not_there_rests_and_comes_back(
     assert [served(way(router, model="maas")) for _ in range(4)] == [SECOND] * 4
     assert asked(sandbox) == [FIRST, SECOND, SECOND, SECOND, SECOND]
     warning, fallback = said()
-    assert f"maas/{FIRST} does not answer: model not found. " in warning
+    assert f"maas/{FIRST} is cooling down for 60 s: model not found. " in warning
     assert "tried again in 60 s" in warning
     assert fallback.endswith(f"maas/{SECOND} is called instead.")
     clock.now += 61
@@ -172,7 +172,7 @@ def test_a_model_that_is_not_there_rests_and_comes_back(
     clock.now += 60
     assert [served(way(router, model="maas")) for _ in range(2)] == [FIRST] * 2
     assert asked(sandbox) == [FIRST, FIRST]
-    assert said() == [f"maas/{FIRST} answers again."]
+    assert said() == [f"maas/{FIRST} has recovered."]
 
 
 @pytest.mark.parametrize("status", [402, 403, 404])
@@ -477,7 +477,7 @@ def test_every_attempt_is_seen(
     assert f"with ServiceUnavailableError (503); maas/{THIRD} is called instead." in second
     ledger = SqliteLedger(tmp_path / "ledger.db")
     assert [
-        (event.attempt, event.model_requested, event.model_served, event.status, event.http_status, event.error_class)
+        (event.attempt, event.requested_model, event.model, event.status, event.http_status, event.error_class)
         for event in ledger.events()
     ] == [
         (1, "maas", FIRST, "failed", 404, "NotFoundError"),
@@ -622,7 +622,7 @@ def test_a_trial_that_nobody_reports_does_not_last() -> None:
     assert rests.try_acquire_probe(TARGET)
 
 
-@pytest.mark.parametrize("failure", [Failure("bad_request", 400, "no", ""), Failure("rate_limit", None, "paced", "")])
+@pytest.mark.parametrize("failure", [Failure("bad_request", 400, "no", ""), Failure("rate_limit", None, "limited", "")])
 def test_a_trial_that_tells_nothing_is_over(failure: Failure) -> None:
     """Where a trial fails for the request's own fault, the next call may try at once."""
     clock = Clock()
@@ -695,12 +695,12 @@ def test_calls_that_were_under_way_count_once() -> None:
         Failure("bad_request", 400, "no", ""),
         Failure("authentication", 401, "no", ""),
         Failure("context_window", 400, "too long", ""),
-        Failure("rate_limit", None, "paced", "", retry_after=30.0),
+        Failure("rate_limit", None, "limited", "", retry_after=30.0),
     ],
     ids=lambda failure: failure.kind,
 )
 def test_what_makes_nothing_rest(failure: Failure) -> None:
-    """What is the request's fault, the key's, or this side's own pacing says nothing of the model."""
+    """What is the request's fault, the key's, or this side's own rate limit says nothing of the model."""
     rests = CooldownRegistry(Clock())
     for _ in range(5):
         rests.failed(TARGET, failure)

@@ -111,7 +111,7 @@ LIMITED = Failure("rate_limit", 429, "slow down", "Wait.")
         (LIMITED, 1, "one", True),  # LiteLLM has waited
         (LIMITED, None, "one", True),
         (LIMITED, 2, "other", True),
-        (Failure("rate_limit", None, "paced", "Wait."), 2, "one", True),
+        (Failure("rate_limit", None, "limited", "Wait."), 2, "one", True),
         (Failure("unavailable", 503, "busy", "Wait."), 2, "one", True),
     ],
 )

@@ -162,7 +162,7 @@ def problem(ran: Run, case: str, *, down: bool) -> str | None:
     """What is wrong with a run, if anything is."""
     if ran.status != 0:
         return _last_words(ran.errors)
-    served = {event.model_served for event in ran.events if event.status == "ok"}
+    served = {event.model for event in ran.events if event.status == "ok"}
     if served != {SECOND if down else FIRST}:
         return f"answered by {', '.join(sorted(served)) or 'nobody'}"
     if leaked := {name for request in ran.requests for name in request.body} - FIELDS:

@@ -154,7 +154,7 @@ def rounds(folder: Path, count: int) -> bool:
             amounts = "".join(f"{each / 1e6:>12.2f}" for each in (total, bill, limit))
             print(f"{number:<7}{'yes' if kill else '':<8}{calls:>8}{amounts}{used:>8.1%}")
             held &= total <= limit and (kill or used >= 0.95)
-            # What a killed process had been answered without recording it is at most what it had set aside.
+            # What a killed process had been answered without recording it is at most what it had reserved.
             held &= bill <= limit
         for process in workers:
             process.kill()

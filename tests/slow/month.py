@@ -52,8 +52,8 @@ def year() -> list[Event]:
                 number,
                 started_at=started_at,
                 ended_at=started_at + dt.timedelta(seconds=3),
-                model_requested=model,
-                model_served=model,
+                requested_model=model,
+                model=model,
                 input_tokens=usage.input_tokens,
                 cached_tokens=usage.cached_tokens,
                 output_tokens=usage.output_tokens,
@@ -121,7 +121,7 @@ def main() -> None:
         october = [each for each in events if each.started_at.astimezone(ZONE).strftime("%Y-%m") == "2026-10"]
         truth: collections.Counter[tuple[str | None, str]] = collections.Counter()
         for each in october:
-            truth[each.team, each.model_served] += each.micro_credits or 0
+            truth[each.team, each.model] += each.micro_credits or 0
         print(spend(ledger, "--month", "2026-10", "--by", "team,model"))
         report = json.loads(spend(ledger, "--month", "2026-10", "--by", "team,model", "--json"))
         groups = {(each["key"]["team"], each["key"]["model"]): each["micro_credits"] for each in report["groups"]}

@@ -191,7 +191,7 @@ def unmatched(events: list[Event], charges: tuple[Charge, ...]) -> tuple[list[Ev
     """Events and charges that have no equal among the others."""
 
     def of_event(each: Event) -> tuple[object, ...]:
-        return each.model_served, each.input_tokens, each.cached_tokens, each.output_tokens, each.micro_credits
+        return each.model, each.input_tokens, each.cached_tokens, each.output_tokens, each.micro_credits
 
     def of_charge(each: Charge) -> tuple[object, ...]:
         return each.model, each.input_tokens, each.cached_tokens, each.output_tokens, each.micro_credits
@@ -239,7 +239,7 @@ def main() -> None:
         if os.environ.get("KEEP_LOG"):
             Path(os.environ["KEEP_LOG"]).write_bytes((folder / "proxy.log").read_bytes())
     ok = [each for each in events if each.status == "ok"]
-    aborted = [each for each in events if each.status == "aborted"]
+    aborted = [each for each in events if each.status == "cancelled"]
     odd, others = unmatched(ok, charges)
     small = [each for each in events if each.key_alias == "small"]
     small_spent = sum(each.micro_credits or 0 for each in small)

@@ -33,7 +33,7 @@ def test_a_call_is_in_the_ledger_when_it_returns(sandbox: Sandbox, ledger_path: 
     way(**CALL, **who())
     (event,) = compare(ledger_path, sandbox)
     (charge,) = sandbox.bill.charges
-    assert (event.kind, event.route, event.status, event.http_status) == ("chat", "provider", "ok", 200)
+    assert (event.operation, event.route, event.status, event.http_status) == ("chat", "provider", "ok", 200)
     assert (event.user, event.tags, event.session_id) == ("minh", ("a", "b"), "s-1")
     assert (event.basis, event.reasoning_tokens) == ("official", 2)
     assert event.saved_micro_credits == 900 * (70_888 - 35_444)
@@ -41,7 +41,7 @@ def test_a_call_is_in_the_ledger_when_it_returns(sandbox: Sandbox, ledger_path: 
     assert event.started_at <= charge.at <= event.ended_at
     assert event.call_id
     assert event.trace_id
-    assert (event.attempt, event.model_requested) == (1, "openai/gpt-4o")
+    assert (event.attempt, event.requested_model) == (1, "openai/gpt-4o")
 
 
 @pytest.mark.parametrize("embed", [litellm.embedding, in_a_loop(litellm.aembedding)])
@@ -49,7 +49,7 @@ def test_an_embedding(sandbox: Sandbox, ledger_path: Path, embed: Callable[..., 
     """An embedding leaves one row with its tokens and its price."""
     response = embed(**EMBEDDING, **who(), drop_params=True)
     (event,) = compare(ledger_path, sandbox)
-    assert (event.kind, event.status, event.input_tokens, event.micro_credits) == ("embedding", "ok", 3, 3 * 1134)
+    assert (event.operation, event.status, event.input_tokens, event.micro_credits) == ("embedding", "ok", 3, 3 * 1134)
     assert (event.user, event.tags) == ("minh", ("a", "b"))
     assert litellm_maas.cost_of(response).micro_credits == 3 * 1134  # type: ignore[union-attr]
 
@@ -116,8 +116,8 @@ def test_fallbacks_of_the_call(sandbox: Sandbox, ledger_path: Path, call: str) -
     sandbox.faults.add(Fault(status=503, times=None, model="openai/gpt-4o"))
     WAYS[call](fallbacks=["maas/openai/gpt-4o-mini"], **CALL, **who())
     failed, served = compare(ledger_path, sandbox)
-    assert (failed.model_served, failed.status, failed.http_status) == ("openai/gpt-4o", "failed", 503)
-    assert (served.model_served, served.status, served.attempt) == ("openai/gpt-4o-mini", "ok", 2)
+    assert (failed.model, failed.status, failed.http_status) == ("openai/gpt-4o", "failed", 503)
+    assert (served.model, served.status, served.attempt) == ("openai/gpt-4o-mini", "ok", 2)
     assert served.micro_credits == 5 * 4_253 + served.output_tokens * 17_013
     assert served.tags == ("a", "b")
 
@@ -159,8 +159,8 @@ def test_fallbacks_of_a_router(sandbox: Sandbox, ledger_path: Path, way: str) ->
     sandbox.faults.add(Fault(status=503, times=None, model="openai/gpt-4o"))
     routed(way, router(fallbacks=[{"smart": ["cheap"]}], num_retries=0), "smart")
     failed, served = compare(ledger_path, sandbox)
-    assert (failed.model_requested, failed.model_served, failed.attempt) == ("smart", "openai/gpt-4o", 1)
-    assert (served.model_requested, served.model_served, served.attempt) == ("smart", "openai/gpt-4o-mini", 2)
+    assert (failed.requested_model, failed.model, failed.attempt) == ("smart", "openai/gpt-4o", 1)
+    assert (served.requested_model, served.model, served.attempt) == ("smart", "openai/gpt-4o-mini", 2)
     assert failed.trace_id == served.trace_id
     assert failed.tags == served.tags == ("a", "b")
 
@@ -175,7 +175,7 @@ def test_retries_of_a_router(sandbox: Sandbox, ledger_path: Path, way: str) -> N
     events = compare(ledger_path, sandbox)
     assert [(event.status, event.attempt) for event in events] == [("failed", 1), ("failed", 2), ("ok", 3)]
     assert len({event.trace_id for event in events}) == 1
-    assert {event.model_requested for event in events} == {"smart"}
+    assert {event.requested_model for event in events} == {"smart"}
 
 
 def test_metadata_that_a_router_has_written_into(sandbox: Sandbox, ledger_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_metadata_that_a_router_has_written_into(sandbox: Sandbox, ledger_path: 
     group.completion("cheap", MESSAGES, metadata=metadata)
     assert "attempted_fallbacks" in metadata  # or this test shows nothing
     events = compare(ledger_path, sandbox)
-    assert [event.model_requested for event in events] == ["smart", "smart", "cheap"]
+    assert [event.requested_model for event in events] == ["smart", "smart", "cheap"]
     assert [event.attempt for event in events] == [1, 2, 1]
     assert {event.tags for event in events} == {("t",)}
 
@@ -198,8 +198,8 @@ def test_an_order_within_a_group(sandbox: Sandbox, ledger_path: Path, way: str) 
     sandbox.faults.add(Fault(status=429, times=None, model="openai/gpt-4o"))
     routed(way, router(), "ordered")
     failed, served = compare(ledger_path, sandbox)
-    assert (failed.model_requested, failed.model_served, failed.http_status) == ("ordered", "openai/gpt-4o", 429)
-    assert (served.model_requested, served.model_served) == ("ordered", "openai/gpt-4o-mini")
+    assert (failed.requested_model, failed.model, failed.http_status) == ("ordered", "openai/gpt-4o", 429)
+    assert (served.requested_model, served.model) == ("ordered", "openai/gpt-4o-mini")
 
 
 def test_many_calls_at_once(sandbox: Sandbox, ledger_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_names_that_no_database_takes(sandbox: Sandbox, ledger_path: Path) -> No
     with contextlib.suppress(litellm.NotFoundError):
         litellm.completion(**{**CALL, "model": "maas/openai/gpt-4o\0"})
     (event,) = rows(ledger_path)
-    assert "\0" not in event.model_requested + event.model_served
+    assert "\0" not in event.requested_model + event.model
 
 
 def test_pictures_are_no_text_in_an_estimate(sandbox: Sandbox, ledger_path: Path) -> None:

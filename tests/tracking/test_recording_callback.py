@@ -117,7 +117,7 @@ def test_calls_by_address(sandbox: Sandbox, ledger_path: Path, is_async: bool) -
             until(lambda: len(recorded(ledger_path)) == number)  # noqa: B023 - it is over before the number changes
     events = compare(ledger_path, sandbox)
     assert {event.route for event in events} == {"base_url"}
-    assert [event.model_served for event in events] == ["openai/gpt-4o", "openai/gpt-4o-mini", "openai/gpt-4o"]
+    assert [event.model for event in events] == ["openai/gpt-4o", "openai/gpt-4o-mini", "openai/gpt-4o"]
     assert (events[0].user, events[0].tags, events[0].session_id) == ("minh", ("a", "b"), "s-1")
 
 
@@ -157,9 +157,9 @@ def test_other_operations_by_address(sandbox: Sandbox, ledger_path: Path, is_asy
         litellm.embedding(**embedding)
         litellm.image_generation(**image)
         until(lambda: len(recorded(ledger_path)) == 2)
-    first, second = sorted(rows(ledger_path), key=lambda event: event.kind)
-    assert (first.kind, first.input_tokens, first.micro_credits) == ("embedding", 1, 1134)
-    assert (second.kind, second.images, second.basis) == ("image", 2, "unpriced")
+    first, second = sorted(rows(ledger_path), key=lambda event: event.operation)
+    assert (first.operation, first.input_tokens, first.micro_credits) == ("embedding", 1, 1134)
+    assert (second.operation, second.images, second.basis) == ("image", 2, "unpriced")
     assert {first.route, second.route} == {"base_url"}
 
 
@@ -442,7 +442,7 @@ def test_an_embedding_by_address_without_counts(sandbox: Sandbox, ledger_path: P
     until(lambda: recorded(ledger_path))
     (event,) = rows(ledger_path)
     has_total = name == "a total alone"
-    assert (event.kind, event.usage_source) == ("embedding", "reported" if has_total else "estimated")
+    assert (event.operation, event.usage_source) == ("embedding", "reported" if has_total else "estimated")
     assert event.input_tokens == (150 if has_total else 1000)
     assert event.micro_credits == event.input_tokens * 1_134
 

@@ -144,8 +144,8 @@ def test_a_mistake_in_the_price_file(
     said = [record.getMessage() for record in caplog.records if record.name == "litellm_maas"]
     assert len(said) == 4
     assert all(line.startswith("MAAS_PRICES: ") for line in said)
-    assert all("without a price until it is mended" in line for line in said[:3])
-    assert "cannot be read (No such file or directory). The prices that it held before stay in force" in said[3]
+    assert all("without a price until it is fixed" in line for line in said[:3])
+    assert "cannot be read (No such file or directory). Keeping the prices that it held before" in said[3]
     assert [event.basis for event in rows(ledger_path)] == [*["unpriced"] * 6, "official", "official"]
 
 
@@ -248,7 +248,7 @@ def test_images(
     monkeypatch.setenv("MAAS_PRICES", str(tmp_path / "prices.yaml"))
     response = draw(**asked)
     unpriced, priced = rows(ledger_path)
-    assert (unpriced.kind, unpriced.images, unpriced.image_size, unpriced.image_quality) == ("image", 2, "1024x1024", "low")  # fmt: skip  # noqa: E501
+    assert (unpriced.operation, unpriced.images, unpriced.image_size, unpriced.image_quality) == ("image", 2, "1024x1024", "low")  # fmt: skip  # noqa: E501
     assert (unpriced.micro_credits, unpriced.basis) == (None, "unpriced")
     assert (priced.micro_credits, priced.basis) == (340_000_000, "custom")
     assert litellm_maas.cost_of(response).credits == 340  # type: ignore[union-attr]

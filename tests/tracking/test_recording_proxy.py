@@ -75,7 +75,7 @@ def test_one_row_for_each_billed_response(client: Proxy, endpoint: str) -> None:
     (event,), (charge,) = client.new_rows(), client.new_charges()
     assert (event.status, event.micro_credits, event.basis) == ("ok", charge.micro_credits, "official")
     assert (event.input_tokens, event.output_tokens) == (charge.input_tokens, charge.output_tokens)
-    assert event.model_served == event.model_requested == charge.model
+    assert event.model == event.requested_model == charge.model
     assert (event.key_alias, event.team, event.user) == ("alias-of-the-key", "The Team", "minh")
     assert (event.team_id, event.end_user) == ("team-1", None)
     assert event.host == client.sandbox.url.split("/")[2]
@@ -95,7 +95,7 @@ def test_what_is_passed_through_is_never_free(client: Proxy, endpoint: str) -> N
     assert client.post(path.replace("/v1", "/through"), body).status_code == 200
     until(client.new_rows)
     (event,), (charge,) = client.new_rows(), client.new_charges()
-    assert (event.status, event.model_served, event.key_alias) == ("ok", charge.model, "alias-of-the-key")
+    assert (event.status, event.model, event.key_alias) == ("ok", charge.model, "alias-of-the-key")
     if body.get("stream"):
         assert (event.micro_credits, event.basis, event.usage_source) == (None, "unpriced", "none")
     else:
@@ -145,8 +145,8 @@ def test_a_fallback(client: Proxy, stream: bool) -> None:
     reply = client.post("/v1/chat/completions", {**CHAT, "model": "smart", "stream": stream})
     assert reply.status_code == 200
     (failed, served), (charge,) = client.new_rows(), client.new_charges()
-    assert (failed.model_requested, failed.model_served, failed.http_status) == ("smart", "openai/gpt-4o", 503)
-    assert (served.model_requested, served.model_served, served.attempt) == ("smart", "openai/gpt-4o-mini", 2)
+    assert (failed.requested_model, failed.model, failed.http_status) == ("smart", "openai/gpt-4o", 503)
+    assert (served.requested_model, served.model, served.attempt) == ("smart", "openai/gpt-4o-mini", 2)
     assert served.micro_credits == charge.micro_credits
     assert {failed.key_alias, served.key_alias} == {"alias-of-the-key"}
     if not stream:
@@ -177,7 +177,7 @@ def test_a_client_that_goes_away(client: Proxy, endpoint: str) -> None:
             next(lines)
     until(lambda: client.new_rows() and client.new_charges())
     (event,), (charge,) = client.new_rows(), client.new_charges()
-    assert (event.status, event.usage_source, event.key_alias) == ("aborted", "estimated", "alias-of-the-key")
+    assert (event.status, event.usage_source, event.key_alias) == ("cancelled", "estimated", "alias-of-the-key")
     assert abs(event.output_tokens - charge.output_tokens) <= 5
 
 

@@ -85,7 +85,7 @@ def test_an_abandoned_stream_is_estimated(sandbox: Sandbox, ledger_path: Path, w
         asyncio.run(drop(way))
     until(lambda: recorded(ledger_path))
     (event,) = rows(ledger_path)
-    assert (event.status, event.usage_source, event.basis) == ("aborted", "estimated", "official")
+    assert (event.status, event.usage_source, event.basis) == ("cancelled", "estimated", "official")
     assert event.response_id
     until(lambda: sandbox.bill.charges)
     (charge,) = sandbox.bill.charges
@@ -112,7 +112,7 @@ def test_a_call_cancelled_before_its_answer(sandbox: Sandbox, ledger_path: Path,
     asyncio.run(_cancel(call, auntil(lambda: sandbox.requests)))
     until(lambda: recorded(ledger_path))
     (event,) = rows(ledger_path)
-    assert (event.status, event.error_class, event.usage_source) == ("aborted", "CancelledError", "estimated")
+    assert (event.status, event.error_class, event.usage_source) == ("cancelled", "CancelledError", "estimated")
     assert (event.input_tokens, event.output_tokens) == (2, 0)
 
 
@@ -153,7 +153,7 @@ def test_a_signal_in_the_midst_of_a_call(
     gc.collect()
     until(lambda: recorded(ledger_path))
     (event,) = rows(ledger_path)
-    assert (event.status, event.usage_source, event.basis) == ("aborted", "estimated", "official")
+    assert (event.status, event.usage_source, event.basis) == ("cancelled", "estimated", "official")
     assert event.error_class in (raised.__name__, None)
     assert event.input_tokens == 2
     assert (event.output_tokens > 0) == ("amid" in way)
@@ -231,5 +231,5 @@ def test_a_stream_that_is_cancelled_when_its_usage_has_come(sandbox: Sandbox, le
     asyncio.run(_cancel(astream, charged()))
     until(lambda: recorded(ledger_path))
     (event,) = rows(ledger_path)
-    assert (event.status, event.usage_source) == ("aborted", "reported")
+    assert (event.status, event.usage_source) == ("cancelled", "reported")
     assert event.micro_credits == sandbox.bill.micro_credits

@@ -1,1 +1,1 @@
-"""Checks of a router's YAML and of a proxy's config, made before LiteLLM reads them."""
+"""Check a router's YAML and a proxy's config, before LiteLLM reads them."""

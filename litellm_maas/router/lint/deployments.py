@@ -1,4 +1,4 @@
-"""What is wrong with the deployments of a config and with the fallbacks between their groups."""
+"""Check the deployments of a config and the fallbacks between their groups."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Deployment:
 
     @property
     def model(self) -> str | None:
-        """The id after `maas/`; None for another provider's model."""
+        """Return the id after `maas/`; None for another provider's model."""
         model = str(self.params.get("model"))
         return model.removeprefix(f"{PROVIDER}/") if model.startswith(f"{PROVIDER}/") else None
 
 
 def deployments(document: Document) -> list[Deployment]:
-    """The deployments of a file whose shape is right."""
+    """Return the deployments of a file whose shape is right."""
     return [
         Deployment(
             document, ("model_list", index), each["model_name"], each["litellm_params"], each.get("model_info") or {}
@@ -48,11 +48,11 @@ def deployments(document: Document) -> list[Deployment]:
 
 
 def check_deployments(found: list[Deployment], book: PriceBook | None) -> Iterator[Diagnostic]:
-    """What is wrong with deployments, one by one.
+    """Yield what is wrong with deployments, one by one.
 
     Args:
         found: The deployments.
-        book: The prices in force; without them nothing is said of prices.
+        book: The current prices; without them nothing is said of prices.
     """
     said: set[str] = set()
     for each in found:
@@ -96,7 +96,7 @@ def check_groups(found: list[Deployment]) -> Iterator[Diagnostic]:
 
 
 def _is_ours(each: Deployment) -> bool:
-    """Whether a deployment leads to MaaS: a `maas/` model, or another provider's whose base URL is a MaaS host."""
+    """Return whether a deployment leads to MaaS: a `maas/` model, or any model at a MaaS host."""
     if each.model is not None:
         return True
     base = each.params.get("api_base")
@@ -160,7 +160,7 @@ def _check_model(each: Deployment, model: str, said: set[str], book: PriceBook |
 
 
 def check_fallbacks(router_settings: Document, groups: list[str]) -> Iterator[Diagnostic]:
-    """What is wrong with the fallback lists of router settings: unknown groups, and ways that lead back."""
+    """Yield what is wrong with the fallback lists of router settings: unknown groups, and circles."""
     known = set(groups) | set(_mapping(router_settings.data.get("model_group_alias")))
     for alias, target in _mapping(router_settings.data.get("model_group_alias")).items():
         name = target.get("model") if isinstance(target, Mapping) else target

@@ -1,4 +1,4 @@
-"""What a check finds in a config: where it stands, what is wrong, and how to mend it."""
+"""Report what a check finds in a config: where it stands, what is wrong, and how to fix it."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding.
+    """Report one finding.
 
     Attributes:
-        level: An error keeps the config from working as it says; a warning does not.
+        severity: An error keeps the config from working as it says; a warning does not.
         error: Where and what; its text is what a person reads.
     """
 
-    level: Severity
+    severity: Severity
     error: ConfigFileError
 
     def as_dict(self) -> dict[str, object]:
-        """The finding as plain JSON values."""
+        """Return the finding as plain JSON values."""
         mistake = self.error
         return {
-            "level": self.level,
+            "severity": self.severity,
             "file": str(mistake.file),
             "line": mistake.line,
             "field": mistake.field,
-            "problem": mistake.message,
+            "message": mistake.message,
         }
 
 
-def error(document: Document, location: Location, problem: str) -> Diagnostic:
-    """A mistake at a part of a document."""
-    return Diagnostic("error", document.error(location, problem))
+def error(document: Document, location: Location, message: str) -> Diagnostic:
+    """Return the error at a part of a document."""
+    return Diagnostic("error", document.error(location, message))
 
 
-def warning(document: Document, location: Location, problem: str) -> Diagnostic:
-    """Something that works and that nobody is likely to want."""
-    return Diagnostic("warning", document.error(location, problem))
+def warning(document: Document, location: Location, message: str) -> Diagnostic:
+    """Return a warning: it works, and nobody is likely to want it."""
+    return Diagnostic("warning", document.error(location, message))

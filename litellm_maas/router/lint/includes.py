@@ -1,4 +1,4 @@
-"""The files that a proxy's config is made of: itself and what it includes, with what an include would erase."""
+"""Read the files that a proxy's config is made of: itself and what it includes, which may erase."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Config:
                 pending += [(included, name) for name in self._includes(included)]
 
     def section(self, name: str) -> Document | None:
-        """A section as a document of the file that it comes from in the end; None where there is none."""
+        """Return a section as a document of the file that it comes from in the end; None where there is none."""
         holders = [each for each in self.documents if isinstance(each.data.get(name), Mapping)]
         return holders[-1].subtree(name) if holders else None
 
     def value(self, section: str, name: str) -> Any:
-        """A setting; None where it is not set."""
+        """Return a setting; None where it is not set."""
         found = self.section(section)
         return None if found is None else found.data.get(name)
 
@@ -90,7 +90,7 @@ class Config:
 
 
 def mapping_of(file: Path) -> Document:
-    """A config file.
+    """Read a config file.
 
     Raises:
         ConfigFileError: It cannot be read, or is no mapping.

@@ -1,4 +1,4 @@
-"""What is wrong with a LiteLLM proxy's config, as far as MaaS models are concerned."""
+"""Check a LiteLLM proxy's config, as far as MaaS models are concerned."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _PROXYS_OWN = ("litellm_settings", "general_settings", "include", "environment_v
 
 
 def check_file(file: Path, book: PriceBook | None) -> Iterator[Diagnostic]:
-    """What is wrong with a config file: a router's, or a proxy's.
+    """Yield what is wrong with a config file: a router's, or a proxy's.
 
     Args:
         file: A file with sections that only a proxy has is taken for a proxy's config, one with nothing but
             `model_list` for one to be included, any other one for a router's.
-        book: The prices in force; without them nothing is said of prices.
+        book: The current prices; without them nothing is said of prices.
 
     Raises:
         ConfigFileError: The file cannot be read, or is not a mapping.
@@ -58,7 +58,7 @@ def check_file(file: Path, book: PriceBook | None) -> Iterator[Diagnostic]:
 
 
 def check(config: Config, book: PriceBook | None) -> Iterator[Diagnostic]:
-    """What is wrong with a proxy's config."""
+    """Yield what is wrong with a proxy's config."""
     yield from _check_models(config, book)
     yield from _check_router(config)
     ours = [each for document in config.documents for each in _readable(document) if each.model is not None]

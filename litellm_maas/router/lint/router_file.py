@@ -1,4 +1,4 @@
-"""The shape of a router's YAML, and what is wrong with one: everything that LiteLLM would only show at the first call.
+"""Check the shape of a router's YAML: everything that LiteLLM would only show at the first call.
 
 `model_list` and `router_settings` have the same shape in a proxy's config. What the settings are called and of which
 type they are is read off the installed LiteLLM.
@@ -85,13 +85,13 @@ class ModelList(BaseModel):
     model_list: tuple[_Deployment, ...] = ()
 
 
-class PacingSection(BaseModel):
-    """Pacing under the account's limit, as `MAAS_RPM` and `MAAS_RPM_MAX_WAIT` set it."""
+class RateLimitSection(BaseModel):
+    """The client-side rate limit, as `MAAS_RPM` and `MAAS_RPM_MAX_WAIT` set it."""
 
     model_config = ConfigDict(extra="forbid")
 
     requests_per_minute: Annotated[int, Field(gt=0)]
-    longest_wait: _Seconds = 300.0
+    max_wait: _Seconds = 300.0
 
 
 class RouterFile(BaseModel):
@@ -102,12 +102,12 @@ class RouterFile(BaseModel):
     model_list: tuple[_Deployment, ...]
     router_settings: Mapping[str, Any] = Field(default_factory=dict)
     budgets: Budgets = ()
-    pacing: PacingSection | None = None
+    rate_limit: RateLimitSection | None = None
 
 
 @cache
 def settings_model() -> type[BaseModel]:
-    """The router settings that the installed LiteLLM takes."""
+    """Return the router settings that the installed LiteLLM takes."""
     fields: dict[str, Any] = {
         name: (_STRICTER_TYPES.get(name, parameter.annotation), None)
         for name, parameter in inspect.signature(litellm.Router.__init__).parameters.items()
@@ -118,7 +118,7 @@ def settings_model() -> type[BaseModel]:
 
 
 def schema_errors(document: Document, model: type[BaseModel]) -> Iterator[Diagnostic]:
-    """The mistakes that a model finds in a document; an unknown key with what it may have been meant to be."""
+    """Yield what a schema finds wrong with a document, and for an unknown key what was probably meant."""
     try:
         model.model_validate(document.marked)
     except ValidationError as invalid:
@@ -132,7 +132,7 @@ def schema_errors(document: Document, model: type[BaseModel]) -> Iterator[Diagno
 
 
 def settings(document: Document) -> Iterator[Diagnostic]:
-    """What is wrong with router settings: names and types."""
+    """Yield what is wrong with router settings: names and types."""
     later = [name for name, value in document.data.items() if isinstance(value, str) and value.startswith(ENV_PREFIX)]
     yield from schema_errors(document.without_keys(*later), settings_model())
 

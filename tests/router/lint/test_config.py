@@ -210,11 +210,11 @@ def test_findings_as_json(tmp_path: Path) -> None:
     file.write_text(ROUTER.replace("{timeout: 60}", "{timeout: -1,\n  num_retries: -1}"))
     result = config("check", "--json", file, templates.config_file("router.yaml"))
     found = json.loads(result.output)
-    assert [(each["level"], each["line"], each["field"]) for each in found] == [
+    assert [(each["severity"], each["line"], each["field"]) for each in found] == [
         ("error", 3, "router_settings.timeout"),
         ("error", 4, "router_settings.num_retries"),
     ]
-    assert all(each["file"] == str(file) and each["problem"] for each in found)
+    assert all(each["file"] == str(file) and each["message"] for each in found)
 
 
 def test_ones_own_prices_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
