@@ -214,7 +214,7 @@ def test_findings_as_json(tmp_path: Path) -> None:
         ("error", 3, "router_settings.timeout"),
         ("error", 4, "router_settings.num_retries"),
     ]
-    assert all(each["file"] == str(file) and each["problem"] for each in found)
+    assert all(each["file"] == str(file) and each["message"] for each in found)
 
 
 def test_ones_own_prices_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

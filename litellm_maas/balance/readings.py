@@ -65,7 +65,7 @@ def remove(ledger: SqliteLedger, number: int) -> None:
         LedgerError: The ledger cannot be written.
     """
     if not write(ledger, "DELETE FROM console WHERE seq = ?", (number,))[1]:
-        raise SettingsError(f"there is no note {number}; `litellm-maas credits list` shows their numbers")
+        raise SettingsError(f"there is no note {number}", "`litellm-maas credits list` shows their numbers")
 
 
 def write(ledger: SqliteLedger, sql: str, row: tuple[object, ...]) -> tuple[int, int]:

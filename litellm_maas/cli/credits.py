@@ -60,7 +60,7 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
     found = low_balance.current_balance(where, now, host)
     if as_json and len(found) > 1:
         raise SettingsError(
-            f"balances of more than one account are noted ({', '.join(map(_account, found))}); name one with --host"
+            f"balances of more than one account are noted ({', '.join(map(_account, found))})", "name one with --host"
         )
     to = tables.console(stderr=as_json)
     if not found:
@@ -130,7 +130,7 @@ def remove_command(*, number: int, ledger: str | None) -> None:
     """Remove a note that was a mistake."""
     with access.open_ledger(low_balance.notes_file(resolve_location(ledger)), writable=True) as file:
         if not isinstance(file, SqliteLedger):
-            raise SettingsError(f"there is no note {number}, as nothing is noted; begin with: {_begin()[0]}")
+            raise SettingsError(f"there is no note {number}, as nothing is noted", f"begin with: {_begin()[0]}")
         readings.remove(file, number)
     click.echo(f"Note {number} is removed.")
 
@@ -148,9 +148,9 @@ def _note(kind: EntryKind, amount: str, at: str | None, host: str | None, ledger
     now = periods.now(periods.zone(periods.DEFAULT_ZONE))
     moment = now if at is None else periods.moment(at, now)
     if moment > now:
-        raise SettingsError(f"--at {at} is in the future; note what was, with the time at which it was")
+        raise SettingsError(f"--at {at} is in the future", "note what was, with the time at which it was")
     if kind == "topup" and not micro_credits:
-        raise SettingsError("a top-up must be more than 0 credits; write what was added")
+        raise SettingsError("a top-up must be more than 0 credits", "write what was added")
     with contextlib.closing(SqliteLedger(low_balance.notes_file(resolve_location(ledger)))) as file:
         number = readings.add_entry(file, kind, moment.astimezone(dt.timezone.utc), micro_credits, host or "")
     of = f"{_KINDS[kind]} of {tables.money(micro_credits, exact=True)}{f' at {host}' if host else ''}"

@@ -52,11 +52,11 @@ def command(*, live: bool | None) -> None:
         )
     if live:
         if settings.api_key() is None:
-            raise MaasError("no API key: set MAAS_API_KEY, or run: litellm-maas demo --offline")
+            raise MaasError("no API key", "set MAAS_API_KEY, or run: litellm-maas demo --offline")
         _run({}, None)
         return
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
-        sandbox.faults.add(Fault(status=503, body={"message": "model not responding"}, times=None, model=_DOWN))
+        sandbox.faults.add(Fault(status=503, body={"message": "Service Unavailable"}, times=None, model=_DOWN))
         click.echo(f"An offline MaaS answers on {sandbox.url}. It is no model: it repeats what it hears.")
         click.echo(f"Its {_DOWN} is down, so that there is something to fall back from.")
         logging.getLogger("litellm_maas").setLevel(logging.ERROR)  # what it would warn of has just been said
@@ -93,7 +93,8 @@ def _compare(ledger: Path, billed: int) -> None:
         spent = reports.report(recorded, Period(None, None), dt.timezone.utc).total.micro_credits
     if spent != billed:
         raise MaasError(
-            f"the ledger says {format_credits(spent)}, the sandbox's bill {format_credits(billed)}; please report this"
+            f"the ledger says {format_credits(spent)}, the sandbox's bill {format_credits(billed)}",
+            "please report this",
         )
     click.echo(f"The bill that the offline MaaS kept itself says the same: {format_credits(billed)}.")
 

@@ -74,7 +74,7 @@ def refuse_missing(ledger: str | None) -> None:
     """
     found = resolve_location(ledger)
     if ledger is not None and isinstance(found, Path) and not found.exists():
-        raise MaasError(f"there is no ledger {found}; check the name after --ledger")
+        raise MaasError(f"there is no ledger {found}", "check the name after --ledger")
 
 
 def ledger_option(command: _Command) -> _Command:
@@ -200,7 +200,7 @@ def _period(since: str | None, until: str | None, month: str | None, now: dt.dat
         meant = Period(begin, None if until is None else periods.span(until, now).until)
         since = f"--since {since}"
     if meant.since is not None and meant.until is not None and meant.since >= meant.until:
-        raise SettingsError(f"--until {until} is not after {since}; the period would be empty")
+        raise SettingsError(f"--until {until} is not after {since}", "the period would be empty")
     if meant.since is not None and meant.since > now:
-        raise SettingsError(f"{since} is in the future, of which nothing is recorded; name an earlier one")
+        raise SettingsError(f"{since} is in the future, of which nothing is recorded", "name an earlier one")
     return meant

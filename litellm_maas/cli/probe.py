@@ -44,7 +44,9 @@ def probe(
         Abort: The answer was no.
     """
     if endpoint is None or key is None:
-        raise MaasError("nothing can be probed without a key and a base URL: set MAAS_API_KEY; litellm-maas doctor")
+        raise MaasError(
+            "nothing can be probed without a key and a base URL", "set MAAS_API_KEY; see: litellm-maas doctor"
+        )
     recorder = Recorder(notes_file(resolve_location()))
     try:
         prober = Prober(endpoint, key, current_prices.current(), recorder)

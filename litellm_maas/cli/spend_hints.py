@@ -128,7 +128,10 @@ def hosts_note(hosts: Iterable[str], asked: ReportQuery, since: str | None) -> H
 
 def waiting_note(waiting: PendingEvents) -> Hint | None:
     """The remark on events that are not in the ledger yet."""
-    texts, commands = [each.text for each in waiting.remarks], tuple(each.command for each in waiting.remarks)
+    texts, commands = (
+        [f"{each.message}. {each.when}" for each in waiting.remarks],
+        tuple(each.command for each in waiting.remarks),
+    )
     if not waiting.events and waiting.problem is None:
         return Hint(" ".join(texts), commands) if texts else None
     events = tables.counted(waiting.events, "event")

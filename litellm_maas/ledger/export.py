@@ -98,7 +98,7 @@ def write_parquet(events: Iterable[Event], to: IO[bytes]) -> int:
         import pyarrow as pa  # noqa: PLC0415 - large, and most people do without
         import pyarrow.parquet as pq  # noqa: PLC0415 - the same
     except ImportError:
-        raise MaasError("Parquet needs pyarrow: pip install pyarrow, or choose another --format") from None
+        raise MaasError("Parquet needs pyarrow", "pip install pyarrow, or choose another --format") from None
     types: dict[str, Any] = dict.fromkeys(FIELDS, pa.string())
     types |= dict.fromkeys(_COUNTS, pa.int64())
     types |= dict.fromkeys(_LISTS, pa.list_(pa.string()))

@@ -177,7 +177,7 @@ def check_groups(by: Sequence[str]) -> None:
     """
     for name in by:
         if name not in GROUPS:
-            raise SettingsError(f"spend cannot be grouped by {name!r}; choose from {', '.join(GROUPS)}")
+            raise SettingsError(f"spend cannot be grouped by {name!r}", f"choose from {', '.join(GROUPS)}")
 
 
 def is_time(name: str) -> bool:

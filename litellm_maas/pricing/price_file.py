@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from litellm_maas import odd_numbers, yaml_file
+from litellm_maas.errors import SettingsError
 
 OFFICIAL_FILE = Path(__file__).with_name("prices.yaml")
 SCHEMA_FILE = Path(__file__).with_name("prices.schema.json")
@@ -27,9 +28,7 @@ def _number(value: object) -> object:
     # YAML has no decimals: 1134.2 arrives as a float whose shortest text is what the person typed.
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         # Pydantic turns a ValueError, and no TypeError, into a mistake at its place in the file.
-        raise ValueError(  # noqa: TRY004
-            f"{value!r} is not a number; write credits per 1,000,000 tokens, such as 70888"
-        )
+        raise SettingsError(f"{value!r} is not a number", "write credits per 1,000,000 tokens, such as 70888")
     odd_numbers.refuse(value)
     return Decimal(repr(value))
 
@@ -37,7 +36,7 @@ def _number(value: object) -> object:
 def _day(value: object) -> object:
     # Pydantic would take a number for seconds since 1970.
     if isinstance(value, (int, float)):
-        raise ValueError(f"{value!r} is not a day; write one such as 2026-08-03")  # noqa: TRY004 - as above
+        raise SettingsError(f"{value!r} is not a day", "write one such as 2026-08-03")
     return value
 
 
@@ -88,9 +87,9 @@ def _strip_prefixes(models: Mapping[str, PriceEntry]) -> Mapping[str, PriceEntry
     for name in models:
         model_id = _strip_prefix(name)
         if not model_id:
-            raise ValueError(f"{name!r} is not a model id; write one such as openai/gpt-4o")
+            raise SettingsError(f"{name!r} is not a model id", "write one such as openai/gpt-4o")
         if model_id in written:
-            raise ValueError(f"{written[model_id]!r} and {name!r} are one model; keep one of the two")
+            raise SettingsError(f"{written[model_id]!r} and {name!r} are one model", "keep one of the two")
         written[model_id] = name
     return {model_id: models[name] for model_id, name in written.items()}
 

@@ -18,10 +18,9 @@ from pydantic import SecretStr
 
 from litellm_maas import _litellm_compat
 from litellm_maas.catalogue import catalogue
-from litellm_maas.errors import MaasError
+from litellm_maas.errors import GatewayError, MaasError, UnsupportedParameterError
 from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
-from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.ledger.event import Kind
 from litellm_maas.pricing import usage
@@ -33,7 +32,6 @@ from litellm_maas.provider.pipeline import AsyncCallPipeline, PreparedCall, call
 from litellm_maas.provider.request_params import (
     DROPPED_BY_LITELLM_EMBEDDINGS,
     DROPPED_BY_LITELLM_IMAGES,
-    UnsupportedParameterError,
     build_body,
     build_chat_body,
     caller_headers,
@@ -384,10 +382,10 @@ def _litellm_errors(call: _Call) -> Iterator[_StreamState]:
             also = dedicated_fallbacks(call)
             exception = wrap_mid_stream(error.failure, exception, model, has_begun=stage.has_begun, also=also)
         raise exception from None
-    except MaasError as error:
-        raise litellm.BadRequestError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
     except UnsupportedParameterError as error:
         raise litellm.UnsupportedParamsError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
+    except MaasError as error:
+        raise litellm.BadRequestError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
 
 
 maas = MaasLLM()

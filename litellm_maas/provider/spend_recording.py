@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from litellm_maas.errors import SettingsError
-from litellm_maas.gateway.errors import GatewayError
+from litellm_maas.errors import GatewayError, SettingsError
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.ledger.event import Event, Kind, Status, host_of
 from litellm_maas.ledger.recorder import OnCommitted

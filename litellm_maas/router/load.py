@@ -96,7 +96,7 @@ def check(document: Document, book: PriceBook | None = None) -> Iterator[Diagnos
     found = deployments(document)
     if not found:
         example = "{model_name: maas, litellm_params: {model: maas/openai/gpt-4o}}"
-        yield error(document, ("model_list",), f"holds no model; add one, such as {example}")
+        yield error(document, ("model_list",), "holds no model", f"add one, such as {example}")
     yield from check_deployments(found, book)
     yield from check_groups(found)
     if part is not None:

@@ -36,4 +36,4 @@ def config_file(name: str) -> Path:
     for folder in FOLDERS:
         if name in TEMPLATES and (folder / name).is_file():
             return folder / name
-    raise SettingsError(f"no config named {name!r} comes with this package; it brings {', '.join(TEMPLATES)}")
+    raise SettingsError(f"no config named {name!r} comes with this package", f"it brings {', '.join(TEMPLATES)}")

@@ -31,15 +31,16 @@ class Diagnostic:
             "file": str(mistake.file),
             "line": mistake.line,
             "field": mistake.field,
-            "problem": mistake.message,
+            "message": mistake.message,
+            "hint": mistake.hint or None,
         }
 
 
-def error(document: Document, location: Location, problem: str) -> Diagnostic:
-    """A mistake at a part of a document."""
-    return Diagnostic("error", document.error(location, problem))
+def error(document: Document, location: Location, message: str, hint: str = "") -> Diagnostic:
+    """Return an error at a part of a document."""
+    return Diagnostic("error", document.error(location, message, hint))
 
 
-def warning(document: Document, location: Location, problem: str) -> Diagnostic:
-    """Something that works and that nobody is likely to want."""
-    return Diagnostic("warning", document.error(location, problem))
+def warning(document: Document, location: Location, message: str, hint: str = "") -> Diagnostic:
+    """Return a warning: something that works and that nobody is likely to want."""
+    return Diagnostic("warning", document.error(location, message, hint))
