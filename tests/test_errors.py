@@ -39,7 +39,7 @@ def exceptions() -> set[type[Exception]]:
     """Every exception class that the package defines."""
     found: set[type[Exception]] = set()
     for module in pkgutil.walk_packages(litellm_maas.__path__, "litellm_maas."):
-        if module.name not in ("litellm_maas.__main__", "litellm_maas.sandbox.pytest_plugin", "litellm_maas.testing"):
+        if module.name != "litellm_maas.__main__":
             for each in vars(importlib.import_module(module.name)).values():
                 if inspect.isclass(each) and issubclass(each, Exception) and each.__module__.startswith("litellm_maas"):
                     found.add(each)

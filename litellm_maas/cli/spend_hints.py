@@ -13,7 +13,7 @@ from litellm_maas.cli.options import ReportQuery
 from litellm_maas.did_you_mean import nearest
 from litellm_maas.ledger.access import PendingEvents
 from litellm_maas.ledger.location import PostgresLocation
-from litellm_maas.ledger.reports import Total
+from litellm_maas.ledger.reports import SpendTotal
 
 _MOST_MODELS = 5
 _MOST_NAMES = 8
@@ -33,7 +33,7 @@ class Hint:
     commands: tuple[str, ...] = ()
 
 
-def notes(total: Total, unpriced: dict[str, int], asked: ReportQuery, since: str | None) -> Iterator[Hint]:
+def notes(total: SpendTotal, unpriced: dict[str, int], asked: ReportQuery, since: str | None) -> Iterator[Hint]:
     """The remarks on a total.
 
     Args:
