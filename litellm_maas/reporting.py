@@ -7,7 +7,8 @@ import datetime as dt
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from typing_extensions import TypedDict, Unpack
 
 from litellm_maas.errors import LedgerError
 from litellm_maas.ledger import access, periods
@@ -21,21 +22,19 @@ from litellm_maas.ledger.spend_report import Selection, SpendReport
 from litellm_maas.ledger.sqlite import opened_to_read
 from litellm_maas.runtime import runtime
 
-if TYPE_CHECKING:
-    from typing_extensions import TypedDict, Unpack
 
-    class SpendFilters(TypedDict, total=False):
-        """What calls have to have, to be in a report; an empty text is nothing."""
+class SpendFilters(TypedDict, total=False):
+    """What calls have to have, to be in a report; an empty text is nothing."""
 
-        model: str | None
-        user: str | None
-        end_user: str | None
-        team: str | None
-        key: str | None
-        session: str | None
-        tag: str | None
-        status: str | None
-        host: str | None
+    model: str | None
+    user: str | None
+    end_user: str | None
+    team: str | None
+    key: str | None
+    session: str | None
+    tag: str | None
+    status: str | None
+    host: str | None
 
 
 _WAIT = 1.0
