@@ -32,6 +32,11 @@ def on_alert(hook: Warn) -> Warn:
     return hook
 
 
+def reset() -> None:
+    """Forget the functions that `on_alert` was given."""
+    _hooks.clear()
+
+
 def send_alert(warning: dict[str, Any]) -> None:
     """Give a warning in every way that is set up. Never raises, and waits for nobody but the hooks."""
     logger.warning("%s", warning["text"])

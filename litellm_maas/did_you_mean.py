@@ -45,6 +45,6 @@ def _letters(model_id: str) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean …?`, or nothing where nothing known comes close."""
+    """Return `did you mean …?`, or nothing where nothing known comes close."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"did you mean {near[0]}?" if near else ""

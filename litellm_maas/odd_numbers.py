@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from litellm_maas.errors import SettingsError
+
 _THOUSANDS = re.compile(r"[-+]?([1-9]\d{0,2})[.,](\d{3})")
 _PLAIN = re.compile(r"[-+]?(\d+|\d{1,3}(_\d{3})+)?(\.\d*)?(e[-+]\d+)?", re.IGNORECASE)
 _SHOWN = 40
@@ -19,10 +21,12 @@ class OddNumber:
     """A number, whole or not, that could mean another one.
 
     Attributes:
-        problem: As what it was read, what else it could be, and how to write either.
+        problem: As what it was read, and what else it could be.
+        hint: How to write either.
     """
 
     problem: str
+    hint: str
 
 
 class _OddInteger(OddNumber, int):
@@ -39,7 +43,7 @@ def odd(value: float, text: str) -> OddNumber | None:
     if problem is None:
         return None
     found: _OddInteger | _OddFloat = _OddInteger(value) if isinstance(value, int) else _OddFloat(value)
-    found.problem = problem
+    found.problem, found.hint = problem
     return found
 
 
@@ -47,37 +51,40 @@ def refuse(value: object) -> None:
     """Refuse a number that could mean another one.
 
     Raises:
-        ValueError: It could. The text says what it was read as, and how to write what was meant.
+        SettingsError: It could. It says what it was read as, and how to write what was meant.
     """
     if isinstance(value, OddNumber):
-        raise ValueError(value.problem)  # noqa: TRY004 - pydantic reports it at its place in a file
+        # A ValueError is what pydantic reports at its place in a file.
+        raise SettingsError(value.problem, value.hint)
 
 
-def ambiguity(text: str) -> str | None:
-    """Say which two numbers a text could mean, such as `1.530`: 1530 in Vietnamese, 1.53 in English; None if one."""
+def ambiguity(text: str) -> tuple[str, str] | None:
+    """Say which two numbers a text could mean, such as `1.530`: 1530 in Vietnamese, 1.53 in English; None if one.
+
+    The second part says how to write either.
+    """
     if (found := _THOUSANDS.fullmatch(text)) is None:
         return None
     whole, part = found.groups()
     second = f"{whole}.{part}0" if int(part) else whole
     return (
-        f"could be {whole}{part} or {whole} and {part} thousandths; write {whole}{part} for the first, {second} for "
-        "the second"
+        f"could be {whole}{part} or {whole} and {part} thousandths",
+        f"write {whole}{part} for the first, {second} for the second",
     )
 
 
-def _problem(value: float, text: str) -> str | None:
+def _problem(value: float, text: str) -> tuple[str, str] | None:
     if "inf" in text.lower() or "nan" in text.lower():
         return None  # whoever reads a limited number refuses these as what they are
     if (two := ambiguity(text)) is not None:
-        return f"{text} {two}"
+        return f"{text} {two[0]}", two[1]
     shown, read = text[:_SHOWN], (f"{value:.15g}" if isinstance(value, float) else str(value))[:_SHOWN]
     if not _PLAIN.fullmatch(text):
-        return f"{shown} is read as {read} by YAML; write it in plain digits, such as {read}"
+        return f"{shown} is read as {read} by YAML", f"write it in plain digits, such as {read}"
     if re.match(r"[-+]?0\d", text):
         meant = (text.lstrip("-+0") or "0")[:_SHOWN]
-        return f"{shown} is read as {read} by YAML; write {meant}, without the 0 in front" + (
-            f", or {read}, whichever is meant" if meant != read else ""
-        )
+        other = f", or {read}, whichever is meant" if meant != read else ""
+        return f"{shown} is read as {read} by YAML", f"write {meant}, without the 0 in front{other}"
     if Decimal(text) != Decimal(repr(value)):
-        return f"{shown} is read as {read} by YAML, which keeps 15 digits; write no more"
+        return f"{shown} is read as {read} by YAML, which keeps 15 digits", "write no more"
     return None

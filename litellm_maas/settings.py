@@ -89,7 +89,7 @@ def ledger_synchronous() -> Synchronous:
     """
     value = (_value("MAAS_LEDGER_SYNC") or "normal").lower()
     if value not in ("normal", "full"):
-        raise SettingsError(f"MAAS_LEDGER_SYNC is {value!r}; set it to normal or full, or unset it")
+        raise SettingsError(f"MAAS_LEDGER_SYNC is {value!r}", "set it to normal or full, or unset it")
     return "full" if value == "full" else "normal"
 
 
@@ -130,7 +130,7 @@ def credits_warn_below() -> int | None:
     try:
         return None if value is None else parse_credits(value)
     except SettingsError as error:
-        raise SettingsError(f"MAAS_CREDITS_WARN_BELOW: {error}") from None
+        raise SettingsError(f"MAAS_CREDITS_WARN_BELOW: {error.message}", error.hint) from None
 
 
 def track_spend() -> bool:
@@ -180,13 +180,13 @@ def vnd_per_usd() -> Decimal | None:
 
 def _number(name: str, value: str, wanted: str, *, whole: bool = False) -> Decimal:
     if (two := odd_numbers.ambiguity(value)) is not None:
-        raise SettingsError(f"{name} is {value!r}, which {two}")
+        raise SettingsError(f"{name} is {value!r}, which {two[0]}", two[1])
     try:
         number = Decimal(value)
     except InvalidOperation:
         number = Decimal(0)
     if not number.is_finite() or number <= 0 or (whole and number != int(number)):
-        raise SettingsError(f"{name} is {value!r}; set it to {wanted}, or unset it")
+        raise SettingsError(f"{name} is {value!r}", f"set it to {wanted}, or unset it")
     return number
 
 

@@ -35,9 +35,9 @@ def check() -> None:
     if version in MALICIOUS or numbers(version) < numbers(FLOOR):
         what = "was a malicious release" if version in MALICIOUS else "is older"
         raise UnsupportedLiteLLMError(
-            f"litellm-maas needs LiteLLM {FLOOR} or newer, and the installed {version} {what}; "
+            f"litellm-maas needs LiteLLM {FLOOR} or newer, and the installed {version} {what}",
             f'update it: {sys.executable} -m pip install -U "{REQUIREMENT}". '
-            "A program that wants the old one can reach MaaS through a LiteLLM proxy in another environment."
+            "A program that wants the old one can reach MaaS through a LiteLLM proxy in another environment.",
         )
 
 

@@ -7,7 +7,7 @@ has to hear about. Every YAML file of this package and of its users is read here
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +16,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from litellm_maas import odd_numbers
-from litellm_maas.errors import ConfigFileError
+from litellm_maas.did_you_mean import did_you_mean
+from litellm_maas.errors import ConfigFileError, MaasError
 from litellm_maas.odd_numbers import OddNumber
 
 try:
@@ -79,9 +80,10 @@ class Document:
                 return line
         return None
 
-    def error(self, location: Location, problem: str) -> ConfigFileError:
+    def error(self, location: Location, message: str, hint: str = "") -> ConfigFileError:
         """Return an error that points at a part of this document."""
-        return ConfigFileError(self.file, self.line_of(location), ".".join(map(str, (*self._at, *location))), problem)
+        field = ".".join(map(str, (*self._at, *location)))
+        return ConfigFileError(self.file, self.line_of(location), field, message, hint)
 
     def validate(self, model: type[_Model]) -> _Model:
         """Return the data as `model`.
@@ -94,34 +96,44 @@ class Document:
         except ValidationError as error:
             raise self.errors(error)[0] from None
 
-    def errors(self, error: ValidationError) -> list[ConfigFileError]:
+    def errors(self, error: ValidationError, known: Collection[str] = ()) -> list[ConfigFileError]:
         """Return what is wrong with the data, in the order of the file, but what is missing last.
 
         A misspelt key is unknown and its right spelling is missing: the former says more.
+
+        Args:
+            error: What pydantic found.
+            known: Keys that an unknown one may be a misspelling of.
         """
         details = error.errors(include_url=False, include_input=False)
         details.sort(key=lambda detail: (detail["type"] == "missing", self.line_of(self._known(detail["loc"])) or 0))
-        return [self._error(detail) for detail in details]
+        return [self._error(detail, known) for detail in details]
 
-    def _error(self, detail: ErrorDetails) -> ConfigFileError:
-        problem = detail["msg"]
+    def _error(self, detail: ErrorDetails, known: Collection[str]) -> ConfigFileError:
+        message, hint = message_and_hint(detail)
         if detail["type"] == "extra_forbidden":
-            problem = "unknown key; remove it or check its spelling"
+            near = did_you_mean(str(detail["loc"][-1]), known)
+            message, hint = "unknown key", near or "remove it or check its spelling"
         elif detail["type"] == "missing":
-            problem = "required key is missing; add it"
+            message, hint = "required key is missing", "add it"
         elif detail["type"] == "invalid_key":
-            problem = "a key must be text; inside {…} a number has no commas: write 200000, not 200,000"
-        return ConfigFileError(
-            self.file,
-            self.line_of(self._known(detail["loc"])),
-            ".".join(map(str, (*self._at, *detail["loc"]))),
-            problem.removeprefix("Value error, "),
-        )
+            message = "a key must be text"
+            hint = "inside {…} a number has no commas: write 200000, not 200,000"
+        line, field = self.line_of(self._known(detail["loc"])), ".".join(map(str, (*self._at, *detail["loc"])))
+        return ConfigFileError(self.file, line, field, message, hint)
 
     def _known(self, location: Location) -> Location:
         # Pydantic puts names of union members and of validators into a location; only what the file holds has a line.
         known = (part for index, part in enumerate(location) if (*self._at, *location[: index + 1]) in self._lines)
         return tuple(known) or location
+
+
+def message_and_hint(detail: ErrorDetails) -> tuple[str, str]:
+    """Return what pydantic says is wrong, and what to do where one of our own validators says so."""
+    raised = detail.get("ctx", {}).get("error")
+    if isinstance(raised, MaasError):
+        return raised.message, raised.hint
+    return detail["msg"].removeprefix("Value error, "), ""
 
 
 class Watched(Generic[_Content]):
@@ -192,7 +204,7 @@ def read(file: Path, text: str | None = None) -> Document:
         except OSError as error:
             raise ConfigFileError(file, None, "", f"cannot be read ({error.strerror or error})") from None
         except UnicodeDecodeError:
-            raise ConfigFileError(file, None, "", "is not UTF-8 text; save it as UTF-8") from None
+            raise ConfigFileError(file, None, "", "is not UTF-8 text", "save it as UTF-8") from None
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -242,7 +254,7 @@ def _construct(
         line = key.start_mark.line + 1
         if (first := first_lines.get(key.value)) is not None:
             field = ".".join(map(str, (*location, key.value)))
-            raise ConfigFileError(file, line, field, f"key is already set on line {first}; keep one of the two")
+            raise ConfigFileError(file, line, field, f"key is already set on line {first}", "keep one of the two")
         first_lines[key.value] = line
     loader.flatten_mapping(node)
     # An alias brings the same node again: what was merged into it is then no key set twice.
@@ -264,7 +276,7 @@ def _scalar(loader: Any, node: yaml.Node, location: Location, file: Path) -> Any
         field = ".".join(map(str, location))
         shown = str(node.value)[:40]
         raise ConfigFileError(
-            file, node.start_mark.line + 1, field, f"{shown!r} cannot be read ({error}); correct it"
+            file, node.start_mark.line + 1, field, f"{shown!r} cannot be read ({error})", "correct it"
         ) from None
 
 

@@ -14,7 +14,7 @@ import litellm
 import pytest
 
 import litellm_maas
-from litellm_maas import settings
+from litellm_maas import settings, testing
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Sandbox
 from tests.helpers import KEY, OTHER_KEYS
@@ -87,7 +87,7 @@ def clean_litellm() -> Iterator[None]:
 def clean_tracking() -> Iterator[None]:
     """Recording that a test switches on is off after it, and its ledgers are closed."""
     yield
-    runtime.reset()
+    testing.reset()
 
 
 @pytest.fixture

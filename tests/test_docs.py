@@ -59,8 +59,8 @@ PRINTED = {
     "docs/budgets.md": ("registered notify",),
     "docs/calls.md": ("heard: Xin chào!",),
     "docs/routing.md": ("heard: Xin chào!", "heard: Xin chào!"),
-    "docs/sandbox.md": ("heard: Xin chào!",),
-    "docs/spend.md": ("VND official\n1 call in this session",),
+    "docs/sandbox.md": ("heard: Xin chào!", "True"),
+    "docs/spend.md": ("VND official\n1 call in this session", "micro-credits"),
 }
 """What each Python snippet prints, page by page."""
 

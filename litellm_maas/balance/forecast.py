@@ -186,7 +186,7 @@ class _Account:
         self._ledger = ledger
         self._filters = Filters(host=host or None)
 
-    def spent(self, since: dt.datetime, until: dt.datetime) -> reports.Total:
+    def spent(self, since: dt.datetime, until: dt.datetime) -> reports.SpendTotal:
         return self._report(since, until).total
 
     def before(self, reading: BalanceEntry) -> int:

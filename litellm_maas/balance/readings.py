@@ -67,7 +67,7 @@ def remove(ledger: SqliteLedger, number: int) -> None:
         LedgerError: The ledger cannot be written.
     """
     if not write(ledger, "DELETE FROM balance_readings WHERE seq = ?", (number,))[1]:
-        raise SettingsError(f"there is no entry {number}; `litellm-maas credits list` shows their ids")
+        raise SettingsError(f"there is no entry {number}", "`litellm-maas credits list` shows their ids")
 
 
 def write(ledger: SqliteLedger, sql: str, row: tuple[object, ...]) -> tuple[int, int]:

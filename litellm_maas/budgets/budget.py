@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from litellm_maas import odd_numbers, yaml_file
+from litellm_maas.errors import SettingsError
 from litellm_maas.ledger import periods
 from litellm_maas.ledger.event import Event, host_of, sanitize_text
 from litellm_maas.ledger.periods import Period
@@ -47,7 +48,7 @@ def _credits(value: object, check: ValidatorFunctionWrapHandler, info: Validatio
     try:
         return check(amount)
     except ValidationError:
-        raise ValueError(f"{value!r} cannot be a limit; write credits (VND) above 0, such as 200000") from None
+        raise SettingsError(f"{value!r} cannot be a limit", "write credits (VND) above 0, such as 200000") from None
 
 
 def _percentages(value: object, check: ValidatorFunctionWrapHandler) -> object:
@@ -56,20 +57,20 @@ def _percentages(value: object, check: ValidatorFunctionWrapHandler) -> object:
     try:
         return check(value)
     except ValidationError:
-        raise ValueError(f"{value!r} are not percentages; write a list of whole numbers from 1 to 1000") from None
+        raise SettingsError(f"{value!r} are not percentages", "write a list of whole numbers from 1 to 1000") from None
 
 
 def _strip_prefix(value: str) -> str:
     # People write ids as LiteLLM does; calls are counted by the id that the gateway knows.
     if not (model := value.strip().removeprefix("maas/").strip()):
-        raise ValueError(f"{value!r} is not a model id; write one such as openai/gpt-4o")
+        raise SettingsError(f"{value!r} is not a model id", "write one such as openai/gpt-4o")
     return model
 
 
 def _host(value: str) -> str:
     # People copy base URLs; calls are counted by their host.
     if (host := host_of(value if "://" in value else f"https://{value}")) is None:
-        raise ValueError(f"{value!r} is not a host; write one such as maas.example.vn")
+        raise SettingsError(f"{value!r} is not a host", "write one such as maas.example.vn")
     return host
 
 
@@ -121,20 +122,22 @@ class Budget(BaseModel):
     @classmethod
     def _is_a_period(cls, value: str) -> str:
         if value not in _CALENDAR and not _ROLLING.fullmatch(value):
-            raise ValueError(f"{value!r} is not a period; write {', '.join(_CALENDAR)}, or rolling 24h")
+            raise SettingsError(f"{value!r} is not a period", f"write {', '.join(_CALENDAR)}, or rolling 24h")
         return value
 
     @field_validator("action")
     @classmethod
     def _is_an_action(cls, value: str, info: ValidationInfo) -> str:
         if not _ACTION.fullmatch(value):
-            raise ValueError(f"{value!r} is not an action; write block, warn, or downgrade:MODEL")
+            raise SettingsError(f"{value!r} is not an action", "write block, warn, or downgrade:MODEL")
         name, _, model = value.partition(":")
         if not model:
             return value
         cheaper = _strip_prefix(model)
         if cheaper == info.data.get("model") and info.context is not _KEPT:
-            raise ValueError(f"{value!r} leads back to the model that is limited; name a cheaper one, or write block")
+            raise SettingsError(
+                f"{value!r} leads back to the model that is limited", "name a cheaper one, or write block"
+            )
         return f"{name}:{cheaper}"
 
     @field_validator("timezone")
@@ -189,7 +192,7 @@ def _with_names_of_their_own(budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
     names = [budget.name for budget in budgets]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"two budgets are called {name!r}; give each a name of its own")
+            raise SettingsError(f"two budgets are called {name!r}", "give each a name of its own")
     return budgets
 
 
@@ -213,7 +216,7 @@ def read(file: Path) -> tuple[Budget, ...]:
     """
     document = yaml_file.read(file)
     if isinstance(document.data, list):
-        raise document.error((), "is a list; write `budgets:` on a line above it")
+        raise document.error((), "is a list", "write `budgets:` on a line above it")
     return document.validate(BudgetFile).budgets
 
 

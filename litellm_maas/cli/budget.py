@@ -27,6 +27,7 @@ from litellm_maas.ledger import access, periods, spools
 from litellm_maas.ledger.location import PostgresLocation, resolve_location
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.tracking import current_prices
+from litellm_maas.yaml_file import message_and_hint
 
 _LAYOUTS = (
     ("per", "resets", "spent", "reserved", "limit", "used"),
@@ -97,7 +98,8 @@ def set_command(ledger: str | None, **given: Any) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = str(first["loc"][0]).replace("_", "-") if first["loc"] else "budget"
-        raise MaasError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
+        message, hint = message_and_hint(first)
+        raise MaasError(f"{field}: {message}", hint) from None
     known = current_prices.known_models()
     with SqliteLedger(_file(ledger)) as opened:
         BudgetStore(opened).set(made)
@@ -127,9 +129,9 @@ def remove_command(name: str, ledger: str | None) -> None:
     with _store(ledger, writable=True) as store:
         if store is None or not store.remove(name):
             if stays:
-                raise MaasError(f"budget {name!r} is not in the ledger, but in {settings.budgets()}; remove it there")
+                raise MaasError(f"budget {name!r} is not in the ledger, but in {settings.budgets()}", "remove it there")
             known = ", ".join(repr(found.name) for found in store.budgets()) if store is not None else ""
-            raise MaasError(f"there is no budget {name!r} in the ledger; there is: {known or 'none'}")
+            raise MaasError(f"there is no budget {name!r} in the ledger", f"there is: {known or 'none'}")
     click.echo(f"Budget {name!r} is removed.")
     if stays:
         click.echo(
@@ -181,7 +183,7 @@ def status_command(name: str | None, ledger: str | None, *, as_json: bool) -> No
     if not found:
         options.refuse_missing(ledger)
     if name is not None and not states:
-        raise MaasError(f"there is no budget {name!r}; see: litellm-maas budget list")
+        raise MaasError(f"there is no budget {name!r}", "see: litellm-maas budget list")
     if as_json:
         tables.print_json([_plain_state(state) for state in states])
     elif not states:

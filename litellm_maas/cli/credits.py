@@ -60,7 +60,7 @@ def command(context: click.Context, /, *, host: str | None, as_json: bool, ledge
     found = low_balance.current_balance(where, now, host)
     if as_json and len(found) > 1:
         raise SettingsError(
-            f"there are readings of more than one account ({', '.join(map(_account, found))}); name one with --host"
+            f"there are readings of more than one account ({', '.join(map(_account, found))})", "name one with --host"
         )
     to = tables.console(stderr=as_json)
     if not found:
@@ -140,7 +140,7 @@ def remove_command(*, entry: int, ledger: str | None) -> None:
     """Remove a reading or a top-up that was a mistake."""
     with access.open_ledger(low_balance.notes_file(resolve_location(ledger)), writable=True) as file:
         if not isinstance(file, SqliteLedger):
-            raise SettingsError(f"there is no entry {entry}, as there is none at all; begin with: {_begin()[0]}")
+            raise SettingsError(f"there is no entry {entry}, as there is none at all", f"begin with: {_begin()[0]}")
         readings.remove(file, entry)
     click.echo(f"Entry {entry} is removed.")
 
@@ -158,9 +158,9 @@ def _note(kind: EntryKind, amount: str, at: str | None, host: str | None, ledger
     now = periods.now(periods.zone(periods.DEFAULT_ZONE))
     moment = now if at is None else periods.moment(at, now)
     if moment > now:
-        raise SettingsError(f"--at {at} is in the future; give the time at which it was")
+        raise SettingsError(f"--at {at} is in the future", "give the time at which it was")
     if kind == "topup" and not micro_credits:
-        raise SettingsError("a top-up must be more than 0 credits; write what was added")
+        raise SettingsError("a top-up must be more than 0 credits", "write what was added")
     with contextlib.closing(SqliteLedger(low_balance.notes_file(resolve_location(ledger)))) as file:
         number = readings.add_entry(file, kind, moment.astimezone(dt.timezone.utc), micro_credits, host or "")
     of = f"{_KINDS[kind]} of {tables.money(micro_credits, exact=True)}{f' at {host}' if host else ''}"

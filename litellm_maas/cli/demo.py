@@ -52,7 +52,7 @@ def command(*, live: bool | None) -> None:
         )
     if live:
         if settings.api_key() is None:
-            raise MaasError("no API key: set MAAS_API_KEY, or run: litellm-maas demo --offline")
+            raise MaasError("no API key", "set MAAS_API_KEY, or run: litellm-maas demo --offline")
         _run({}, None)
         return
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
@@ -93,7 +93,8 @@ def _compare(ledger: Path, billed: int) -> None:
         spent = reports.report(recorded, Period(None, None), dt.timezone.utc).total.micro_credits
     if spent != billed:
         raise MaasError(
-            f"the ledger says {format_credits(spent)}, the sandbox's bill {format_credits(billed)}; please report this"
+            f"the ledger says {format_credits(spent)}, the sandbox's bill {format_credits(billed)}",
+            "please report this",
         )
     click.echo(f"The offline MaaS's own bill agrees: {format_credits(billed)}.")
 

@@ -13,10 +13,9 @@ from rich.table import Table
 
 from litellm_maas.catalogue import catalogue
 from litellm_maas.cli import options, tables
-from litellm_maas.errors import LedgerError, MaasError
+from litellm_maas.errors import GatewayError, LedgerError, MaasError
 from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
-from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.ledger import access
 from litellm_maas.ledger.location import resolve_location
@@ -110,15 +109,15 @@ def _attempts(ledger: str | None) -> dict[str, str]:
 def _listed() -> list[str]:
     key = resolve_key(None)
     if key is None:
-        raise MaasError("no API key: set MAAS_API_KEY, or list the shipped catalogue with --offline")
+        raise MaasError("no API key", "set MAAS_API_KEY, or list the shipped catalogue with --offline")
     request = GatewayRequest(resolve_endpoint(None), key, "/models", "models", None, Timeouts(first_byte=30.0))
     try:
         payload = json.loads(client.send(request, runtime.clients).body)
         return [str(entry["id"]) for entry in payload["data"]]
     except GatewayError as error:
-        raise MaasError(f"{error.failure.message}. {error.failure.hint}") from None
+        raise MaasError(str(error)) from None
     except (ValueError, KeyError, TypeError):
-        raise MaasError(f"{request.url} did not answer with a list of models; check MAAS_API_BASE") from None
+        raise MaasError(f"{request.url} did not answer with a list of models", "check MAAS_API_BASE") from None
 
 
 def _row(model_id: str, book: PriceBook, callable_: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ from click.shell_completion import CompletionItem
 
 from litellm_maas import settings
 from litellm_maas.cli import completion
-from litellm_maas.errors import MaasError, SettingsError
-from litellm_maas.ledger import filters as spend_filters
+from litellm_maas.errors import MaasError
 from litellm_maas.ledger import periods
-from litellm_maas.ledger.event import Status, host_of, sanitize_text
+from litellm_maas.ledger.event import Status
 from litellm_maas.ledger.filters import Filters
-from litellm_maas.ledger.location import PostgresLocation, as_typed, resolve_location
+from litellm_maas.ledger.location import as_typed, resolve_location
 from litellm_maas.ledger.periods import DEFAULT_ZONE, Period
+from litellm_maas.ledger.query import SpendQuery, parse_period
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -29,17 +28,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 def strip_prefix(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """Return a model id as the gateway and the ledger have it; people write it as LiteLLM does."""
-    return value and value.strip().removeprefix("maas/")
-
-
-def _recorded(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """Return a name as it is recorded: very long ones are cut."""
-    return value and sanitize_text(value)
+    return value and Filters.parse(model=value).model
 
 
 def host_name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """Return a host as it is recorded; people copy base URLs."""
-    return value and (host_of(value if "://" in value else f"//{value}") or value)
+    return value and Filters.parse(host=value).host
 
 
 def model_ids(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -74,7 +68,7 @@ def refuse_missing(ledger: str | None) -> None:
     """
     found = resolve_location(ledger)
     if ledger is not None and isinstance(found, Path) and not found.exists():
-        raise MaasError(f"there is no ledger {found}; check the name after --ledger")
+        raise MaasError(f"there is no ledger {found}", "check the name after --ledger")
 
 
 def ledger_option(command: _Command) -> _Command:
@@ -113,7 +107,7 @@ def filters(command: _Command) -> _Command:
     for option in (
         host,
         click.option("--status", type=click.Choice(get_args(Status)), help="Only calls that ended so."),
-        *(click.option(name, metavar="NAME", callback=_recorded, help=text) for name, text in reversed(named.items())),
+        *(click.option(name, metavar="NAME", help=text) for name, text in reversed(named.items())),
         model,
     ):
         command = option(command)
@@ -121,26 +115,16 @@ def filters(command: _Command) -> _Command:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportQuery:
-    """Name a ledger, and the events of it that somebody asked for.
+class ReportQuery(SpendQuery):
+    """Name a ledger, and the events of it that somebody asked for on the command line.
 
     Attributes:
-        now: The moment of asking, in the zone that was asked for.
         is_named: Whether the ledger was named, by an option or in the environment.
+        typed: What was typed, by option.
     """
 
-    ledger: Path | PostgresLocation
-    now: dt.datetime
-    period: Period
-    timezone: str
-    filters: Filters = spend_filters.EVERYTHING
     is_named: bool = False
     typed: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def zone(self) -> dt.tzinfo:
-        """Return the time zone that days are meant in."""
-        return self.now.tzinfo or dt.timezone.utc
 
     @property
     def is_missing(self) -> bool:
@@ -173,8 +157,10 @@ def parse_query(
     Raises:
         SettingsError: One of them cannot be understood, or the period ends before it begins, or is yet to come.
     """
+    if month is not None and (since is not None or until is not None):
+        raise click.UsageError("--month is a period of its own, without --since and --until")
     now = periods.now(periods.zone(timezone))
-    filters_ = Filters(**named)
+    filters_ = Filters.parse(**named)
     typed: dict[str, str | None] = {"since": since, "until": until, "month": month}
     typed |= {"timezone": timezone if timezone != DEFAULT_ZONE else None}
     typed |= {name.replace("_", "-"): value for name, value in filters_.given()}
@@ -182,25 +168,9 @@ def parse_query(
     return ReportQuery(
         resolve_location(ledger),
         now,
-        _period(since, until, month, now),
+        parse_period(since, until, month, now),
         timezone,
         filters_,
         is_named(ledger),
         tuple((name, text) for name, text in typed.items() if text is not None),
     )
-
-
-def _period(since: str | None, until: str | None, month: str | None, now: dt.datetime) -> Period:
-    if month is not None:
-        if since is not None or until is not None:
-            raise click.UsageError("--month is a period of its own, without --since and --until")
-        meant, since = periods.month(month, now), f"the beginning of --month {month}"
-    else:
-        begin = None if since is None else periods.span(since, now).since
-        meant = Period(begin, None if until is None else periods.span(until, now).until)
-        since = f"--since {since}"
-    if meant.since is not None and meant.until is not None and meant.since >= meant.until:
-        raise SettingsError(f"--until {until} is not after {since}; the period would be empty")
-    if meant.since is not None and meant.since > now:
-        raise SettingsError(f"{since} is in the future; name an earlier time")
-    return meant

@@ -139,7 +139,9 @@ def check_command(*, file: Path, as_json: bool) -> None:
 def cost_command(*, model_id: str, input_tokens: int, cached: int, at: str | None, as_json: bool, **used: Any) -> None:
     """Show what a call would cost."""
     if cached > input_tokens:
-        raise SettingsError(f"--cached {cached} is more than --input {input_tokens}; cached tokens are a part of them")
+        raise SettingsError(
+            f"--cached {cached} is more than --input {input_tokens}", "cached tokens are a part of them"
+        )
     model_id, book = model_id.removeprefix("maas/"), current_prices.current()
     now = periods.now(VENDOR_ZONE)
     when = now if at is None else periods.moment(at, now)
@@ -288,13 +290,13 @@ def _unknown(model_id: str, book: PriceBook) -> MaasError:
     printed = {entry.name: entry for _, each in book.lists() for entry in each.unidentified if entry.name}
     if (name := next((name for name in printed if name.lower() == model_id.lower()), None)) is not None:
         return MaasError(
-            f"the vendor lists {name} with a price, but its id is not known; put the id that works for you with that "
-            "price into a file of your own (MAAS_PRICES)"
+            f"the vendor lists {name} with a price, but its id is not known",
+            "put the id that works for you with that price into a file of your own (MAAS_PRICES)",
         )
     if catalogue().model(model_id).known:
         return MaasError(
-            f"no official price exists for {model_id}; put one into a file of your own (MAAS_PRICES; begin with: "
-            "litellm-maas config init)"
+            f"no official price exists for {model_id}",
+            "put one into a file of your own (MAAS_PRICES; begin with: litellm-maas config init)",
         )
     ids = dict.fromkeys(known for _, each in book.lists() for known in each.models)
     tails = {known.rpartition("/")[2].lower(): known for known in ids}
@@ -302,8 +304,8 @@ def _unknown(model_id: str, book: PriceBook) -> MaasError:
     near += difflib.get_close_matches(model_id, ids, cutoff=0.5)
     near += [tails[tail] for tail in difflib.get_close_matches(model_id.rpartition("/")[2].lower(), tails)]
     if near:
-        return MaasError(f"no list has a price for {model_id}; did you mean {', '.join(dict.fromkeys(near[:4]))}?")
-    return MaasError(f"no list has a price for {model_id}; `litellm-maas prices` lists those that have one")
+        return MaasError(f"no list has a price for {model_id}", f"did you mean {', '.join(dict.fromkeys(near[:4]))}?")
+    return MaasError(f"no list has a price for {model_id}", "`litellm-maas prices` lists those that have one")
 
 
 def _no_price(model_id: str, when: dt.datetime, book: PriceBook) -> MaasError:
@@ -311,9 +313,7 @@ def _no_price(model_id: str, when: dt.datetime, book: PriceBook) -> MaasError:
     price = book.price(model_id, when)
     see = f"see `litellm-maas prices show {model_id}`"
     if price is not None:
-        return MaasError(
-            f"{price.source} has {model_id}, but no price for every kind of token or image asked for; {see}"
-        )
+        return MaasError(f"{price.source} has {model_id}, but no price for every kind of token or image asked for", see)
     if any(model_id in each.models for _, each in book.lists()):
-        return MaasError(f"no list has a price for {model_id} on {when:%Y-%m-%d}; {see}")
+        return MaasError(f"no list has a price for {model_id} on {when:%Y-%m-%d}", see)
     return _unknown(model_id, book)

@@ -41,7 +41,7 @@ def probe(endpoint: Endpoint | None, key: SecretStr | None, models: Sequence[str
         Abort: The answer was no.
     """
     if endpoint is None or key is None:
-        raise MaasError("probing needs a key and a base URL: set MAAS_API_KEY, or see litellm-maas doctor")
+        raise MaasError("probing needs a key and a base URL", "set MAAS_API_KEY, or see litellm-maas doctor")
     recorder = Recorder(notes_file(resolve_location()))
     try:
         prober = Prober(endpoint, key, current_prices.current(), recorder)

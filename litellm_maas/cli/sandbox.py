@@ -33,7 +33,7 @@ def command(port: int, rpm: int, balance: int | None) -> None:
     try:
         sandbox.start()
     except OSError as error:
-        raise MaasError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from None
+        raise MaasError(f"port {port} cannot be used ({error.strerror})", "choose another with --port") from None
     ledger = settings.data_folder() / "sandbox.db"
     for name, value in {**sandbox.environment(), "MAAS_LEDGER": shlex.quote(str(ledger))}.items():
         click.echo(f"export {name}={value}")

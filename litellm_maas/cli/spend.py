@@ -13,17 +13,17 @@ from click.shell_completion import CompletionItem
 from litellm_maas.cli import completion, options, spend_export, spend_ledger, spend_tail, tables
 from litellm_maas.cli.options import ReportQuery
 from litellm_maas.cli.spend_hints import Hint, missing_note, nothing_recorded, unknown_note, waiting_note
-from litellm_maas.cli.spend_report import SpendReport, make_counter
+from litellm_maas.cli.spend_report import ReportView
 from litellm_maas.ledger import access
 from litellm_maas.ledger.base import Ledger
 from litellm_maas.ledger.filters import EVERYTHING
 from litellm_maas.ledger.periods import Period
-from litellm_maas.ledger.reports import GROUPS, Total
+from litellm_maas.ledger.query import group_names
+from litellm_maas.ledger.reports import GROUPS, SpendTotal
 
 
 def _names(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    names = (name.strip().replace("-", "_") for text in value for name in text.split(","))
-    return tuple(dict.fromkeys(filter(None, names)))
+    return group_names(value)
 
 
 def _groups(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -75,15 +75,15 @@ def command(
         raise click.UsageError("--json, --csv and --chart exclude each other")
     asked = options.parse_query(**asked_for)
     dialect = tables.excel_dialect() if csv_for is not None else None
-    show = SpendReport(asked, by or (("day",) if chart else ()), limit)
+    show = ReportView(asked, by or (("day",) if chart else ()), limit)
     waiting = access.flush(asked.ledger)
     beside = tables.console(stderr=as_json or as_csv)
     with access.open_ledger(asked.ledger) as ledger:
         if asked.is_missing:
             _say_missing(show if as_csv else None, asked, dialect)
         is_empty = ledger is None or not ledger.last_seq()
-        count = make_counter(ledger, asked)
-        total = Total()
+        count = show.counter(ledger)
+        total = SpendTotal()
         if as_json:
             total = show.json(count, waiting)
         elif as_csv:
@@ -103,7 +103,7 @@ for _subcommand in (spend_tail.command, spend_export.command, *spend_ledger.comm
     command.add_command(_subcommand)
 
 
-def _say_missing(csv: SpendReport | None, asked: ReportQuery, dialect: Any) -> None:
+def _say_missing(csv: ReportView | None, asked: ReportQuery, dialect: Any) -> None:
     """End with exit status 1, so that nobody takes a misspelt name for a sum of 0; CSV has its header all the same."""
     if csv is not None:
         csv.header(dialect)
@@ -114,7 +114,7 @@ def _say_missing(csv: SpendReport | None, asked: ReportQuery, dialect: Any) -> N
 
 def _unknown(ledger: Ledger | None, asked: ReportQuery) -> list[Hint | None]:
     """Return what to say of filters that match nothing: nobody should take a misspelt name for a sum of 0."""
-    everything = make_counter(ledger, dataclasses.replace(asked, filters=EVERYTHING))
+    everything = ReportView(dataclasses.replace(asked, filters=EVERYTHING)).counter(ledger)
 
     def known(name: str) -> list[str]:
         groups = ("team", "team_id") if name == "team" else (name,)

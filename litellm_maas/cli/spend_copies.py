@@ -34,7 +34,7 @@ def backup_command(*, file: Path, force: bool, ledger: str | None) -> None:
     path = _ledger_file(ledger, "pg_dump --schema=litellm_maas")
     waiting = access.flush(path)
     if not path.exists():
-        raise MaasError(f"there is no ledger at {path}; name one with --ledger or MAAS_LEDGER")
+        raise MaasError(f"there is no ledger at {path}", "name one with --ledger or MAAS_LEDGER")
     copied = backup.back_up(path, file, overwrite=force)
     click.echo(f"Copied {path} to {file}: {_held(copied)}.")
     _say(waiting)
@@ -54,7 +54,7 @@ def restore_command(*, file: Path, ledger: str | None) -> None:
     """
     path = _ledger_file(ledger, "pg_restore")
     if not file.exists():
-        raise MaasError(f"there is no file {file}; name a copy that `litellm-maas spend backup` has made")
+        raise MaasError(f"there is no file {file}", "name a copy that `litellm-maas spend backup` has made")
     done = backup.restore(file, path)
     click.echo(f"Restored {path} from {file}: {_held(done.now)}.")
     if done.kept is not None:
@@ -73,9 +73,9 @@ def resend_command(*, other: Path | None, ledger: str | None) -> None:
     """Send all that this machine has recorded to the PostgreSQL ledger again. What is there already stays once."""
     where = resolve_location(ledger)
     if not isinstance(where, PostgresLocation):
-        raise MaasError(f"{where} is a file, not a database; name a database with --ledger or MAAS_LEDGER")
+        raise MaasError(f"{where} is a file, not a database", "name a database with --ledger or MAAS_LEDGER")
     if other is not None and not other.exists():
-        raise MaasError(f"there is no spool {other}; litellm-maas doctor names those that are")
+        raise MaasError(f"there is no spool {other}", "litellm-maas doctor names those that are")
     sent = forward(where, wait=_WAIT, again=True, taking=other)
     click.echo(f"{tables.counted(sent, 'event')} sent to {where}.")
     _say(access.flush(where))
@@ -90,8 +90,8 @@ def _ledger_file(named: str | None, instead: str) -> Path:
     where = resolve_location(named)
     if isinstance(where, PostgresLocation):
         raise MaasError(
-            f"{where} is a database, which {instead} is for; "
-            f"the file in front of it is named by --ledger {where.outbox_path}"
+            f"{where} is a database, which {instead} is for",
+            f"the file in front of it is named by --ledger {where.outbox_path}",
         )
     return where
 

@@ -63,7 +63,7 @@ def command(
     if form == "xlsx" and output is None:
         raise click.UsageError(f"{form} is no text: name a file with --output")
     if output is not None and not force and output.is_file() and output.stat().st_size:
-        raise MaasError(f"{output} already exists; name another --output, or overwrite it with --force")
+        raise MaasError(f"{output} already exists", "name another --output, or overwrite it with --force")
     asked = options.parse_query(**asked_for)
     waiting = access.flush(asked.ledger)
     write = _writer(form, asked, for_people=csv_for is not None)
@@ -111,7 +111,7 @@ def _to_file(
             text.detach()
             return written
     except OSError as error:
-        raise MaasError(f"{file} cannot be written ({error.strerror or error}); choose another --output") from None
+        raise MaasError(f"{file} cannot be written ({error.strerror or error})", "choose another --output") from None
 
 
 @contextlib.contextmanager

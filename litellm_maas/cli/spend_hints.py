@@ -13,7 +13,7 @@ from litellm_maas.cli.options import ReportQuery
 from litellm_maas.did_you_mean import nearest
 from litellm_maas.ledger.access import PendingEvents
 from litellm_maas.ledger.location import PostgresLocation
-from litellm_maas.ledger.reports import Total
+from litellm_maas.ledger.reports import SpendTotal
 
 _MOST_MODELS = 5
 _MOST_NAMES = 8
@@ -33,7 +33,7 @@ class Hint:
     commands: tuple[str, ...] = ()
 
 
-def notes(total: Total, unpriced: dict[str, int], asked: ReportQuery, since: str | None) -> Iterator[Hint]:
+def notes(total: SpendTotal, unpriced: dict[str, int], asked: ReportQuery, since: str | None) -> Iterator[Hint]:
     """Yield the hints on a total.
 
     Args:
@@ -128,7 +128,8 @@ def hosts_note(hosts: Iterable[str], asked: ReportQuery, since: str | None) -> H
 
 def waiting_note(waiting: PendingEvents) -> Hint | None:
     """Return the hint on events that are not in the ledger yet."""
-    texts, commands = [each.text for each in waiting.remarks], tuple(each.command for each in waiting.remarks)
+    texts = [f"{each.message}. {each.when}" for each in waiting.remarks]
+    commands = tuple(each.command for each in waiting.remarks)
     if not waiting.events and waiting.problem is None:
         return Hint(" ".join(texts), commands) if texts else None
     events = tables.counted(waiting.events, "event")

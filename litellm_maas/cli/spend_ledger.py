@@ -104,7 +104,7 @@ def verify_command(*, ledger: str | None, as_json: bool) -> None:
     prices = current_prices.current()
     with access.open_ledger(where) as found:
         if found is None:
-            raise MaasError(f"there is no ledger at {where}; name one with --ledger or MAAS_LEDGER")
+            raise MaasError(f"there is no ledger at {where}", "name one with --ledger or MAAS_LEDGER")
         with tables.busy("checking every row"):
             verified = verify.check(found, prices)
     problems = [*verified.problems, *access.left_out(where)]

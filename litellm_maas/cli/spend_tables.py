@@ -1,4 +1,4 @@
-"""Render totals: as a table, as a chart, as JSON and as CSV."""
+"""Render totals: as a table, as a chart and as CSV."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rich.text import Text
 from litellm_maas.cli import charts, tables
 from litellm_maas.cli.charts import Bar
 from litellm_maas.ledger import export, reports
-from litellm_maas.ledger.reports import Total
+from litellm_maas.ledger.reports import SpendTotal
 from litellm_maas.ledger.spreadsheets import PLAIN, Dialect
 from litellm_maas.pricing.price_book import Basis
 
 Key = tuple[Any, ...]
-Section = tuple[str, Sequence[tuple[Key, Total]]]
+Section = tuple[str, Sequence[tuple[Key, SpendTotal]]]
 """A heading, empty for none, and the rows under it."""
 
 _WIDE = ("calls", "failed", "unpriced", "input", "cached", "output", "saved", "cost")
@@ -31,7 +31,7 @@ _NARROW = (
 """What is shown beside the names, the more the more room there is."""
 _LEAST_NAME = 12
 """Columns that a name folds into at least."""
-_SELDOM: dict[str, Callable[[Total], int]] = {
+_SELDOM: dict[str, Callable[[SpendTotal], int]] = {
     "failed": lambda total: total.failed_calls,
     "unpriced": lambda total: total.unpriced_calls,
 }
@@ -57,23 +57,17 @@ def show_totals(to: Console, headings: Sequence[str], sections: Iterable[Section
     to.print(next(fitting, None) or _table(joined, sections, least))
 
 
-def show_chart(to: Console, by: Sequence[str], groups: Mapping[Key, Total], zone: dt.tzinfo) -> None:
+def show_chart(to: Console, by: Sequence[str], groups: Mapping[Key, SpendTotal], zone: dt.tzinfo) -> None:
     """Draw what groups cost; groups of time in their order, those without a call included."""
     shown = dict(groups)
     if len(by) == 1 and reports.is_time(by[0]):
         keys = [key[0] for key in groups]
-        shown = {(key,): groups.get((key,), Total()) for key in reports.timeline(by[0], keys[0], keys[-1], zone)}
+        shown = {(key,): groups.get((key,), SpendTotal()) for key in reports.timeline(by[0], keys[0], keys[-1], zone)}
     bars = [Bar(" / ".join(map(_name, key)), total.micro_credits, _cost(total)) for key, total in shown.items()]
     charts.draw_bars(to, bars)
 
 
-def as_json(by: Sequence[str], groups: Mapping[Key, Total]) -> list[dict[str, Any]]:
-    """Return groups as JSON values; what an event does not have is null."""
-    return [{"key": {name: value or None for name, value in zip(by, key, strict=True)}, **total.as_dict()}
-            for key, total in groups.items()]  # fmt: skip
-
-
-def print_csv(by: Sequence[str], groups: Mapping[Key, Total], for_people: Dialect | None = None) -> None:
+def print_csv(by: Sequence[str], groups: Mapping[Key, SpendTotal], for_people: Dialect | None = None) -> None:
     """Print groups as CSV: their keys, then their totals, then the parts of the cost by basis.
 
     Args:
@@ -81,14 +75,14 @@ def print_csv(by: Sequence[str], groups: Mapping[Key, Total], for_people: Dialec
         groups: The groups.
         for_people: How a spreadsheet wants it, with amounts in VND; None for a program, with micro-credits.
     """
-    sums = [name for name in Total().as_dict() if name != "by_basis"]
+    sums = [name for name in SpendTotal().as_dict() if name != "by_basis"]
     amount: Callable[[int], Any] = export.credits_of if for_people is not None else lambda micro_credits: micro_credits
 
     def rows() -> Iterator[list[Any]]:
         for key, total in groups.items():
             values = total.as_dict()
             values |= {name: amount(values[name]) for name in sums if name.endswith("micro_credits")}
-            if for_people is not None and _is_unknown(total):
+            if for_people is not None and total.is_unpriced:
                 values["micro_credits"] = None
             yield [*key, *(values[name] for name in sums), *(amount(total.by_basis.get(basis, 0)) for basis in _BASES)]
 
@@ -123,7 +117,7 @@ def _table(
     return table
 
 
-def _cells(total: Total, columns: Sequence[str], *, exact: bool) -> dict[str, Text]:
+def _cells(total: SpendTotal, columns: Sequence[str], *, exact: bool) -> dict[str, Text]:
     counted = tables.number if exact else tables.short_number
     return {
         "calls": Text(tables.number(total.calls)),
@@ -136,16 +130,12 @@ def _cells(total: Total, columns: Sequence[str], *, exact: bool) -> dict[str, Te
     }
 
 
-def _cost(total: Total) -> str:
+def _cost(total: SpendTotal) -> str:
     """Return the sum; a dash where no call in it has a price, because that is not 0."""
-    return tables.money(None if _is_unknown(total) else total.micro_credits)
+    return tables.money(None if total.is_unpriced else total.micro_credits)
 
 
-def _is_unknown(total: Total) -> bool:
-    return set(total.by_basis) == {"unpriced"}
-
-
-def _details(total: Total, columns: Sequence[str]) -> Iterator[str]:
+def _details(total: SpendTotal, columns: Sequence[str]) -> Iterator[str]:
     """Return what a sum is made of, unless all of it is official, and what in it is not as sure."""
     if total.unpriced_calls and "unpriced" not in columns:
         yield f"unpriced: {tables.counted(total.unpriced_calls, 'call')}"

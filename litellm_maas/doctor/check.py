@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from litellm_maas.errors import ConfigFileError, MaasError
+
 Status = Literal["ok", "warning", "error", "skipped"]
 
 
@@ -50,7 +52,9 @@ def skipped(name: str, because: str) -> Check:
     return Check(name, "skipped", f"skipped, because of {because}", f"fix {because} first")
 
 
-def from_error(name: str, error: Exception) -> Check:
+def from_error(name: str, error: MaasError) -> Check:
     """Return the check that an error of this package amounts to: its hint is the fix."""
-    message, _, fix = str(error).rpartition("; ")
-    return failed(name, message, fix) if message else failed(name, fix, "fix what it names")
+    message, hint = error.message, error.hint
+    if isinstance(error, ConfigFileError):
+        message = str(ConfigFileError(error.file, error.line, error.field, message))
+    return failed(name, message, hint or "fix what it names")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import json
-import re
 import socket
 import ssl
 import time
@@ -27,10 +26,6 @@ _SLOW = 2.0
 """Seconds that a list of models may take."""
 _CLOCK_SHOWS, _CLOCK_WRONG = 30.0, 300.0
 """Seconds. From the one on it is worth a look, from the other on (a collection cycle) times in the ledger mislead."""
-
-_PENDING = r"pending|not (yet )?(been )?activ|inactive|awaiting|activation"
-_REVOKED = r"revoked|deleted|disabled|expired|deactivated|suspended"
-_ELSEWHERE = r"token ?plan|pay.?as.?you.?go|(wrong|other|another|this) (host|endpoint|service|platform)"
 
 
 @dataclass
@@ -175,18 +170,27 @@ def _refused(failure: Failure, endpoint: Endpoint, key: SecretStr | None) -> Che
     said = f"{failure.status}: {failure.message}"
     if failure.kind != "authentication":
         return failed("key accepted", said, _without_stop(failure.hint))
-    for pattern, what, fix in (
-        (_PENDING, "the key is not active yet", "wait until the MaaS console shows it as ACTIVE, then run this again"),
-        (_REVOKED, "the key was revoked", "make a new key in the MaaS console, and: export MAAS_API_KEY=vn-…"),
-        (_ELSEWHERE, "the key is of the other kind of host", f"export MAAS_API_BASE={_other_host(endpoint)}"),
-    ):
-        if re.search(pattern, failure.message, re.IGNORECASE):
-            return failed("key accepted", f"{what} ({said})", fix)
+    match failure.key_state:
+        case "pending":
+            what, fix = (
+                "the key is not active yet",
+                "wait until the MaaS console shows it as ACTIVE, then run this again",
+            )
+        case "revoked":
+            what, fix = "the key was revoked", "make a new key in the MaaS console, and: export MAAS_API_KEY=vn-…"
+        case "other_host":
+            what, fix = "the key is of the other kind of host", f"export MAAS_API_BASE={_other_host(endpoint)}"
+        case None:
+            return _unexplained(said, key, failure.hint)
+    return failed("key accepted", f"{what} ({said})", fix)
+
+
+def _unexplained(said: str, key: SecretStr, hint: str) -> Check:
     looks = "" if key.get_secret_value().startswith("vn-") else "; it does not begin with vn- as MaaS keys do"
     return failed(
         "key accepted",
         f"{said}. Pending, revoked, mistyped or of another host: the gateway does not say which{looks}",
-        _without_stop(failure.hint),
+        _without_stop(hint),
     )
 
 

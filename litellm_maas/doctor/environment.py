@@ -148,9 +148,7 @@ def others(environment: Mapping[str, str] = os.environ) -> list[Check]:
     for name in sorted(environment):
         if name.startswith("MAAS_") and name not in settings.VARIABLES:
             meant = "did you mean MAAS_API_BASE?" if _is_a_base(name) else did_you_mean(name, settings.VARIABLES)
-            wrong.append(
-                warned("settings", f"{name} is not read by litellm-maas", meant.removeprefix("; ") or f"unset {name}")
-            )
+            wrong.append(warned("settings", f"{name} is not read by litellm-maas", meant or f"unset {name}"))
     number = sum(name in environment for name in settings.VARIABLES)
     return wrong or [passed("settings", f"{number} variable{' is' if number == 1 else 's are'} set")]
 

@@ -109,7 +109,7 @@ def _try_to_write(found: SqliteLedger) -> None:
         readings.write(found, "DELETE FROM alerts_sent WHERE about = ?", ("",))
     except LedgerBusyError:
         raise LedgerError(
-            f"{found.path} is locked by another program for seconds; end that program: fuser -v {found.path}"
+            f"{found.path} is locked by another program for seconds", f"end that program: fuser -v {found.path}"
         ) from None
 
 
@@ -123,7 +123,7 @@ def _waiting(where: Path | PostgresLocation) -> Iterator[Check]:
         files = ", ".join(str(each) for each in access.pending_files(where)) or f"{beside}.outbox"
         yield failed("outbox", f"{waiting.events} outbox files are unreadable: {files}", f"rm {files}")
     for remark in waiting.remarks:
-        yield failed("outbox", remark.text.rpartition(". ")[0], remark.command)
+        yield failed("outbox", remark.message, remark.command)
     if waiting == access.PendingEvents():
         yield passed("outbox", "nothing is queued")
 

@@ -16,9 +16,10 @@ from litellm_maas import settings
 from litellm_maas.budgets.max_cost import estimate_max_cost
 from litellm_maas.catalogue import catalogue
 from litellm_maas.doctor.check import Check, failed, passed, warned
+from litellm_maas.errors import GatewayError
 from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import Endpoint
-from litellm_maas.gateway.errors import Failure, GatewayError
+from litellm_maas.gateway.errors import Failure
 from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.gateway.sse import SSEDecoder
 from litellm_maas.ledger.event import Operation, host_of

@@ -49,8 +49,7 @@ def config(process: subprocess.Popen[str], file: Path) -> Iterator[Check]:
     for each in findings:
         where = f"{each['file']}:{each['line']}" if each["line"] else each["file"]
         make = failed if each["severity"] == "error" else warned
-        message, fix = _parts(each["message"])
-        yield make("config", f"{where}: {each['field']}: {message}", fix)
+        yield make("config", f"{where}: {each['field']}: {each['message']}", each["hint"] or f"correct it in {where}")
     if not findings:
         yield passed("config", f"{file}: nothing is wrong")
 
@@ -83,15 +82,6 @@ def _last_line(process: subprocess.Popen[str]) -> tuple[Any, str]:
         return json.loads(out[start:]), ""
     except ValueError:
         return None, (said.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
-
-
-def _parts(problem: str) -> tuple[str, str]:
-    """Return what a finding says is wrong, and what is to be done: its texts end with that."""
-    for mark in ("; ", ". "):
-        message, found, fix = problem.rpartition(mark)
-        if found:
-            return message, fix
-    return problem, problem.partition(": ")[2] or problem
 
 
 def _fix(problem: str) -> str:

@@ -18,9 +18,8 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import SecretStr
 
-from litellm_maas.errors import SettingsError
+from litellm_maas.errors import GatewayError, SettingsError
 from litellm_maas.gateway import error_response
-from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.pools import ClientPools
 from litellm_maas.gateway.request import GatewayRequest
 
@@ -206,8 +205,9 @@ def _unwrap(client: object, kind: type[_Client]) -> _Client | None:
     inner = getattr(client, "client", client)
     if not isinstance(inner, kind):
         raise SettingsError(
-            f"client= is a {type(client).__name__}; pass an httpx.{kind.__name__} or LiteLLM's handler around one, "
-            "and the key and address as api_key= and base_url="
+            f"client= is a {type(client).__name__}",
+            f"pass an httpx.{kind.__name__} or LiteLLM's handler around one, "
+            "and the key and address as api_key= and base_url=",
         )
     return inner
 
@@ -229,7 +229,7 @@ def _prepare(http: httpx.Client | httpx.AsyncClient, request: GatewayRequest) ->
         )
     except (TypeError, ValueError) as error:
         raise SettingsError(
-            f"the request cannot be built ({type(error).__name__}); pass header names and values as plain ASCII texts"
+            f"the request cannot be built ({type(error).__name__})", "pass header names and values as plain ASCII texts"
         ) from None
 
 

@@ -49,8 +49,8 @@ def resolve_key(given: str | None) -> SecretStr | None:
     key = SecretStr(given.strip()) if given and given.strip() else settings.api_key()
     if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
         raise SettingsError(
-            "the API key contains a space, a line break or a character outside ASCII; "
-            "copy the key alone (it looks like vn-…) and set it again"
+            "the API key contains a space, a line break or a character outside ASCII",
+            "copy the key alone (it looks like vn-…) and set it again",
         )
     return key
 
@@ -77,21 +77,21 @@ def parse_base_url(text: str) -> Endpoint:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise SettingsError(f"the base URL {_shown(text)!r} is not a URL ({error}); {_EXAMPLE}") from None
+        raise SettingsError(f"the base URL {_shown(text)!r} is not a URL ({error})", _EXAMPLE) from None
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise SettingsError(f"the base URL {_shown(text)!r} does not start with https://; {_EXAMPLE}")
+        raise SettingsError(f"the base URL {_shown(text)!r} does not start with https://", _EXAMPLE)
     if parts.username is not None or parts.password is not None:
         raise SettingsError(
-            f"the base URL for host {host!r} contains a user name or password; "
-            "remove it and pass the key as api_key= or MAAS_API_KEY"
+            f"the base URL for host {host!r} contains a user name or password",
+            "remove it and pass the key as api_key= or MAAS_API_KEY",
         )
     if not host:
-        raise SettingsError(f"the base URL {_shown(text)!r} names no host; {_EXAMPLE}")
+        raise SettingsError(f"the base URL {_shown(text)!r} names no host", _EXAMPLE)
     if parts.query or parts.fragment:
-        raise SettingsError(f"the base URL for host {host!r} contains a query or a fragment; end it at /v1")
+        raise SettingsError(f"the base URL for host {host!r} contains a query or a fragment", "end it at /v1")
     if parts.scheme == "http" and not _is_loopback(host):
         raise SettingsError(
-            f"the base URL for host {host!r} is plain http, which would send your key in clear text; write https://"
+            f"the base URL for host {host!r} is plain http, which would send your key in clear text", "write https://"
         )
     path = _OPERATIONS.sub("", parts.path.rstrip("/"))
     path = _DOUBLED_VERSION.sub("/v1", path)

@@ -9,19 +9,6 @@ from litellm_maas.gateway.endpoint import Endpoint
 from litellm_maas.gateway.error_body import ErrorBody, matches
 from litellm_maas.gateway.errors import ErrorKind, Failure
 
-_CREDITS = (
-    r"insufficient[ _].{0,20}(credit|balance|quota|fund)",
-    r"insufficient_quota",
-    r"exceeded_current_quota",
-    r"arrearage",
-    r"out of credit",
-    r"credits?.{0,20}(exhausted|used up|run out|depleted|expired)",
-    r"balance.{0,20}(exhausted|insufficient|not enough|is 0|zero)",
-    r"payment required",
-    r"quota exceeded",
-    r"not responding",
-)
-_KINDS_OF_EMPTY_ACCOUNTS = frozenset({"permission", "rate_limit", "unavailable", "server"})
 _NO_CREDITS = (
     "Top up in the MaaS console: when prepaid credits run out, all models are switched off until the next top-up."
 )
@@ -30,14 +17,9 @@ _NO_PLAN = (
 )
 
 
-def is_out_of_credits(kind: ErrorKind, said: ErrorBody) -> bool:
-    """Return whether a failure means that the account has no credits, or its plan is used up."""
-    return kind == "payment" or (kind in _KINDS_OF_EMPTY_ACCOUNTS and matches(said.words, _CREDITS))
-
-
 def hint(failure: Failure, said: ErrorBody, model: str, endpoint: Endpoint) -> str:
     """Return one line of what to do about a failure that the gateway answered with."""
-    if failure.is_out_of_credits:
+    if failure.is_account_exhausted:
         return _NO_PLAN if endpoint.billing_mode == "plan" else _NO_CREDITS
     match failure.kind:
         case "authentication":
@@ -47,9 +29,12 @@ def hint(failure: Failure, said: ErrorBody, model: str, endpoint: Endpoint) -> s
         case "not_found":
             return _wrong_address(model, endpoint, said)
         case "rate_limit":
-            return _rate_limit_hint(failure, said.words)
+            return _rate_limit_hint(failure)
         case "bad_request" | "unprocessable" | "server":
             return _about_request(model, said.words) or _HINTS[failure.kind]
+        case "unavailable" if matches(said.words, ["not responding"]):
+            # Users report these words of an account without credits too; nothing is documented.
+            return f"{_UPSTREAM} If every model answers this, look at the balance in the MaaS console."
     return _HINTS[failure.kind]
 
 
@@ -87,9 +72,9 @@ def _wrong_address(model: str, endpoint: Endpoint, said: ErrorBody) -> str:
     return f"Check that {model} is listed by `litellm-maas models`, is enabled for the key and serves this protocol."
 
 
-def _rate_limit_hint(failure: Failure, words: str) -> str:
+def _rate_limit_hint(failure: Failure) -> str:
     wait = f"Wait {math.ceil(failure.retry_after)} s" if failure.retry_after else "Wait"
-    if matches(words, ["model (rpm|tpm|rate)"]):
+    if failure.scope == "model":
         return f"{wait}, or fall back: this limit is this model's own."
     return (
         f"{wait}, and set MAAS_RPM=10 to keep under the limit: the default one of 10 requests a minute and 14,400 a "

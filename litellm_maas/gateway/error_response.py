@@ -10,8 +10,8 @@ import httpx
 
 from litellm_maas.gateway import error_body
 from litellm_maas.gateway.error_body import ErrorBody, matches
-from litellm_maas.gateway.error_hints import hint, is_out_of_credits
-from litellm_maas.gateway.errors import STATUS_OF_KIND, ErrorKind, Failure
+from litellm_maas.gateway.error_hints import hint
+from litellm_maas.gateway.errors import STATUS_OF_KIND, ErrorKind, Failure, KeyState
 from litellm_maas.gateway.finish_reasons import FAILED
 from litellm_maas.gateway.redact import redacted
 from litellm_maas.gateway.request import GatewayRequest
@@ -56,7 +56,16 @@ def _failure(
     key = request.key.get_secret_value()
     reason = redacted(said.text or f"HTTP {status} without a message", key, request.body or {}, said.codes)
     wait = retry_after(headers, said.text, said.wait) if kind != "bad_request" else None
-    failure = Failure(kind, status, reason, "", wait, is_out_of_credits=is_out_of_credits(kind, said))
+    failure = Failure(
+        kind,
+        status,
+        reason,
+        "",
+        wait,
+        is_account_exhausted=_is_account_exhausted(kind, said),
+        scope="model" if kind == "rate_limit" and matches(said.text, ["model"]) else "account",
+        key_state=_key_state(said) if kind == "authentication" else None,
+    )
     return replace(failure, hint=hint(failure, said, request.model, request.endpoint))
 
 
@@ -177,6 +186,33 @@ def _kind(status: int, said: ErrorBody) -> ErrorKind:
         if matches(said.words, _POLICY):
             return "content_policy"
     return _KIND_OF_STATUS.get(status, "bad_request" if status < 500 else "server")
+
+
+_CREDITS = (
+    r"insufficient[ _].{0,20}(credit|balance|quota|fund)",
+    r"insufficient_quota",
+    r"exceeded_current_quota",
+    r"arrearage",
+    r"out of credit",
+    r"credits?.{0,20}(exhausted|used up|run out|depleted|expired)",
+    r"balance.{0,20}(exhausted|insufficient|not enough|is 0|zero)",
+    r"payment required",
+    r"quota exceeded",
+)
+_KINDS_OF_EXHAUSTED_ACCOUNTS = frozenset({"permission", "rate_limit", "unavailable", "server"})
+_WORDS_OF_KEY_STATE: dict[KeyState, str] = {
+    "pending": r"pending|not (yet )?(been )?activ|inactive|awaiting|activation",
+    "revoked": r"revoked|deleted|disabled|expired|deactivated|suspended",
+    "other_host": r"token ?plan|pay.?as.?you.?go|(wrong|other|another|this) (host|endpoint|service|platform)",
+}
+
+
+def _is_account_exhausted(kind: ErrorKind, said: ErrorBody) -> bool:
+    return kind == "payment" or (kind in _KINDS_OF_EXHAUSTED_ACCOUNTS and matches(said.words, _CREDITS))
+
+
+def _key_state(said: ErrorBody) -> KeyState | None:
+    return next((state for state, words in _WORDS_OF_KEY_STATE.items() if matches(said.text, [words])), None)
 
 
 def _kind_by_words(said: ErrorBody) -> ErrorKind:

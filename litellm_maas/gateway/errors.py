@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 ErrorKind = Literal[
     "bad_request",
@@ -28,6 +27,9 @@ ErrorKind = Literal[
 """`retryable` is a status from 400 to 499 that says nothing against the request: 409, 423, 424, 425, 499, the like.
 
 Of `no_room` and `no_price` the gateway knows nothing: a budget of the user's own refuses the call."""
+
+Scope = Literal["account", "model"]
+KeyState = Literal["pending", "revoked", "other_host"]
 
 STATUS_OF_KIND: dict[ErrorKind, int] = {
     "bad_request": 400,
@@ -57,7 +59,9 @@ class Failure:
         message: The gateway's own words, on one line, without the key and without what the caller wrote.
         hint: One line of what to do.
         retry_after: Seconds to wait before the next try, where the gateway says so; a day at most.
-        is_out_of_credits: Whether the account has no credits left, or its plan is used up.
+        is_account_exhausted: Whether the account has no credits left, or its plan is used up.
+        scope: Of a rate limit, whether it is the account's or this model's own.
+        key_state: Of a key that is not accepted, why, where the gateway says so.
         budget: Of a budget that refuses the call, what is spent and its limit, in micro-credits.
     """
 
@@ -66,24 +70,12 @@ class Failure:
     message: str
     hint: str
     retry_after: float | None = None
-    is_out_of_credits: bool = False
+    is_account_exhausted: bool = False
+    scope: Scope = "account"
+    key_state: KeyState | None = None
     budget: tuple[int, int] | None = None
 
     @property
     def is_persistent(self) -> bool:
         """Return whether it stays until somebody acts: no such model, not enabled, no credits."""
-        return self.kind in ("payment", "permission", "not_found") or self.is_out_of_credits
-
-
-class GatewayError(Exception):
-    """Raise when a call failed; the provider maps it to LiteLLM's exception.
-
-    Attributes:
-        failure: Why.
-        payload: What came with the error and is not one itself, such as a usage report; None where nothing did.
-    """
-
-    def __init__(self, failure: Failure, payload: Mapping[str, Any] | None = None) -> None:
-        self.failure = failure
-        self.payload = payload
-        super().__init__(failure.message)
+        return self.kind in ("payment", "permission", "not_found") or self.is_account_exhausted

@@ -108,6 +108,6 @@ def _tls_context(verification: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=verification)
     except OSError as error:
         raise SettingsError(
-            f"litellm.ssl_verify is {verification!r}, which cannot be read ({error.strerror or error}); "
-            "set it to True, False or the path of a CA bundle"
+            f"litellm.ssl_verify is {verification!r}, which cannot be read ({error.strerror or error})",
+            "set it to True, False or the path of a CA bundle",
         ) from None

@@ -24,9 +24,16 @@ _WAIT = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Pair a remark on some events with the command that follows from it."""
+    """Pair a remark on some events with the command that follows from it.
 
-    text: str
+    Attributes:
+        message: What is so.
+        when: When to type the command; ends with a colon.
+        command: The command.
+    """
+
+    message: str
+    when: str
     command: str
 
 
@@ -84,19 +91,17 @@ def flush(where: Path | PostgresLocation) -> PendingEvents:
 
 def _of_left_out(database: PostgresLocation, left_out: list[Unfit]) -> Remark:
     number = f"{len(left_out):,} event{'s' if len(left_out) > 1 else ''}"
-    text = (
-        f"{database} rejected {number} (event {left_out[0].event_id}: {left_out[0].reason}). When the cause is fixed:"
-    )
-    return Remark(text, "litellm-maas spend resend")
+    text = f"{database} rejected {number} (event {left_out[0].event_id}: {left_out[0].reason})"
+    return Remark(text, "When the cause is fixed:", "litellm-maas spend resend")
 
 
 def _of_other(database: PostgresLocation, other: OtherSpool) -> Remark:
     number = f"{other.waiting:,} event{'s' if other.waiting > 1 else ''}"
-    text = (
-        f"{number} for {other.about or 'a database whose address is not known'} are still queued in {other.path}. "
-        f"If that is the same ledger as {database}:"
+    return Remark(
+        f"{number} for {other.about or 'a database whose address is not known'} are still queued in {other.path}",
+        f"If that is the same ledger as {database}:",
+        f"litellm-maas spend resend --from {shlex.quote(str(other.path))}",
     )
-    return Remark(text, f"litellm-maas spend resend --from {shlex.quote(str(other.path))}")
 
 
 def pending_files(where: Path | PostgresLocation) -> list[Path]:
@@ -131,5 +136,5 @@ def _open(path: Path, *, writable: bool) -> Ledger | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise LedgerError(f"{path}: {error.strerror or error}; name another ledger with MAAS_LEDGER") from None
+        raise LedgerError(f"{path}: {error.strerror or error}", "name another ledger with MAAS_LEDGER") from None
     return SqliteLedger(path) if writable else opened_to_read(path)

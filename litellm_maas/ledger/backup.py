@@ -49,9 +49,9 @@ def back_up(ledger: Path, to: Path, *, overwrite: bool = False) -> Copied:
         LedgerError: The ledger cannot be read or is damaged, or the copy cannot be written.
     """
     if to.exists() and not overwrite:
-        raise LedgerError(f"{to} already exists; name another file, or overwrite it with --force")
+        raise LedgerError(f"{to} already exists", "name another file, or overwrite it with --force")
     if any(to.resolve() == Path(f"{ledger}{suffix}").resolve() for suffix in ("", "-wal", "-shm")):
-        raise LedgerError(f"{to} is the ledger itself; name another file")
+        raise LedgerError(f"{to} is the ledger itself", "name another file")
     with opened_to_read(ledger) as source, _part_of(to) as part:
         source.copy_to(part)
         copied = _checked(part, ledger)
@@ -112,9 +112,9 @@ def _checked(part: Path, original: Path) -> Copied:
         with SqliteLedger(part, read_only=True, any_version=True) as copy:
             damage, held = copy.integrity_check(), _held(copy)
     except DamagedLedgerError as error:
-        damage = [str(error).removeprefix(f"{part}: ").partition(";")[0]]
+        damage = [error.message.removeprefix(f"{part}: ")]
     if damage:
-        raise DamagedLedgerError(f"{original} is damaged ({damage[0]}), so nothing was copied; restore an older copy")
+        raise DamagedLedgerError(f"{original} is damaged ({damage[0]}), so nothing was copied", "restore an older copy")
     return held
 
 
@@ -133,7 +133,9 @@ def _part_of(file: Path) -> Iterator[Path]:
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         yield part
     except OSError as error:
-        raise LedgerError(f"{file}: {error.strerror or error}; name a file in a folder that you may write to") from None
+        raise LedgerError(
+            f"{file}: {error.strerror or error}", "name a file in a folder that you may write to"
+        ) from None
     finally:
         for suffix in ("", "-wal", "-shm", "-journal", ".lock"):
             with contextlib.suppress(OSError):

@@ -57,27 +57,27 @@ def read(named: str) -> Address | None:
     if (found := _SCHEME.match(named)) is not None:
         return _read(named[found.end() :])
     if _KEYWORDS.search(named):
-        raise SettingsError(f"name a ledger in PostgreSQL by a URL, not by keywords such as host=; {_WRITE}")
+        raise SettingsError("name a ledger in PostgreSQL by a URL, not by keywords such as host=", _WRITE)
     if (other := _OTHER_SCHEME.match(named)) is not None:
         raise SettingsError(
-            f"a ledger cannot be kept at {other.group()}…; set MAAS_LEDGER to the path of a file or to postgresql://…"
+            f"a ledger cannot be kept at {other.group()}…", "set MAAS_LEDGER to the path of a file or to postgresql://…"
         )
     if "://" in named:
-        raise SettingsError(f"the ledger's URL has something before its scheme, such as a quote; {_WRITE}")
+        raise SettingsError("the ledger's URL has something before its scheme, such as a quote", _WRITE)
     return None
 
 
 def _read(after_scheme: str) -> Address:
     parts = _AUTHORITY.fullmatch(after_scheme)
     if parts is None:  # it matches everything
-        raise SettingsError(_WRITE)
+        raise SettingsError("the address of the ledger's database is incomplete", _WRITE)
     path, _, query = parts["tail"].partition("?")
     parameters = dict(_parameter(each) for each in query.split("&") if each)
     database = path.removeprefix("/")
     is_cut_short = parts["user"] is None and "@" in parts["tail"]  # by a slash in the password, for instance
     if is_cut_short or "@" in database or _UNREADABLE.search(after_scheme) or not _HOSTS.fullmatch(parts["hosts"]):
         raise SettingsError(
-            "the address of the ledger's database cannot be read; in the password, write % / @ as %25 %2F %40"
+            "the address of the ledger's database cannot be read", "in the password, write % / @ as %25 %2F %40"
         )
     user = parameters.get("user") or unquote(parts["user"] or "")
     hosts = parts["hosts"] or parameters.get("host") or parameters.get("hostaddr") or "localhost"

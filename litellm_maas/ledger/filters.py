@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
-from litellm_maas.ledger.event import Event
+from litellm_maas.errors import SettingsError
+from litellm_maas.ledger.event import Event, Status, host_of, sanitize_text
 
 COLUMNS = {
     "model": ("model",),
@@ -42,6 +43,19 @@ class Filters:
     status: str | None = None
     host: str | None = None
     tag: str | None = None
+
+    @classmethod
+    def parse(cls, **named: str | None) -> Filters:
+        """Return filters out of what people write: ids with `maas/` in front, base URLs, names of any length.
+
+        Raises:
+            SettingsError: There is no such status.
+        """
+        written = {name: value and _AS_RECORDED.get(name, sanitize_text)(value) for name, value in named.items()}
+        status, statuses = written.get("status"), get_args(Status)
+        if status is not None and status not in statuses:
+            raise SettingsError(f"{status!r} is not a status of a call", f"choose from {', '.join(statuses)}")
+        return cls(**written)
 
     def given(self) -> Iterator[tuple[str, str]]:
         """Return the filters that are set, by name."""
@@ -85,6 +99,11 @@ class Filters:
 
 
 EVERYTHING = Filters()
+_AS_RECORDED: dict[str, Callable[[str], str]] = {
+    "model": lambda written: written.strip().removeprefix("maas/"),
+    "host": lambda written: host_of(written if "://" in written else f"//{written}") or written,
+}
+"""By filter, a value as the ledger has it. Names that are very long are cut; see `sanitize_text`."""
 _NOTHING = "''"
 
 

@@ -146,7 +146,7 @@ class _Round:
             sent = self._insert(batch[:middle]) + self._insert(batch[middle:])
             if not sent and len(batch) >= _MANY:
                 raise LedgerError(
-                    f"{self._database}: {error}, for every event; check the tables of the database"
+                    f"{self._database}: {error}, for every event", "check the tables of the database"
                 ) from None
             return sent
         return len(batch)
@@ -169,4 +169,4 @@ def _single_forwarder(spool: Path, wait: float) -> Iterator[None]:
     except Timeout:
         raise LedgerBusyError(f"another process is forwarding {spool}") from None
     except OSError as error:
-        raise LedgerError(f"{spool}: {error.strerror or error}; check its folder") from None
+        raise LedgerError(f"{spool}: {error.strerror or error}", "check its folder") from None

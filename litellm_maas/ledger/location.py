@@ -68,7 +68,7 @@ def resolve_location(ledger: str | os.PathLike[str] | None = None) -> Path | Pos
         return Path(named).expanduser()
     except RuntimeError:
         raise SettingsError(
-            "the path of the ledger begins with ~, but this user has no home folder; write the whole path"
+            "the path of the ledger begins with ~, but this user has no home folder", "write the whole path"
         ) from None
 
 

@@ -36,7 +36,7 @@ def zone(name: str) -> dt.tzinfo:
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise SettingsError(f"{name!r} is not a time zone; write it like {DEFAULT_ZONE} or Europe/Paris") from None
+        raise SettingsError(f"{name!r} is not a time zone", f"write it like {DEFAULT_ZONE} or Europe/Paris") from None
 
 
 def now(zone: dt.tzinfo) -> dt.datetime:
@@ -87,8 +87,9 @@ def span(text: str, now: dt.datetime) -> Period:
         at = _moment(written, now)
     except (ValueError, OverflowError):
         raise SettingsError(
-            f"{text!r} is not a time; write a day (2026-11-01), a month (2026-11), a time (2026-11-01T15:30), how long "
-            f"ago (7d, 2h), or one of: {_NAMES}"
+            f"{text!r} is not a time",
+            "write a day (2026-11-01), a month (2026-11), a time (2026-11-01T15:30), how long "
+            f"ago (7d, 2h), or one of: {_NAMES}",
         ) from None
     return Period(at, at)
 
@@ -110,7 +111,7 @@ def month(text: str, now: dt.datetime) -> Period:
     """
     named = {"this": "this month", "last": "last month"}.get(text.strip().lower(), text)
     if not re.fullmatch(r"\s*(\d{4}-\d{1,2}|(this|last)[\s_-]+month)\s*", named, re.IGNORECASE):
-        raise SettingsError(f"{text!r} is not a month; write it like 2026-10, or this, or last")
+        raise SettingsError(f"{text!r} is not a month", "write it like 2026-10, or this, or last")
     return span(named, now)
 
 

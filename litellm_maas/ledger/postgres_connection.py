@@ -127,7 +127,7 @@ class Connection:
                 raise InvalidEventError(self._reason(error)) from None
             self.close()
             raise LedgerError(
-                f"{self._database}: {self._reason(error)}; check that the database runs and that MAAS_LEDGER is right"
+                f"{self._database}: {self._reason(error)}", "check that the database runs and that MAAS_LEDGER is right"
             ) from None
 
     def _reason(self, error: Exception) -> str:
@@ -163,8 +163,8 @@ class Connection:
         encoding = connection.info.parameter_status("server_encoding")
         if encoding not in (None, *_ENCODINGS):
             raise LedgerError(
-                f"{self._database} is encoded in {encoding}, which lacks the letters of many names; make a database "
-                "with ENCODING 'UTF8' TEMPLATE template0, and name it in MAAS_LEDGER"
+                f"{self._database} is encoded in {encoding}, which lacks the letters of many names",
+                "make a database with ENCODING 'UTF8' TEMPLATE template0, and name it in MAAS_LEDGER",
             )
 
     def _make_tables(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
@@ -189,8 +189,8 @@ class Connection:
             (self._id,) = (version == schema.VERSION and cursor.execute(newest).fetchone()) or ("",)
         if version > schema.VERSION:
             raise LedgerError(
-                f"{self._database} holds a ledger of version {version}, this package writes version "
-                f"{schema.VERSION}; update litellm-maas, or set MAAS_LEDGER to another database"
+                f"{self._database} holds a ledger of version {version}, this package writes version {schema.VERSION}",
+                "update litellm-maas, or set MAAS_LEDGER to another database",
             )
 
 
@@ -218,6 +218,6 @@ def _psycopg() -> ModuleType:
         import psycopg  # noqa: PLC0415 - an extra
     except ImportError:
         raise LedgerError(
-            "a ledger in PostgreSQL needs psycopg; install it with: pip install 'psycopg[binary]'"
+            "a ledger in PostgreSQL needs psycopg", "install it with: pip install 'psycopg[binary]'"
         ) from None
     return psycopg

@@ -74,7 +74,7 @@ class Recorder:
 
     def _reset(self) -> None:
         self._ledger: SqliteLedger | None = None
-        self._failed: tuple[float, str] | None = None  # when it could not be opened, and why
+        self._failed: tuple[float, LedgerError] | None = None  # when it could not be opened, and why
         self._reported = False  # that nothing can be written
         self._to_report = False  # that all is written after all
         self._backlog: deque[Event] = deque()
@@ -298,12 +298,12 @@ class Recorder:
         with self._opening:
             if self._ledger is None:
                 if not again and self._failed is not None and time.monotonic() - self._failed[0] < _RETRY_AFTER:
-                    raise LedgerError(self._failed[1])
+                    raise LedgerError(self._failed[1].message, self._failed[1].hint)
                 try:
                     self._ledger = SqliteLedger(self.path, synchronous=self._synchronous)
                     self._checkpoints = Checkpoints(self._ledger)
                 except LedgerError as error:
-                    self._failed = (time.monotonic(), str(error))
+                    self._failed = (time.monotonic(), error)
                     raise
             return self._ledger
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -59,6 +59,8 @@ _IN_EVENTS = {
 }
 GROUPS = tuple(_IN_EVENTS)
 _Sums = tuple[tuple[Any, ...], str, Sequence[int]]
+_Part = tuple[str, Sequence[int]]
+"""A basis and its sums."""
 _TIMES = {
     "month": "%Y-%m",
     "week": "%Y-%m-%d",  # of its Monday
@@ -76,9 +78,9 @@ _STEPS = {
 }
 
 
-@dataclass
-class Total:
-    """What a group of events adds up to.
+@dataclass(frozen=True)
+class SpendTotal:
+    """What a group of calls adds up to. Amounts are micro-credits; 1 credit (VND) is 1,000,000 of them.
 
     Attributes:
         calls: Events.
@@ -110,12 +112,21 @@ class Total:
         """Return the sum of all known costs in credits (VND)."""
         return to_credits(self.micro_credits)
 
-    def add(self, basis: str, sums: Sequence[int]) -> None:
-        """Add sums of one basis, in the order of `schema.MEASURES`."""
-        for name, value in zip(MEASURES, sums, strict=True):
-            setattr(self, name, getattr(self, name) + value)
-        if sums[0] or sums[MEASURES.index("micro_credits")]:
-            self.by_basis[basis] = self.by_basis.get(basis, 0) + sums[MEASURES.index("micro_credits")]
+    @property
+    def is_unpriced(self) -> bool:
+        """Return whether no call in it has a price: its cost is then not known, and not 0."""
+        return set(self.by_basis) == {"unpriced"}
+
+    @classmethod
+    def of(cls, parts: Iterable[tuple[str, Sequence[int]]]) -> SpendTotal:
+        """Add up the sums of bases, each in the order of `schema.MEASURES`."""
+        sums, by_basis = [0] * len(MEASURES), dict[str, int]()
+        for basis, part in parts:
+            sums = [value + more for value, more in zip(sums, part, strict=True)]
+            cost = part[MEASURES.index("micro_credits")]
+            if part[0] or cost:
+                by_basis[basis] = by_basis.get(basis, 0) + cost
+        return cls(**dict(zip(MEASURES, sums, strict=True)), by_basis=by_basis)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the total as plain JSON values."""
@@ -130,8 +141,8 @@ class Report:
         groups: By the values of what was asked for, in that order. An event with several tags is in several groups.
     """
 
-    total: Total
-    groups: dict[tuple[Any, ...], Total]
+    total: SpendTotal
+    groups: dict[tuple[Any, ...], SpendTotal]
 
 
 def report(
@@ -155,18 +166,19 @@ def report(
         SettingsError: It cannot be grouped by one of these.
     """
     check_groups(by)
-    total = Total()
-    groups: dict[tuple[Any, ...], Total] = {}
+    parts: list[_Part] = []
+    parts_of: dict[tuple[Any, ...], list[_Part]] = {}
     for values, basis, sums in _sums(ledger, period, zone, by, filters):
-        total.add(basis, sums)
+        parts.append((basis, sums))
         for key in _keys(by, values, zone) if by else ():
-            groups.setdefault(key, Total()).add(basis, sums)
+            parts_of.setdefault(key, []).append((basis, sums))
+    groups = {key: SpendTotal.of(each) for key, each in parts_of.items()}
     times = [position for position, name in enumerate(by) if name in _TIMES]
     # The hourly sums of a corrected event's old basis stay behind as zeros.
     found = [(key, group) for key, group in groups.items() if group.calls]
     # An empty list of times is the same for all, an amount that does not count too.
     found.sort(key=lambda pair: ([pair[0][i] for i in times], 0 if times else -pair[1].micro_credits, pair[0]))
-    return Report(total, dict(found))
+    return Report(SpendTotal.of(parts), dict(found))
 
 
 def check_groups(by: Sequence[str]) -> None:
@@ -177,7 +189,7 @@ def check_groups(by: Sequence[str]) -> None:
     """
     for name in by:
         if name not in GROUPS:
-            raise SettingsError(f"spend cannot be grouped by {name!r}; choose from {', '.join(GROUPS)}")
+            raise SettingsError(f"spend cannot be grouped by {name!r}", f"choose from {', '.join(GROUPS)}")
 
 
 def is_time(name: str) -> bool:

@@ -80,7 +80,7 @@ def write_xlsx(to: IO[bytes], header: Sequence[str], rows: Iterable[Sequence[Any
     try:
         import xlsxwriter  # noqa: PLC0415 - most people do without
     except ImportError:
-        raise MaasError("xlsx needs XlsxWriter: pip install xlsxwriter, or write CSV with --csv-for excel") from None
+        raise MaasError("xlsx needs XlsxWriter", "pip install xlsxwriter, or write CSV with --csv-for excel") from None
     # Texts stay texts: none becomes a formula, a link or a number.
     as_it_is = dict.fromkeys(("strings_to_formulas", "strings_to_urls", "strings_to_numbers"), False)
     try:

@@ -354,8 +354,8 @@ class SqliteLedger(Ledger):
             version = schema.migrate(connection) if not self._read_only else self._version(connection)
             if version > schema.VERSION:
                 raise LedgerError(
-                    f"{self.path} is a ledger of version {version}, this package writes version {schema.VERSION}; "
-                    "update litellm-maas, or set MAAS_LEDGER to another file"
+                    f"{self.path} is a ledger of version {version}, this package writes version {schema.VERSION}",
+                    "update litellm-maas, or set MAAS_LEDGER to another file",
                 )
             if version < schema.VERSION and not (version and self._any_version):
                 raise _older(self.path, version)
@@ -374,7 +374,7 @@ class SqliteLedger(Ledger):
         try:
             if schema.is_foreign(connection):
                 raise LedgerError(
-                    f"{self.path} is not a ledger but another program's file; set MAAS_LEDGER to another file"
+                    f"{self.path} is not a ledger but another program's file", "set MAAS_LEDGER to another file"
                 )
             if not self._read_only:
                 # Counts when the file is made. An insert touches five pages and logs them whole: half the usual size
@@ -405,11 +405,11 @@ class SqliteLedger(Ledger):
         except sqlite3.Error as error:
             text = str(error)
             if "locked" in text or "busy" in text:
-                raise LedgerBusyError(f"{self.path} is locked by another program ({text}); end it, or wait") from None
+                raise LedgerBusyError(f"{self.path} is locked by another program ({text})", "end it, or wait") from None
             kind = DamagedLedgerError if _is_damage(text) else LedgerError
-            raise kind(f"{self.path}: {text}; {_fix(text)}") from None
+            raise kind(f"{self.path}: {text}", _fix(text)) from None
         except OSError as error:
-            raise LedgerError(f"{self.path}: {error.strerror or error}; {_fix(str(error))}") from None
+            raise LedgerError(f"{self.path}: {error.strerror or error}", _fix(str(error))) from None
 
 
 def opened_to_read(path: Path) -> SqliteLedger:
@@ -432,10 +432,11 @@ _abandoned: list[sqlite3.Connection] = []
 
 def _older(path: Path, version: int) -> LedgerError:
     if version:
-        return OlderLedgerError(f"{path} is a ledger of version {version}; the next recorded call updates it")
+        return OlderLedgerError(f"{path} is a ledger of version {version}", "the next recorded call updates it")
     return DamagedLedgerError(
         f"{path} is empty, as its log {path.name}-wal is missing, in which its events were (a ledger is copied with "
-        "all its files, or better by: litellm-maas spend backup FILE); find the log, or restore a copy"
+        "all its files, or better by: litellm-maas spend backup FILE)",
+        "find the log, or restore a copy",
     )
 
 

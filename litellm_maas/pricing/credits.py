@@ -71,17 +71,17 @@ def parse_credits(text: str) -> int:
     """
     plain = re.sub(r"\s*(VND|₫|đ|credits?)$", "", text.strip(), flags=re.IGNORECASE)
     if (two := odd_numbers.ambiguity(plain)) is not None:
-        raise SettingsError(f"{text!r} {two}")
+        raise SettingsError(f"{text!r} {two[0]}", two[1])
     for thousands, decimal in ((",", "."), (".", ",")):
         grouped = rf"[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+|\d+"
         if found := re.fullmatch(rf"({grouped})(?:{re.escape(decimal)}(\d{{1,6}}))?", plain):
             whole, part = found.group(1).replace(thousands, ""), found.group(2)
             if part is not None and len(part) == 3 and thousands in found.group(1):
                 raise SettingsError(
-                    f"{text!r} has two kinds of separators before three digits; write it without any: {whole}{part}"
+                    f"{text!r} has two kinds of separators before three digits", f"write it without any: {whole}{part}"
                 )
             amount = Decimal(f"{whole}.{part or 0}")
             if amount > _LARGEST:
-                raise SettingsError(f"{text!r} is too large an amount; write credits, 1 credit is 1 VND")
+                raise SettingsError(f"{text!r} is too large an amount", "write credits, 1 credit is 1 VND")
             return int(amount * MICRO_CREDITS)
-    raise SettingsError(f"{text!r} is not an amount; write it like 1530000, 1,530,000 or 1.530.000")
+    raise SettingsError(f"{text!r} is not an amount", "write it like 1530000, 1,530,000 or 1.530.000")

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from litellm_maas import odd_numbers, yaml_file
+from litellm_maas.errors import SettingsError
 
 OFFICIAL_FILE = Path(__file__).with_name("prices.yaml")
 SCHEMA_FILE = Path(__file__).with_name("prices.schema.json")
@@ -27,9 +28,7 @@ def _number(value: object) -> object:
     # YAML has no decimals: 1134.2 arrives as a float whose shortest text is what the person typed.
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         # Pydantic reports a ValueError, and no TypeError, at its place in the file.
-        raise ValueError(  # noqa: TRY004
-            f"{value!r} is not a number; write credits per 1,000,000 tokens, such as 70888"
-        )
+        raise SettingsError(f"{value!r} is not a number", "write credits per 1,000,000 tokens, such as 70888")
     odd_numbers.refuse(value)
     return Decimal(repr(value))
 
@@ -37,7 +36,7 @@ def _number(value: object) -> object:
 def _day(value: object) -> object:
     # Pydantic would take a number for seconds since 1970.
     if isinstance(value, (int, float)):
-        raise ValueError(f"{value!r} is not a day; write one such as 2026-08-03")  # noqa: TRY004 - as above
+        raise SettingsError(f"{value!r} is not a day", "write one such as 2026-08-03")
     return value
 
 
@@ -88,9 +87,9 @@ def _strip_prefixes(models: Mapping[str, PriceEntry]) -> Mapping[str, PriceEntry
     for name in models:
         model_id = _strip_prefix(name)
         if not model_id:
-            raise ValueError(f"{name!r} is not a model id; write one such as openai/gpt-4o")
+            raise SettingsError(f"{name!r} is not a model id", "write one such as openai/gpt-4o")
         if model_id in written:
-            raise ValueError(f"{written[model_id]!r} and {name!r} are one model; keep one of the two")
+            raise SettingsError(f"{written[model_id]!r} and {name!r} are one model", "keep one of the two")
         written[model_id] = name
     return {model_id: models[name] for model_id, name in written.items()}
 
@@ -164,18 +163,19 @@ def read(file: Path, kind: type[_File]) -> _File:
         at = ("lists", position)
         if price_list.first_day and price_list.end_day and price_list.end_day <= price_list.first_day:
             raise document.error(
-                (*at, "to"), f"{price_list.end_day} is not after `from`; a list holds for a day at least"
+                (*at, "to"), f"{price_list.end_day} is not after `from`", "a list holds for a day at least"
             )
         written = {_strip_prefix(name): name for name in document.subtree(*at, "models").data}
         for model_id, entry in price_list.models.items():
             where = (*at, "models", written[model_id])
             if entry.input is None and entry.images is None:
-                raise document.error(where, "has neither `input` nor `images`; a price needs one of them")
+                raise document.error(where, "has neither `input` nor `images`", "a price needs one of them")
             for earlier in content.lists[:position]:
                 if model_id in earlier.models and price_list.overlaps(earlier):
                     raise document.error(
                         where,
-                        f"is priced by {earlier.name!r} on some of the same days; end one list where the other begins",
+                        f"is priced by {earlier.name!r} on some of the same days",
+                        "end one list where the other begins",
                     )
     return content
 

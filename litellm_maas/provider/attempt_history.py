@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from litellm_maas import _litellm_compat
-from litellm_maas.gateway.errors import ErrorKind, Failure, GatewayError
+from litellm_maas.errors import GatewayError
+from litellm_maas.gateway.errors import ErrorKind, Failure
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.provider.exceptions import exception_class_name
 from litellm_maas.resilience.cooldowns import DeploymentKey

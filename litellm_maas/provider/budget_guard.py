@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from litellm_maas.budgets.max_cost import estimate_max_cost
-from litellm_maas.gateway.errors import Failure, GatewayError
+from litellm_maas.errors import GatewayError
+from litellm_maas.gateway.errors import Failure
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.ledger import periods
 from litellm_maas.ledger.event import Operation

@@ -16,9 +16,9 @@ import litellm
 from litellm.integrations.custom_logger import CustomLogger
 
 from litellm_maas import _litellm_compat, settings
-from litellm_maas.errors import SettingsError
+from litellm_maas.errors import GatewayError, SettingsError
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
-from litellm_maas.gateway.errors import Failure, GatewayError
+from litellm_maas.gateway.errors import Failure
 from litellm_maas.provider import attempt_history
 from litellm_maas.provider.attempt_history import DEDICATED_FALLBACKS_PARAM, Record, RoutedAttempt
 from litellm_maas.provider.exceptions import PROVIDER, map_exception

@@ -23,19 +23,26 @@ class BudgetExceededError(  # type: ignore[misc]  # both have a status code, and
 
     Also one of the errors that LiteLLM hands on as they are: it would make a BadRequestError of the bare one when it
     comes from a provider. Amounts are credits (VND).
+
+    Attributes:
+        message: LiteLLM's whole text, the hint included.
+        hint: What to do about it.
+        current_cost: What is spent in the budget's period.
+        max_budget: The budget's limit.
     """
 
-    def __init__(self, message: str, model: str, spent: float, limit: float) -> None:
+    def __init__(self, message: str, hint: str, model: str, spent: float, limit: float) -> None:
         request = httpx.Request("POST", "https://litellm.ai")
         litellm.UnprocessableEntityError.__init__(
             self,
-            message=f"MaaS: {message}",
+            message=f"MaaS: {message}\n{hint}",
             model=model,
             llm_provider=PROVIDER,
             response=httpx.Response(422, request=request),
         )
         # The name that users know, and not the one that LiteLLM hands it on by.
-        self.message = f"litellm.BudgetExceededError: MaaS: {message}"
+        self.message = f"litellm.BudgetExceededError: MaaS: {message}\n{hint}"
+        self.hint = hint
         self.args = (self.message,)
         # Whatever LiteLLM keeps on its own, which is more in each version.
         own = litellm.BudgetExceededError(current_cost=spent, max_budget=limit, message=self.message)
@@ -78,7 +85,7 @@ def map_exception(failure: Failure, model: str, url: str) -> Exception:
     exception: Exception
     if failure.budget is not None:
         spent, limit = (float(to_credits(each)) for each in failure.budget)
-        exception = BudgetExceededError(f"{failure.message}\n{failure.hint}", model, spent, limit)
+        exception = BudgetExceededError(failure.message, failure.hint, model, spent, limit)
     elif failure.kind == "connection":
         exception = litellm.APIConnectionError(**about, request=request)
     elif failure.kind == "timeout":

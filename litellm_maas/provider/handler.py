@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -18,10 +19,9 @@ from pydantic import SecretStr
 
 from litellm_maas import _litellm_compat
 from litellm_maas.catalogue import catalogue
-from litellm_maas.errors import MaasError
+from litellm_maas.errors import GatewayError, MaasError, UnsupportedParameterError
 from litellm_maas.gateway import client
 from litellm_maas.gateway.endpoint import resolve_endpoint, resolve_key
-from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.ledger.event import Operation
 from litellm_maas.pricing import usage
@@ -33,7 +33,6 @@ from litellm_maas.provider.pipeline import AsyncCallPipeline, PreparedCall, call
 from litellm_maas.provider.request_params import (
     DROPPED_BY_LITELLM_EMBEDDINGS,
     DROPPED_BY_LITELLM_IMAGES,
-    UnsupportedParameterError,
     build_body,
     build_chat_body,
     caller_headers,
@@ -110,32 +109,14 @@ class MaasLLM(CustomLLM):
         LiteLLM starts it at the first chunk, when its own retries and `fallbacks=` are over; so `num_retries` is
         honoured here, as long as nothing was yielded.
         """
+        # The one asynchronous generator: when a loop ends, it closes all of its generators at once, those that wait for
+        # one another included. What it is made of are iterators and contexts that are classes.
         with _litellm_errors(call) as stage:
             stage.is_stream = True
-            retries_left = int(call["optional_params"].get("max_retries") or 0)
-            waits = (0.5 * 2**attempt for attempt in range(retries_left))
-            # All in one generator: when a loop ends, it closes all of its asynchronous generators at once.
-            while True:
-                try:
-                    async with AsyncCallPipeline(_streamed_chat, call, "chat") as prepared:
-                        decoder = StreamDecoder(prepared.request)
-                        prepared.recording.attach_decoder(decoder)
-                        async with client.AsyncResponseStream(
-                            prepared.request, runtime.clients, call.get("client")
-                        ) as reply:
-                            async for chunk in _AsyncChunks(reply, decoder, prepared.request):
-                                yield stage.seen(chunk, prepared.attempt)
-                        for chunk in decoder.finish():
-                            yield stage.seen(chunk, prepared.attempt)
-                        last = stage.seen(_final_chunks(decoder, prepared.recording), prepared.attempt)
-                    yield last
-                    return
-                except GatewayError as error:
-                    wait = next(waits, None)
-                    wait = _wait_before_retry(error, wait) if wait is not None and not stage.has_begun else None
-                    if wait is None:
-                        raise
-                await asyncio.sleep(wait)
+            async for attempt in _StreamAttempts(call, stage):
+                async with attempt as chunks:
+                    async for chunk in chunks:
+                        yield chunk
 
 
 def _chunks(reply: httpx.Response, decoder: StreamDecoder, request: GatewayRequest) -> Iterator[Chunk]:
@@ -153,6 +134,100 @@ def _chunks(reply: httpx.Response, decoder: StreamDecoder, request: GatewayReque
             return
         yield from decoder.feed(piece)
     client.drain(reply, pieces)
+
+
+class _StreamAttempts:
+    """The attempts of an asynchronous stream: further ones while its failures may pass and nothing was handed out."""
+
+    def __init__(self, call: _Call, stage: _StreamState) -> None:
+        self._call = call
+        self._stage = stage
+        retries = int(call["optional_params"].get("max_retries") or 0)
+        self._backoffs = iter([0.5 * 2**retry for retry in range(retries)])
+        self._latest: _StreamAttempt | None = None
+
+    def __aiter__(self) -> _StreamAttempts:
+        return self
+
+    async def __anext__(self) -> _StreamAttempt:
+        if self._latest is not None:
+            if self._latest.wait is None:
+                raise StopAsyncIteration
+            await asyncio.sleep(self._latest.wait)
+        self._latest = _StreamAttempt(self._call, self._stage, next(self._backoffs, None))
+        return self._latest
+
+
+class _StreamAttempt:
+    """One attempt of an asynchronous stream, through the pipeline: its chunks, for `async with` and `async for`.
+
+    Leaving it after a failure that another attempt may get around suppresses that failure.
+
+    Args:
+        call: LiteLLM's call.
+        stage: How far the call has come.
+        backoff: Seconds to wait for another attempt, where the gateway says nothing; None where this is the last.
+
+    Attributes:
+        wait: Seconds after which another attempt is to be made; None where none is.
+    """
+
+    def __init__(self, call: _Call, stage: _StreamState, backoff: float | None) -> None:
+        self._call = call
+        self._stage = stage
+        self._backoff = backoff
+        self._pipeline = AsyncExitStack()
+        self._http = AsyncExitStack()
+        self._prepared: PreparedCall | None = None
+        self._rest: Iterator[Chunk] | None = None
+        self._is_over = False
+        self.wait: float | None = None
+
+    async def __aenter__(self) -> _StreamAttempt:
+        return self  # what opening it raises is to come to `__aexit__`, so the first chunk opens it
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        await self._pipeline.__aexit__(kind, error, traceback)
+        if isinstance(error, GatewayError) and self._backoff is not None and not self._stage.has_begun:
+            self.wait = _wait_before_retry(error, self._backoff)
+        return self.wait is not None
+
+    def __aiter__(self) -> _StreamAttempt:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        if self._is_over:
+            raise StopAsyncIteration
+        prepared = self._prepared or await self._open()
+        chunk = await self._next()
+        if chunk is not None:
+            return self._stage.seen(chunk, prepared.attempt)
+        last = self._stage.seen(_final_chunks(self._decoder, prepared.recording), prepared.attempt)
+        self._is_over = True
+        await self._pipeline.aclose()  # which records it
+        return last
+
+    async def _open(self) -> PreparedCall:
+        pipeline = AsyncCallPipeline(_streamed_chat, self._call, "chat")
+        self._prepared = prepared = await self._pipeline.enter_async_context(pipeline)
+        self._decoder = StreamDecoder(prepared.request)
+        prepared.recording.attach_decoder(self._decoder)
+        await self._pipeline.enter_async_context(self._http)
+        stream = client.AsyncResponseStream(prepared.request, runtime.clients, self._call.get("client"))
+        reply = await self._http.enter_async_context(stream)
+        self._chunks = _AsyncChunks(reply, self._decoder, prepared.request)
+        return prepared
+
+    async def _next(self) -> Chunk | None:
+        """Return the next chunk of what the gateway sends; None where there is no more."""
+        if self._rest is None:
+            async for chunk in self._chunks:
+                return chunk
+            await self._http.aclose()
+            self._rest = self._decoder.finish()
+        return next(self._rest, None)
 
 
 class _AsyncChunks:
@@ -382,10 +457,10 @@ def _litellm_errors(call: _Call) -> Iterator[_StreamState]:
             also = dedicated_fallbacks(call)
             exception = wrap_mid_stream(error.failure, exception, model, has_begun=stage.has_begun, also=also)
         raise exception from None
-    except MaasError as error:
-        raise litellm.BadRequestError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
     except UnsupportedParameterError as error:
         raise litellm.UnsupportedParamsError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
+    except MaasError as error:
+        raise litellm.BadRequestError(message=f"MaaS: {error}", model=model, llm_provider=PROVIDER) from None
 
 
 maas = MaasLLM()

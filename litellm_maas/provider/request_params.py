@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from litellm_maas.catalogue import Model
+from litellm_maas.errors import UnsupportedParameterError
 
 logger = logging.getLogger("litellm_maas")
 
@@ -27,21 +28,6 @@ _NEVER_FROM_CALLER = frozenset(
 # Fields that LiteLLM keeps on messages and tools for other providers; the OpenAI protocol has no such fields.
 _LITELLM_ONLY = frozenset({"provider_specific_fields", "thinking_blocks", "reasoning_items"})
 _CACHE = frozenset({"cache_control"})
-
-
-class UnsupportedParameterError(ValueError):
-    """A parameter that the model's family is known to refuse, when the caller did not ask for parameters to be dropped.
-
-    Attributes:
-        parameter: Its name.
-    """
-
-    def __init__(self, model: str, parameter: str, why: str) -> None:
-        self.parameter = parameter
-        super().__init__(
-            f"{model} refuses {parameter} ({why}). Leave it out, or pass drop_params=True to have it dropped, "
-            f"or extra_body={{{parameter!r}: …}} to send it all the same."
-        )
 
 
 def build_chat_body(

@@ -8,8 +8,8 @@ from typing import Any
 from litellm import EmbeddingResponse, ImageResponse, ModelResponse
 from litellm.types.utils import Choices, ImageUsage, Message, Usage
 
+from litellm_maas.errors import GatewayError
 from litellm_maas.gateway import error_response
-from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.finish_reasons import finish_reason
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.gateway.sse import looks_like_events

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from litellm_maas.errors import SettingsError
-from litellm_maas.gateway.errors import GatewayError
+from litellm_maas.errors import GatewayError, SettingsError
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.ledger.event import Event, Operation, Status, host_of
 from litellm_maas.ledger.recorder import OnCommitted
@@ -28,7 +27,7 @@ class RecordedCall:
     """Record one attempt of the provider's, synchronously (`with`) or asynchronously (`async with`).
 
     Leaving it commits the attempt's event, if spend is recorded: as ok after `succeeded`, as failed after a
-    `GatewayError`, and as aborted when the caller gave up. A call that a setting forbids never reached the gateway.
+    `GatewayError`, and as cancelled when the caller gave up. A call that a setting forbids never reached the gateway.
 
     Args:
         request: What is sent.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
-from litellm_maas.gateway.errors import GatewayError
+from litellm_maas.errors import GatewayError
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.provider.streaming import StreamDecoder
 

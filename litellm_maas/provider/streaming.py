@@ -17,8 +17,8 @@ from typing import Any
 from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
 from pydantic import ValidationError
 
+from litellm_maas.errors import GatewayError
 from litellm_maas.gateway import error_response
-from litellm_maas.gateway.errors import GatewayError
 from litellm_maas.gateway.finish_reasons import FAILED, finish_reason
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.gateway.sse import SSEDecoder

@@ -182,7 +182,7 @@ class RedisRateLimitStore:
         try:
             import redis  # noqa: PLC0415 - an extra
         except ImportError:
-            raise RateLimitStoreError("a rate limit in Redis needs the package redis: pip install redis") from None
+            raise RateLimitStoreError("a rate limit in Redis needs the package redis", "pip install redis") from None
         self._error: type[Exception] = redis.RedisError
         try:
             self._client = redis.Redis.from_url(
@@ -190,7 +190,7 @@ class RedisRateLimitStore:
             )
         except ValueError:
             raise RateLimitStoreError(
-                "MAAS_REDIS_URL is not a Redis address; write it like redis://host:6379/0"
+                "MAAS_REDIS_URL is not a Redis address", "write it like redis://host:6379/0"
             ) from None
         self._acquire_script = self._client.register_script(_ACQUIRE)
         self._block_script = self._client.register_script(_BLOCK)

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from litellm_maas import settings
-from litellm_maas.errors import RateLimitStoreError
-from litellm_maas.gateway.errors import Failure, GatewayError
+from litellm_maas.errors import GatewayError, RateLimitStoreError
+from litellm_maas.gateway.errors import Failure
 from litellm_maas.gateway.request import GatewayRequest
 from litellm_maas.resilience.limiter_stores import RateLimitStore, RedisRateLimitStore, Slot, SqliteRateLimitStore
 from litellm_maas.settings import RateLimit
@@ -106,7 +106,7 @@ class RateLimited:
         """Block the slots for as long as the gateway asked: only the model's, if the limit is its own."""
         if failure.kind != "rate_limit" or failure.status is None or failure.retry_after is None:
             return
-        name = self._model if "model" in failure.message.lower() else self._account
+        name = self._model if failure.scope == "model" else self._account
         for store in shared_stores(limit):
             with _log_failure():
                 store.block_for(name, failure.retry_after)

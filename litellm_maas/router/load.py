@@ -29,13 +29,18 @@ from litellm_maas.yaml_file import Document
 logger = logging.getLogger("litellm_maas")
 
 
-def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) -> litellm.Router:
+def load_router(
+    path: str | os.PathLike[str] | None = None, *, apply_settings: bool = False, **overrides: Any
+) -> litellm.Router:
     """Return a router over MaaS models with fallbacks, from a file.
 
     Args:
         path: A file with `model_list`, `router_settings`, `budgets` and `rate_limit`, or the name of a shipped one,
             such as ``router.current.yaml``. By default the shipped ``router.yaml``: GPT-4o, Gemini 2.5 Flash, Qwen 3
             27B, each by its own name, and all of them in that order as `maas`.
+        apply_settings: Whether the file's `budgets` and `rate_limit` take effect: for every call of this process,
+            whichever router makes it, and budgets switch recording on. Without it nothing outside the router changes,
+            and a warning is logged where the file has such sections.
         **overrides: Router settings that win over the file's, such as ``timeout=30``.
 
     Raises:
@@ -55,7 +60,21 @@ def load_router(path: str | os.PathLike[str] | None = None, **overrides: Any) ->
     for finding in check_fallbacks(given, groups):
         raise SettingsError(str(finding.error))
     register()
-    _apply_process_settings(document.validate(RouterFile))
+    file = document.validate(RouterFile)
+    if apply_settings:
+        _apply_process_settings(file)
+    elif sections := [
+        name for name, section in (("budgets", file.budgets), ("rate_limit", file.rate_limit)) if section
+    ]:
+        call = f"load_router({'' if path is None else repr(os.fspath(path)) + ', '}apply_settings=True)"
+        logger.warning(
+            "%s: %s %s not applied, because that would hold for every call of this process. To apply %s, call %s.",
+            document.file,
+            " and ".join(sections),
+            "is" if sections == ["rate_limit"] else "are",
+            "it" if sections == ["rate_limit"] else "them",
+            call,
+        )
     content = copy.deepcopy(document.data)
     chosen = _with_empty_fallback_lists({**(content.get("router_settings") or {}), **overrides}, groups)
     mark_all(content["model_list"])
@@ -96,7 +115,7 @@ def check(document: Document, book: PriceBook | None = None) -> Iterator[Diagnos
     found = deployments(document)
     if not found:
         example = "{model_name: maas, litellm_params: {model: maas/openai/gpt-4o}}"
-        yield error(document, ("model_list",), f"holds no model; add one, such as {example}")
+        yield error(document, ("model_list",), "holds no model", f"add one, such as {example}")
     yield from check_deployments(found, book)
     yield from check_groups(found)
     if part is not None:

@@ -36,4 +36,4 @@ def config_file(name: str) -> Path:
     for folder in FOLDERS:
         if name in TEMPLATES and (folder / name).is_file():
             return folder / name
-    raise SettingsError(f"no shipped config is named {name!r}; there are {', '.join(TEMPLATES)}")
+    raise SettingsError(f"no shipped config is named {name!r}", f"there are {', '.join(TEMPLATES)}")

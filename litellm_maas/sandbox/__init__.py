@@ -9,8 +9,9 @@ For trying things out, for this package's tests and for the tests of its users::
         litellm.completion(model="maas/openai/gpt-4o", api_base=sandbox.url, api_key=sandbox.key, ...)
         print(sandbox.bill.micro_credits)
 
-For pytest, `pytest_plugins = ["litellm_maas.sandbox.pytest_plugin"]` in a `conftest.py` brings the fixture
-`maas_sandbox`. Nothing here is the real gateway: where its behaviour is not documented, the docstrings of
+For pytest, `pytest_plugins = ["litellm_maas.testing"]` in a `conftest.py` brings the fixture `maas_sandbox`.
+
+Nothing here is the real gateway: where its behaviour is not documented, the docstrings of
 `litellm_maas.sandbox.accounts` and `litellm_maas.sandbox.validation` say what this one does.
 """
 

@@ -66,6 +66,11 @@ class SpendTracker:
         self._costs.clear()
 
     @property
+    def ledger(self) -> str | None:
+        """Return the ledger that `track_spend` or the environment names; None for the default one."""
+        return self._ledger or settings.ledger()
+
+    @property
     def enabled(self) -> bool:
         """Return whether spend is recorded: by `track_spend`, by `MAAS_TRACK_SPEND`, or by a registered callback."""
         return self._enabled or settings.track_spend() or self._is_registered()
@@ -80,7 +85,7 @@ class SpendTracker:
 
     def recorder(self) -> Recorder:
         """Return the recorder of the current ledger."""
-        named = self._ledger or settings.ledger()
+        named = self.ledger
         if (found := self._recorders.get(named)) is None:
             with self._lock:
                 found = self._recorders.get(named) or self._make_recorder(named)

@@ -32,7 +32,7 @@ def test_an_odd_number_is_refused(tmp_path: Path, written: str, says: str) -> No
     with pytest.raises(ConfigFileError) as caught:
         budget.read(file)
     assert (caught.value.file, caught.value.line) == (file, 3)
-    assert says in caught.value.message
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize(("written", "says"), ODD)
@@ -47,7 +47,7 @@ def test_an_odd_number_in_a_routers_file_is_refused(tmp_path: Path, written: str
     with pytest.raises(ConfigFileError) as caught:
         load_router(file)
     assert caught.value.line == 4
-    assert says in caught.value.message
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,7 @@ def test_demo_can_go_live(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("base", "says"),
     [
-        ({}, "Error: no API key: set MAAS_API_KEY, or run: litellm-maas demo --offline\n"),
+        ({}, "Error: no API key; set MAAS_API_KEY, or run: litellm-maas demo --offline\n"),
         ({"MAAS_API_KEY": KEY}, "Error: the demo failed: litellm.APIConnectionError: MaaS: no connection to"),
     ],
 )

@@ -138,7 +138,7 @@ def test_unfit_rows_keep_nobody_back(ledger: PostgresLocation, caplog: pytest.Lo
     assert len(warnings(caplog)) == len(UNFIT)
     waiting = access.flush(ledger)
     assert (waiting.events, waiting.problem) == (0, None)
-    assert "rejected 6 events (event " in waiting.remarks[0].text
+    assert "rejected 6 events (event " in waiting.remarks[0].message
     assert "litellm-maas spend resend" in cli("spend").output
     checked = cli("spend", "verify")
     assert checked.exit_code == 1
@@ -364,7 +364,7 @@ def test_ledgers_are_not_mixed(at: Address, database: str, postgres_server: Post
     assert forward(mine) == 1
     assert arrived(mine) == ["mine"]
     (remark,) = access.flush(mine).remarks
-    assert remark.text.startswith(f"2 events for {other.at.key} are still queued in {other.outbox_path}. ")
+    assert remark.message == f"2 events for {other.at.key} are still queued in {other.outbox_path}"
     assert remark.command == f"litellm-maas spend resend --from {other.outbox_path}"
     assert remark.command in cli("spend").output
     (named,) = [check for check in ledgers.ledger() if check.name == "outbox"]
@@ -387,7 +387,7 @@ def test_a_ledger_of_the_same_name_elsewhere_is_another(at: Address, database: s
     spooled(after, event("new"))
     assert forward(after) == 1
     assert arrived(after) == ["new"]
-    assert str(before.outbox_path) in access.flush(after).remarks[0].text
+    assert str(before.outbox_path) in access.flush(after).remarks[0].message
 
 
 def test_budgets_of_another_database_are_named(at: Address) -> None:

@@ -125,7 +125,7 @@ def test_a_mistake_is_found_where_it_stands(tmp_path: Path, mistake: str) -> Non
         price_file.read(file, price_file.PriceFile)
     found = caught.value
     assert (found.file, found.line, found.field) == (file, line, field)
-    assert found.message.startswith(problem)
+    assert f"{found.message}; {found.hint}".startswith(problem)
     assert str(found).startswith(f"{file}:{line}: {field}: {problem}" if field else f"{file}:{line}: {problem}")
 
 

@@ -99,7 +99,7 @@ ROWS = (
     Row("error after content", "error", Fault(error_after=3, model=FIRST, times=None), modes=IN_STREAM),
     Row("context overflow", "error", _reply(400, _coded("maximum context length is 8", "context_length_exceeded"))),
     Row("content policy", "error", _reply(400, _coded("rejected by our safety system", "content_policy_violation"))),
-    Row("credits exhausted", "error", Fault(status=503, body={"message": "model not responding"}, times=None)),
+    Row("credits exhausted", "error", Fault(status=503, body={"message": "insufficient balance"}, times=None)),
 )
 
 

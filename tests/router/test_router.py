@@ -215,13 +215,13 @@ async def test_one_call_tries_whether_a_model_is_back(sandbox: Sandbox, clock: C
 def test_where_all_rest_the_least_rested_is_called(sandbox: Sandbox, clock: Clock, way: ConnectionReport) -> None:
     """No call is refused because of a rest: where all models rest, the one that wakes first is called, and it alone."""
     router = litellm_maas.load_router()
-    sandbox.account.balance = 0
+    sandbox.faults.add(Fault(status=402, times=None))
     for _ in range(2):
         with pytest.raises(openai.APIError):
             way(router, model="maas")
         clock.now += 1
     assert asked(sandbox) == [*TRIO, FIRST]
-    sandbox.account.balance = None
+    sandbox.faults.clear()
     assert served(way(router, model="maas")) == FIRST
     assert served(way(router, model="maas")) == FIRST
     assert asked(sandbox) == [FIRST, FIRST]

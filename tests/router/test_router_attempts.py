@@ -12,8 +12,9 @@ import pytest
 from pydantic import SecretStr
 
 import litellm_maas
+from litellm_maas.errors import GatewayError
 from litellm_maas.gateway.endpoint import resolve_endpoint
-from litellm_maas.gateway.errors import Failure, GatewayError
+from litellm_maas.gateway.errors import Failure
 from litellm_maas.gateway.request import GatewayRequest, Timeouts
 from litellm_maas.provider.attempt_history import RoutedAttempt
 from litellm_maas.sandbox import Fault, Sandbox

@@ -47,16 +47,32 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_budgets_of_a_routers_file_hold(file: Path, sandbox: Sandbox) -> None:
     """A budget in a router's file is in force for its calls, and recording is on for it."""
-    router = litellm_maas.load_router(file)
+    router = litellm_maas.load_router(file, apply_settings=True)
     with pytest.raises(litellm.BudgetExceededError, match=r"'router' \(0\.5 VND per day"):
         router.completion(model="chat", messages=MESSAGES)
     assert not sandbox.requests
 
 
+def test_settings_are_applied_when_asked(file: Path, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """Without `apply_settings` nothing changes for the process, and one warning says what to write."""
+    litellm_maas.load_router(file).completion(model="chat", messages=MESSAGES)
+    assert (runtime.rate_limit, runtime.budgets.configured, runtime.tracker.enabled) == (None, (), False)
+    (warning,) = (record.getMessage() for record in caplog.records if record.name == "litellm_maas")
+    assert warning == (
+        f"{file}: budgets and rate_limit are not applied, because that would hold for every call of this process. "
+        f"To apply them, call load_router({str(file)!r}, apply_settings=True)."
+    )
+    caplog.clear()
+    litellm_maas.load_router(file, apply_settings=True)
+    litellm_maas.load_router()
+    assert not caplog.records
+    assert runtime.rate_limit is not None
+
+
 def test_rate_limit_of_a_routers_file_holds(file: Path, sandbox: Sandbox) -> None:
     """The rate limit in a router's file applies: the third call of a minute is too far away."""
     file.write_text(ROUTER.replace("credits: 0.5", "credits: 5000"))
-    router = litellm_maas.load_router(file, num_retries=0)
+    router = litellm_maas.load_router(file, apply_settings=True, num_retries=0)
     for _ in range(2):
         router.completion(model="chat", messages=MESSAGES)
     with pytest.raises(litellm.RateLimitError, match="2 per 60 s"):

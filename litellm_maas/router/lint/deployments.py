@@ -65,7 +65,8 @@ def check_deployments(found: list[Deployment], book: PriceBook | None) -> Iterat
         yield error(
             ours[0].document,
             (*ours[0].at, "litellm_params"),
-            "has no key: set MAAS_API_KEY where this runs, or write api_key: os.environ/NAME",
+            "has no key",
+            "set MAAS_API_KEY where this runs, or write api_key: os.environ/NAME",
         )
 
 
@@ -90,8 +91,8 @@ def check_groups(found: list[Deployment]) -> Iterator[Diagnostic]:
             last.document,
             (*last.at, "model_name"),
             f"the group {name!r} mixes providers ({beside.params.get('model')}, {last.params.get('model')}), so its "
-            "requests go to either; rename one of them, or say with model_info: {mixed_providers: true} "
-            "that it is meant",
+            "requests go to either",
+            "rename one of them, or say with model_info: {mixed_providers: true} that it is meant",
         )
 
 
@@ -115,9 +116,9 @@ def _check_variables(each: Deployment) -> Iterator[Diagnostic]:
             and not os.environ.get(value.removeprefix(ENV_PREFIX))
         ):
             variable = value.removeprefix(ENV_PREFIX)
-            yield error(each.document, at, f"the environment variable {variable} is not set; set it where this runs")
+            yield error(each.document, at, f"the environment variable {variable} is not set", "set it where this runs")
         elif name == "api_key" and isinstance(value, str) and not value.startswith(ENV_PREFIX):
-            yield warning(each.document, at, "a key stands in the file; write os.environ/NAME and set that variable")
+            yield warning(each.document, at, "a key stands in the file", "write os.environ/NAME and set that variable")
 
 
 def _check_model(each: Deployment, model: str, said: set[str], book: PriceBook | None) -> Iterator[Diagnostic]:
@@ -128,7 +129,7 @@ def _check_model(each: Deployment, model: str, said: set[str], book: PriceBook |
         on_plan = (parse_base_url(str(base)) if written else resolve_endpoint(None)).billing_mode == "plan"
     except SettingsError as mistake:
         where = (*each.at, "litellm_params", "api_base") if base else at
-        yield error(each.document, where, str(mistake))
+        yield error(each.document, where, mistake.message, mistake.hint)
         return
     known = catalogue().ids()
     if model not in known and not on_plan and not each.info.get("unlisted"):
@@ -136,16 +137,16 @@ def _check_model(each: Deployment, model: str, said: set[str], book: PriceBook |
             yield error(
                 each.document,
                 at,
-                f"no model {model!r} is known; did you mean {probably}? "
-                "If it is right, say so with model_info: {unlisted: true}",
+                f"no model {model!r} is known",
+                f"did you mean {probably}? If it is right, say so with model_info: {{unlisted: true}}",
             )
             return
         if model not in said:
             yield warning(
                 each.document,
                 at,
-                f"{model!r} is not in the catalogue, which is not complete: compare it with `litellm-maas models`; "
-                "model_info: {unlisted: true} says that it is right",
+                f"{model!r} is not in the catalogue, which is not complete",
+                "compare it with `litellm-maas models`; model_info: {unlisted: true} says that it is right",
             )
     if book is not None and model not in said and not on_plan and not each.info.get("unpriced"):
         said.add(model)
@@ -153,8 +154,8 @@ def _check_model(each: Deployment, model: str, said: set[str], book: PriceBook |
             yield warning(
                 each.document,
                 at,
-                f"no price of {model} is known: its calls are recorded as unpriced. "
-                "Price it in MAAS_PRICES, or say with model_info: {unpriced: true} that you know",
+                f"no price of {model} is known: its calls are recorded as unpriced",
+                "price it in MAAS_PRICES, or say with model_info: {unpriced: true} that you know",
             )
     said.add(model)
 
@@ -166,30 +167,32 @@ def check_fallbacks(router_settings: Document, groups: list[str]) -> Iterator[Di
         name = target.get("model") if isinstance(target, Mapping) else target
         if name not in groups:
             hint = did_you_mean(str(name), groups)
-            yield error(router_settings, ("model_group_alias", alias), f"no group is called {name!r}{hint}")
+            yield error(router_settings, ("model_group_alias", alias), f"no group is called {name!r}", hint)
     for field in FALLBACK_LISTS:
         graph: dict[str, list[str]] = {}
         for index, entry in enumerate(router_settings.data.get(field) or ()):
             at: Location = (field, index)
             if len(entry) != 1:
                 names = ", ".join(map(str, entry))
-                yield error(router_settings, at, f"holds {len(entry)} groups ({names}); write one entry for each group")
+                yield error(
+                    router_settings, at, f"holds {len(entry)} groups ({names})", "write one entry for each group"
+                )
                 continue
             ((group, targets),) = entry.items()
             if group not in (*known, "*"):
                 hint = did_you_mean(str(group), known)
-                yield error(router_settings, (*at, group), f"no group is called {group!r}{hint}")
+                yield error(router_settings, (*at, group), f"no group is called {group!r}", hint)
             for position, target in enumerate(targets):
                 name = target.get("model") if isinstance(target, Mapping) else target
                 if name not in known:
                     hint = did_you_mean(str(name), known)
-                    yield error(router_settings, (*at, group, position), f"no group is called {name!r}{hint}")
+                    yield error(router_settings, (*at, group, position), f"no group is called {name!r}", hint)
             graph[group] = [target for target in targets if isinstance(target, str)]
             if (way := _find_cycle(graph, group)) is not None:
                 yield error(
                     router_settings,
                     (*at, group),
-                    f"leads back to where it began ({' -> '.join(way)}); "
+                    f"leads back to where it began ({' -> '.join(way)})",
                     "leave one step out, or put these models into one group, each with its `order`",
                 )
 

@@ -32,14 +32,15 @@ class Diagnostic:
             "line": mistake.line,
             "field": mistake.field,
             "message": mistake.message,
+            "hint": mistake.hint or None,
         }
 
 
-def error(document: Document, location: Location, message: str) -> Diagnostic:
+def error(document: Document, location: Location, message: str, hint: str = "") -> Diagnostic:
     """Return the error at a part of a document."""
-    return Diagnostic("error", document.error(location, message))
+    return Diagnostic("error", document.error(location, message, hint))
 
 
-def warning(document: Document, location: Location, message: str) -> Diagnostic:
+def warning(document: Document, location: Location, message: str, hint: str = "") -> Diagnostic:
     """Return a warning: it works, and nobody is likely to want it."""
-    return Diagnostic("warning", document.error(location, message))
+    return Diagnostic("warning", document.error(location, message, hint))

@@ -53,7 +53,9 @@ class Config:
     def _includes(self, document: Document) -> list[int]:
         entries = document.data.get(INCLUDE, [])
         if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-            self.findings.append(error(document, (INCLUDE,), "must be a list of files, such as [maas_models.yaml]"))
+            self.findings.append(
+                error(document, (INCLUDE,), "must be a list of files", "write one such as [maas_models.yaml]")
+            )
             return []
         return list(range(len(entries)))
 
@@ -63,8 +65,9 @@ class Config:
         places = [each.file.parent / entry for each in (declaring, self._root)]
         found = next((place for place in places if place.is_file()), None)
         if found is None:
-            problem = f"there is no file {places[0]}; paths start at the folder of the file that includes"
-            self.findings.append(error(declaring, (INCLUDE, index), problem))
+            missing = f"there is no file {places[0]}"
+            hint = "paths start at the folder of the file that includes"
+            self.findings.append(error(declaring, (INCLUDE, index), missing, hint))
             return None
         if any(each.file.resolve() == found.resolve() for each in self.documents):
             return None
@@ -84,8 +87,8 @@ class Config:
             yield error(
                 included,
                 (name,),
-                f"erases {name} of {holder.file.name} ({names}): LiteLLM's include replaces whole sections. "
-                "Move these settings into the file that includes this one",
+                f"erases {name} of {holder.file.name} ({names}): LiteLLM's include replaces whole sections",
+                "move these settings into the file that includes this one",
             )
 
 
@@ -97,5 +100,7 @@ def mapping_of(file: Path) -> Document:
     """
     document = yaml_file.read(file)
     if not isinstance(document.data, Mapping):
-        raise ConfigFileError(file, 1, "", "is not a mapping of sections, such as model_list and general_settings")
+        raise ConfigFileError(
+            file, 1, "", "is not a mapping", "write sections, such as model_list and general_settings"
+        )
     return document

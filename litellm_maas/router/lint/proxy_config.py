@@ -103,19 +103,21 @@ def _check_registration(config: Config, first: Deployment) -> Iterator[Diagnosti
             yield error(
                 first.document,
                 (*first.at, "litellm_params", "model"),
-                f"nothing makes maas/ known to the proxy: add to litellm_settings "
-                f"custom_provider_map: [{{provider: {PROVIDER}, custom_handler: {HANDLER}}}]",
+                "nothing makes maas/ known to the proxy",
+                f"add to litellm_settings custom_provider_map: [{{provider: {PROVIDER}, custom_handler: {HANDLER}}}]",
             )
         return
     at = ("custom_provider_map",)
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-        yield error(section, at, f"must be a list such as [{{provider: {PROVIDER}, custom_handler: {HANDLER}}}]")
+        yield error(
+            section, at, "must be a list", f"write one such as [{{provider: {PROVIDER}, custom_handler: {HANDLER}}}]"
+        )
         return
     if not any(entry.get("provider") == PROVIDER for entry in entries):
         yield error(
             section,
             at,
-            "drops maas: LiteLLM replaces its map of providers by this one; "
+            "drops maas: LiteLLM replaces its map of providers by this one",
             f"add {{provider: {PROVIDER}, custom_handler: {HANDLER}}}",
         )
     for index, entry in enumerate(entries):
@@ -137,10 +139,10 @@ def _check_callbacks(config: Config, *, uses_maas: bool) -> Iterator[Diagnostic]
     at = ("callbacks",) if names else ()
     holder = section or config.documents[0]
     if SPEND not in names and not settings.track_spend():
-        yield warning(holder, at, f"spend is not recorded: add {SPEND} to the callbacks, or set MAAS_TRACK_SPEND=1")
+        yield warning(holder, at, "spend is not recorded", f"add {SPEND} to the callbacks, or set MAAS_TRACK_SPEND=1")
     if RULES not in names:
         yield warning(
-            holder, at, f"a model that answers 403 is called again with each request: add {RULES} to the callbacks"
+            holder, at, "a model that answers 403 is called again with each request", f"add {RULES} to the callbacks"
         )
 
 
@@ -150,31 +152,33 @@ def _callbacks(config: Config) -> list[str]:
 
 
 def _check_instance(
-    config: Config, section: Document, at: Location, name: str, fits: Callable[[Any], str | None]
+    config: Config, section: Document, at: Location, name: str, fits: Callable[[Any], tuple[str, str] | None]
 ) -> Iterator[Diagnostic]:
     try:
         found = _litellm_compat.named_instance(name, config.documents[0].file)
     except Exception as reason:  # noqa: BLE001 - a user's module may raise anything
         cause = reason.__cause__ or reason
-        yield error(section, at, f"{name} cannot be imported ({type(cause).__name__}: {cause}); check the dotted name")
+        yield error(
+            section, at, f"{name} cannot be imported ({type(cause).__name__}: {cause})", "check the dotted name"
+        )
         return
     if (problem := fits(found)) is not None:
-        yield error(section, at, f"{name} {problem}")
+        yield error(section, at, f"{name} {problem[0]}", problem[1])
 
 
-def _is_handler(found: Any) -> str | None:
+def _is_handler(found: Any) -> tuple[str, str] | None:
     if isinstance(found, CustomLLM):
         return None
     what = "is a class" if isinstance(found, type) else f"is a {type(found).__name__}"
-    return f"{what} and no instance of CustomLLM; for MaaS write {HANDLER}"
+    return f"{what} and no instance of CustomLLM", f"for MaaS write {HANDLER}"
 
 
-def _is_callback(found: Any) -> str | None:
+def _is_callback(found: Any) -> tuple[str, str] | None:
     if isinstance(found, CustomLogger):
         return None
     if isinstance(found, type):
-        return "is a class, and LiteLLM would never call it; name an instance of it"
-    return None if callable(found) else f"is {found!r:.20}, and LiteLLM would never call it; name a logger"
+        return "is a class, and LiteLLM would never call it", "name an instance of it"
+    return None if callable(found) else (f"is {found!r:.20}, and LiteLLM would never call it", "name a logger")
 
 
 def _check_variables(config: Config) -> Iterator[Diagnostic]:
@@ -183,7 +187,9 @@ def _check_variables(config: Config) -> Iterator[Diagnostic]:
         for at, value in _texts(section.data) if section is not None else ():
             variable = value.removeprefix(router_file.ENV_PREFIX)
             if section is not None and variable != value and not os.environ.get(variable):
-                yield error(section, at, f"the environment variable {variable} is not set; set it where the proxy runs")
+                yield error(
+                    section, at, f"the environment variable {variable} is not set", "set it where the proxy runs"
+                )
 
 
 def _texts(value: object, at: Location = ()) -> Iterator[tuple[Location, str]]:

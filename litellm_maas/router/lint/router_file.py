@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from litellm_maas.budgets.budget import Budgets
 from litellm_maas.did_you_mean import did_you_mean
-from litellm_maas.errors import ConfigFileError
 from litellm_maas.router.lint.diagnostics import Diagnostic, error
 from litellm_maas.yaml_file import Document, Location
 
@@ -122,13 +121,8 @@ def schema_errors(document: Document, model: type[BaseModel]) -> Iterator[Diagno
     try:
         model.model_validate(document.marked)
     except ValidationError as invalid:
-        known = {*model.model_fields, *_Deployment.model_fields}
-        for found in document.errors(invalid):
-            mistake = found
-            if mistake.message.startswith("unknown key"):
-                hint = did_you_mean(mistake.field.rpartition(".")[2], known)
-                mistake = ConfigFileError(mistake.file, mistake.line, mistake.field, mistake.message + hint)
-            yield Diagnostic("error", mistake)
+        for found in document.errors(invalid, {*model.model_fields, *_Deployment.model_fields}):
+            yield Diagnostic("error", found)
 
 
 def settings(document: Document) -> Iterator[Diagnostic]:
@@ -141,7 +135,7 @@ def unknown_params(document: Document, params: Mapping[str, Any], at: Location) 
     """Parameters of a deployment that look like slips: others than LiteLLM's own go to the gateway as they are."""
     for name in params:
         if name not in _PARAMS and (hint := did_you_mean(str(name), _PARAMS)):
-            yield error(document, (*at, name), f"would go to the gateway as a parameter of that name{hint}")
+            yield error(document, (*at, name), "would go to the gateway as a parameter of that name", hint)
 
 
 _PARAMS = frozenset(
