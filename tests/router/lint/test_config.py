@@ -292,7 +292,7 @@ def test_init_writes_starters_and_never_over_a_file(tmp_path: Path) -> None:
     (folder / "proxy.yaml").unlink()
     again = config("init", folder)
     assert (again.exit_code, again.stdout.split()[:1]) == (0, [str(folder / "proxy.yaml")])
-    assert f"{folder / 'router.yaml'} is there already, and stays as it is." in again.stderr
+    assert f"{folder / 'router.yaml'} already exists and was kept." in again.stderr
     assert (folder / "router.yaml").read_text() == "mine"
     assert list(check_file(folder / "proxy.yaml", price_book.official_prices())) == []
     found = json.loads(config("init", folder, "--json").stdout)
