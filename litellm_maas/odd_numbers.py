@@ -54,7 +54,7 @@ def refuse(value: object) -> None:
 
 
 def ambiguity(text: str) -> str | None:
-    """Say which two numbers a text could mean, such as `1.530`: 1530 in Vietnamese, 1.53 in English; None if one."""
+    """Tell which two numbers a text could mean, such as `1.530`: 1530 in Vietnamese, 1.53 in English; None if one."""
     if (found := _THOUSANDS.fullmatch(text)) is None:
         return None
     whole, part = found.groups()

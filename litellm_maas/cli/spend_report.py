@@ -102,7 +102,7 @@ class SpendReport:
         return total
 
     def say_hosts(self, to: Console, total: Total, count: Count) -> None:
-        """Say it where there are calls of more than one host in a total."""
+        """Print a hint where there are calls of more than one host in a total."""
         if (note := self._hosts(total, count)) is not None:
             tables.print_hint(to, note.text, *note.commands)
 

@@ -112,7 +112,7 @@ class Probe:
 
 @dataclass(slots=True)
 class Prober:
-    """Makes probes.
+    """Probe models.
 
     Args:
         book: The current prices.
