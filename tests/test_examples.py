@@ -66,6 +66,7 @@ def test_pins(file: Path) -> None:
     assert pinned(file)["litellm"] not in NEVER
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["python_call", "python_router"])
 def test_a_run(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     """With its first model down, an example is answered by the next one, and says what it was billed."""

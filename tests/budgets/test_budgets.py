@@ -236,6 +236,7 @@ def _wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("impatient")
 def test_a_killed_process_gives_its_room_back_in_time(ledger: Path, sandbox: Sandbox) -> None:
     """What a process had set aside that was killed in the middle of a call is free after a quarter of an hour."""

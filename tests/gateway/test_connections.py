@@ -70,6 +70,7 @@ def test_nothing_leaks_when_loops_come_and_go(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 404
 
 
+@pytest.mark.process
 def test_nothing_leaks_on_loops_that_are_just_closed(sandbox: Sandbox) -> None:
     """Loops that are closed without ceremony, as LiteLLM closes those of synchronous fallbacks, leave no socket."""
     # In a process of its own, because LiteLLM leaves unfinished tasks behind on such loops.
@@ -162,6 +163,7 @@ def test_tls_verification_follows_litellms_setting(monkeypatch: pytest.MonkeyPat
         litellm.completion(api_base="https://gateway.example/v1", api_key="vn-x", **CALL)
 
 
+@pytest.mark.process
 def test_a_dropped_async_stream_makes_no_noise(sandbox: Sandbox) -> None:
     """Streams that are dropped half read as their loop ends leave no word on standard error."""
     code = """

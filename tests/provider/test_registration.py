@@ -111,12 +111,14 @@ def after_a_reload() -> dict[str, list[Any]]:
     return answers
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("ask", ASKED_AFTER_A_RELOAD)
 def test_reloading_litellm(ask: str, after_a_reload: dict[str, list[Any]]) -> None:
     """Right after `importlib.reload(litellm)`, every look-up and every call finds `maas/`, and spend is recorded."""
     assert after_a_reload[ask] == [True, True, 2]
 
 
+@pytest.mark.process
 def test_reloading_litellm_and_importing_again() -> None:
     """After `importlib.reload(litellm)`, a replaced model map or a second import, `register()` restores everything."""
     out = run(
@@ -152,6 +154,7 @@ def test_registering_again_is_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     litellm_maas.register()
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_has_connections_of_its_own(sandbox: Sandbox) -> None:
     """A child process calls through connections of its own; the parent's stay usable."""
@@ -174,6 +177,7 @@ def test_a_fork_has_connections_of_its_own(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 4
 
 
+@pytest.mark.process
 def test_importing_opens_nothing_and_starts_nothing() -> None:
     """Importing the package starts no thread and opens no socket; the only files it reads are its own."""
     out = run(
@@ -215,6 +219,7 @@ def test_sensible_defaults_for_unknown_ids() -> None:
     assert (info["mode"], info["max_input_tokens"]) == ("chat", 129_024)
 
 
+@pytest.mark.process
 def test_registering_changes_no_model_of_another_provider() -> None:
     """LiteLLM's own entries, such as the one of gpt-4o, are the same after registering."""
     out = run(

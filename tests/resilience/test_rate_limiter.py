@@ -121,6 +121,7 @@ _WORKER = """
 """
 
 
+@pytest.mark.process
 def test_four_processes_share_a_limit(sandbox: Sandbox, tmp_path: Path) -> None:
     """Four processes that call as fast as they may never exceed the limit together."""
     unlimited(sandbox)
@@ -249,7 +250,7 @@ def test_an_interrupted_wait_gives_the_turn_back(paced: Set, sandbox: Sandbox, m
     assert len(turns_given()) == len(sandbox.requests) == 2
 
 
-@pytest.fixture(params=["file", "redis"])
+@pytest.fixture(params=["file", pytest.param("redis", marks=pytest.mark.process)])
 def turns(request: pytest.FixtureRequest, tmp_path: Path) -> RateLimitStore:
     """Both ways of sharing turns."""
     if request.param == "file":

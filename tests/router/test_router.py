@@ -654,6 +654,7 @@ async def test_one_of_a_level_is_tried_at_a_time(sandbox: Sandbox, clock: Clock)
     assert len(offered) == 1
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_fork_amid_a_failure() -> None:
     """The child of a fork at the moment in which another thread notes a failure can note its own."""

@@ -267,6 +267,7 @@ def test_track_spend_survives_a_replaced_callback_list(
     runtime.tracker.close()
 
 
+@pytest.mark.process
 def test_switching_on_by_the_environment_alone(sandbox: Sandbox, tmp_path: Path) -> None:
     """`MAAS_TRACK_SPEND` records without a line of code, into the user's data folder unless something else is said."""
     code = """
