@@ -779,6 +779,7 @@ def test_a_child_of_a_fork_records_by_itself(recorder: Recorder, path: Path) -> 
 def test_a_child_that_outlives_its_parent(path: Path, moment: str) -> None:
     """What the child of a fork records after its parent has ended is in the ledger, whenever the parent forked."""
     code = """
+        import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
         import os, sys, threading
         from litellm_maas.ledger.recorder import Recorder
         from litellm_maas.ledger.sqlite import SqliteLedger
@@ -824,6 +825,7 @@ def test_a_child_that_outlives_its_parent(path: Path, moment: str) -> None:
 def test_forks_amid_everything(path: Path) -> None:
     """Thirty forks, while threads write, read and open the same ledger: each child records, and all rows are there."""
     code = """
+        import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
         import os, sys, threading
         from litellm_maas.ledger.recorder import Recorder
         from litellm_maas.ledger.sqlite import SqliteLedger
@@ -908,6 +910,7 @@ def test_a_collected_stream_amid_handing_over_work(recorder: Recorder, path: Pat
 def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
     """All is imported when a recorder is made: a child forked amid another thread's import waits for it forever."""
     code = """
+        import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
         import sys
         from litellm_maas.runtime import runtime
         from tests.factories import event
