@@ -23,7 +23,7 @@ _hooks: list[Warn] = []
 
 
 def on_alert(hook: Warn) -> Warn:
-    """Have a function called with each warning about a budget or about credits; usable as a decorator.
+    """Call a function with each alert about a budget or about credits; usable as a decorator.
 
     It gets a dictionary of plain values: `about`, `text`, and the figures in micro-credits. It is called in the thread
     of the call that passed the mark, so it should be quick; what it raises is logged.

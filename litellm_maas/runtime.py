@@ -51,7 +51,7 @@ class Runtime:
 
     @property
     def budgets(self) -> BudgetEnforcer:
-        """Enforces the budgets."""
+        """Return the enforcer of the budgets."""
         if self._budgets is None:
             # Not with the package: programs that do not record need none of it, and it takes a sixth of the import.
             from litellm_maas.budgets.enforcement import BudgetEnforcer  # noqa: PLC0415

@@ -99,7 +99,7 @@ def prices() -> str | None:
 
 
 def budgets() -> str | None:
-    """Return `MAAS_BUDGETS`: a file of budgets, beside those that the ledger holds."""
+    """Return `MAAS_BUDGETS`: a file of budgets, beside those in the ledger."""
     return _value("MAAS_BUDGETS")
 
 

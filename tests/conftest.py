@@ -6,6 +6,7 @@ Whatever is run here, no key is printed and nothing is left in the data folder o
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -52,6 +53,26 @@ def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     assert left_in(REAL_DATA_FOLDER) == before, "a test wrote into the data folder of whoever runs the tests"
 
 
+_started: list[str] = []
+
+
+def _watch(event: str, arguments: tuple[object, ...]) -> None:
+    if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+        _started.append(f"{event} {arguments[:1]}")
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(autouse=True)
+def marked_processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that starts a process and is not marked `process`: `-m "not process"` is there to be quick."""
+    del _started[:]
+    yield
+    if request.node.get_closest_marker("process") is None:
+        assert not _started, "a test that starts a process is marked: @pytest.mark.process"
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither the machine's keys nor its settings reach a test, and what it records by default is in its own folder."""
@@ -68,19 +89,27 @@ def uncovered_processes(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
+def registered() -> tuple[object, ...]:
+    """What LiteLLM has been told of the provider."""
+    ours = {name: dict(entry) for name, entry in litellm.model_cost.items() if name.startswith("maas/")}
+    return id(litellm.model_cost), ours, list(litellm.custom_provider_map), list(litellm._custom_providers)  # noqa: SLF001 - LiteLLM's second list
+
+
 @pytest.fixture(autouse=True)
 def clean_litellm() -> Iterator[None]:
     """What a test sets on LiteLLM is gone after it."""
     before = {name: getattr(litellm, name) for name in ("cache", "drop_params", "num_retries", "model_cost")}
-    providers = list(litellm.custom_provider_map)
+    providers, told = list(litellm.custom_provider_map), registered()
     litellm.suppress_debug_info = True
     yield
+    changed = registered() != told
     for name, value in before.items():
         setattr(litellm, name, value)
     litellm.custom_provider_map = providers
     # LiteLLM keeps callbacks in seven lists and takes no second one of the same class.
     litellm.logging_callback_manager._reset_all_callbacks()  # type: ignore[no-untyped-call]  # noqa: SLF001 - untyped, and nothing public does it
-    litellm_maas.register()
+    if changed:  # to register takes longer than most tests
+        litellm_maas.register()
 
 
 @pytest.fixture(autouse=True)

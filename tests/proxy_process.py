@@ -32,6 +32,8 @@ _SHARED = {
 }
 # Files of tests that share nothing and take seconds each, because they start programs: whoever is idle takes the next.
 _APART = r"test_(durability|doctor|cli|registration|examples)\.py"
+_STARTING = {"bench", "clone", "installed", "postgres_server", "proxy", "pytester", "redis_url", "wheel"}
+"""Fixtures that start a program."""
 TEAM_KEY = "sk-proxy-key-of-a-team"
 TEAM_KEY_OWNER = {"key_alias": "alias-of-the-key", "team_id": "team-1", "team_alias": "The Team", "user_id": "minh"}
 
@@ -126,8 +128,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.fail(f"{reason}. Install it, or pass --without-proxy", pytrace=False)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what one process runs for long first, and single tests last: no process is left alone at the end."""
+    """Put what one process runs for long first, and single tests last: no process is left alone at the end.
+
+    What takes a server or an environment from a fixture is marked `process`, so that nobody has to think of it.
+    """
+    for item in items:
+        if item.get_closest_marker("proxy") or _STARTING.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("process")
 
     def place(item: pytest.Item) -> int:
         if any(re.search(users, item.nodeid) for users in _SHARED.values()):

@@ -6,14 +6,13 @@ import ast
 import importlib.util
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from litellm_maas.sandbox import Fault, Sandbox
 from tests.helpers import ROOT
+from tests.warm_process import WarmProcess
 
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
@@ -66,14 +65,16 @@ def test_pins(file: Path) -> None:
     assert pinned(file)["litellm"] not in NEVER
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["python_call", "python_router"])
 def test_a_run(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     """With its first model down, an example is answered by the next one, and says what it was billed."""
     sandbox.faults.add(Fault(status=503, body={"message": "down"}, times=None, model="openai/gpt-4o"))
     environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "MAAS_LEDGER": str(tmp_path / "ledger.db")}
-    command = [sys.executable, str(EXAMPLES / f"{name}.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "answer: qwen/qwen3.6-flash heard: Xin chào!" in done.stdout
+    code = f"import runpy; runpy.run_path({str(EXAMPLES / name)!r} + '.py', run_name='__main__')"
+    with WarmProcess(code, environment, tmp_path) as process:
+        printed, complaint = process.communicate()
+    assert process.returncode == 0, complaint
+    assert "answer: qwen/qwen3.6-flash heard: Xin chào!" in printed
     spent = f"{len(sandbox.requests)} calls, {sandbox.bill.micro_credits / 1_000_000} VND, 0 calls of unknown price"
-    assert done.stdout.rstrip().endswith(spent)
+    assert printed.rstrip().endswith(spent)

@@ -140,7 +140,7 @@ class Balance:
 
 
 def balance(notes: Sequence[BalanceEntry], ledger: Ledger, now: dt.datetime, host: str = "") -> Balance | None:
-    """Return how the credits stand; None without a reading.
+    """Return the balance; None without a reading.
 
     Args:
         notes: The notes, in the order of their times; those of the future do not count yet.

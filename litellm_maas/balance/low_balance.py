@@ -30,7 +30,7 @@ _RECOVERY = dt.timedelta(days=7)
 
 
 def current_balance(where: Path | PostgresLocation, now: dt.datetime, host: str | None = None) -> list[Balance]:
-    """Return how the credits of each account stand by what is noted and recorded.
+    """Return the balance of each account by its entries and by what is recorded.
 
     Args:
         where: The ledger.
@@ -103,7 +103,7 @@ def warnings(found: Balance, now: dt.datetime) -> Iterator[dict[str, Any]]:
 
 
 def _on_expiry(found: Balance, now: dt.datetime) -> str | None:
-    """Say that credits expire, or have expired, where that comes before they are spent."""
+    """Return the alert that credits expire, or have expired, where that comes before they are spent."""
     expires_at, spent_at = found.expires_at, found.forecast.at
     if expires_at is None or expires_at - now > _EXPIRY:
         return None

@@ -57,8 +57,8 @@ class Reservation:
             logger.warning(_STAYS, error)
 
     def _release(self, wait: float = 0.0) -> None:
-        for notice in self._store.release(self.reservation, self.budgets, wait):
-            alert_threshold_reached(notice)
+        for alert in self._store.release(self.reservation, self.budgets, wait):
+            alert_threshold_reached(alert)
 
     def _release_patiently(self) -> None:
         try:

@@ -51,7 +51,7 @@ class BudgetStatus:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Say why a call does not fit.
+    """Explain why a call does not fit.
 
     Attributes:
         needed: The maximum cost of the call, in micro-credits; None where its model has no price.

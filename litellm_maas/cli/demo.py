@@ -88,7 +88,7 @@ def _run(connection: dict[str, str], ledger: Path | None) -> None:
 
 
 def _compare(ledger: Path, billed: int) -> None:
-    """Say that the ledger and the sandbox's own bill agree; they come from the same calls and from two programs."""
+    """Print that the ledger and the sandbox's own bill agree; they come from the same calls and from two programs."""
     with SqliteLedger(ledger, read_only=True) as recorded:
         spent = reports.report(recorded, Period(None, None), dt.timezone.utc).total.micro_credits
     if spent != billed:

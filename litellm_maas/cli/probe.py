@@ -74,7 +74,7 @@ def _probed(prober: Prober, models: Sequence[str]) -> Iterator[Probe]:
 
 @contextlib.contextmanager
 def _paced() -> Iterator[RateLimit | None]:
-    """Pace the calls by the account's documented limit, unless MAAS_RPM says otherwise; give the limit."""
+    """Keep to the account's documented limit, unless MAAS_RPM says otherwise, and yield it."""
     before = runtime.rate_limit
     # Calls of other programs are waited for too, where they keep a rate limit themselves.
     runtime.rate_limit = before or _LIMIT

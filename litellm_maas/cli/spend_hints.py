@@ -142,7 +142,7 @@ def waiting_note(waiting: PendingEvents) -> Hint | None:
 
 
 def say_beside(*remarks: Hint | None) -> None:
-    """Say remarks on standard error, beside data."""
+    """Print hints on standard error, beside data."""
     for note in remarks:
         if note is not None:
             click.echo("\n  ".join((note.text, *note.commands)), err=True)

@@ -74,7 +74,7 @@ class ReportView:
         return total
 
     def say_hosts(self, to: Console, total: SpendTotal, count: Count) -> None:
-        """Say it where there are calls of more than one host in a total."""
+        """Print a hint where there are calls of more than one host in a total."""
         if (note := self._hosts(total, count)) is not None:
             tables.print_hint(to, note.text, *note.commands)
 

@@ -167,7 +167,7 @@ def progress(what: str, *, on: bool = True) -> Iterator[Callable[[Iterable[_Item
 
 @contextlib.contextmanager
 def busy(what: str) -> Iterator[None]:
-    """Say what takes its time, for people who wait at a terminal."""
+    """Show what takes its time, for people who wait at a terminal."""
     to = console(stderr=True)
     with to.status(f"{what} …", spinner=_SPINNER) if to.is_terminal else contextlib.nullcontext():
         yield

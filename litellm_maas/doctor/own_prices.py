@@ -18,7 +18,7 @@ def compared(own: PriceFile) -> list[Compared]:
 
 
 def warnings(rows: list[Compared]) -> Iterator[str]:
-    """Say what is unlike the official prices, and which ids neither the official list nor the catalogue has."""
+    """Report what is unlike the official prices, and which ids neither the official list nor the catalogue has."""
     official = price_book.official_prices()
     yield from comparison.unlike(rows, official)
     known = {*catalogue().ids(), *(model_id for _, each in official.lists() for model_id in each.models)}

@@ -113,7 +113,7 @@ class Probe:
 
 @dataclass(slots=True)
 class Prober:
-    """Makes probes.
+    """Probe models.
 
     Args:
         book: The current prices.

@@ -26,7 +26,7 @@ _TRIO = ("openai/gpt-4o", "gemini/gemini-2.5-flash", "qwen/qwen3-27b")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Say what to examine.
+    """Name what to examine.
 
     Attributes:
         config: A config whose models are looked at too.

@@ -54,7 +54,7 @@ def send(request: GatewayRequest, pools: ClientPools, client: object = None) -> 
 
 
 async def asend(request: GatewayRequest, pools: ClientPools, client: object = None) -> Response:
-    """Like `send`, asynchronously."""
+    """Do what `send` does, asynchronously."""
     async with AsyncResponseStream(request, pools, client) as reply:
         with map_httpx_errors(request):
             return Response(reply.headers, b"".join([data async for data in reply.aiter_bytes()]))
@@ -85,7 +85,7 @@ def open_stream(request: GatewayRequest, pools: ClientPools, client: object = No
 
 
 class AsyncResponseStream:
-    """Like `open_stream`, asynchronously: for `async with`.
+    """Do what `open_stream` does, asynchronously: for `async with`.
 
     Not made of an asynchronous generator: when a loop ends, it closes all of those at once, the ones that wait for one
     another included.
@@ -164,7 +164,7 @@ class _Read:
 
 
 async def adrain(pieces: AsyncIterator[bytes]) -> None:
-    """Like `drain`, asynchronously."""
+    """Do what `drain` does, asynchronously."""
 
     async def read_on() -> None:
         async for _ in pieces:
@@ -188,7 +188,7 @@ def map_httpx_errors(request: GatewayRequest) -> Iterator[None]:
 
 
 class _BearerAuth(httpx.Auth):
-    """Puts the key on the request at the last moment, so that no header dictionary holds it before."""
+    """Put the key on the request at the last moment, so that no header dictionary holds it before."""
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key

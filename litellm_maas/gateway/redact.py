@@ -103,7 +103,7 @@ def _short_quotes(text: str, written: list[str]) -> Iterator[tuple[int, int]]:
 
 
 def _encoded_quotes(text: str, request: str) -> Iterator[tuple[int, int]]:
-    """Yield where base64 or hexadecimal digits stand that come to something of the request."""
+    """Yield where base64 or hexadecimal digits decode to something of the request."""
     for found in re.finditer(r"[A-Za-z0-9+/_-]{12,}={0,2}", text):
         for decoded in _as_bytes(found.group()):
             plain = _plain(decoded.decode("utf-8", "ignore"))

@@ -63,7 +63,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the database. The next use opens it again."""
+        """Close the database. The next use opens it again."""
 
     @abstractmethod
     def query(self, sql: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:

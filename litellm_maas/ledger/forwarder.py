@@ -23,7 +23,7 @@ _SHUTDOWN_TIMEOUT = 5.0
 
 
 class Forwarder:
-    """Forwards the spool of a database in a daemon thread, which begins with the first event."""
+    """Forward the spool of a database in a daemon thread, which begins with the first event."""
 
     def __init__(self, database: PostgresLocation) -> None:
         self._database = database

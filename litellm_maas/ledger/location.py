@@ -49,7 +49,7 @@ class PostgresLocation:
 
 
 def default_ledger() -> Path:
-    """Return `ledger.db` in the user's data folder."""
+    """Return the path of `ledger.db` in the user's data folder."""
     return settings.data_folder() / "ledger.db"
 
 

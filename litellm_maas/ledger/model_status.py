@@ -15,7 +15,7 @@ _CONCLUSIVE = (402, 403, 404)
 
 
 def callable_models(ledger: Ledger, now: dt.datetime, *, not_only: str | None = None) -> dict[str, str]:
-    """Return by model id ``yes``, or ``no: 404``; a model whose attempts tell nothing is left out.
+    """Return ``yes`` or ``no: 404`` by model id; a model whose attempts tell nothing is left out.
 
     Args:
         ledger: The ledger.

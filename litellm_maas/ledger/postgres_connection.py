@@ -102,7 +102,7 @@ class Connection:
             yield cursor
 
     def close(self) -> None:
-        """Let go of it; the next use makes it again."""
+        """Close it; the next use makes it again."""
         self.is_new = True
         connection, self._connection = self._connection, None
         if connection is not None:

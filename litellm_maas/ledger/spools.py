@@ -55,7 +55,7 @@ class Unfit:
 
 
 def forward_cursor(spool: SqliteLedger, database: PostgresLocation) -> Progress:
-    """Return how far the events are on their way to a database.
+    """Return how far the events have been forwarded to a database.
 
     Raises:
         LedgerError: The spool cannot be read.

@@ -1,4 +1,4 @@
-"""Records as a spreadsheet wants them: CSV in the way of a language, and workbooks with real dates and numbers."""
+"""Write records for a spreadsheet: CSV in the way of a language, and workbooks with real dates and numbers."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ class SqliteLedger(Ledger):
             copy.backup(connection, pages=4, progress=progress)
 
     def log_size(self) -> int:
-        """Return bytes in the log; 0 where there is none."""
+        """Return the size of the log in bytes; 0 where there is none."""
         try:
             return os.stat(f"{self.path}-wal").st_size  # noqa: PTH116 - among the events, and a tenth of the price
         except OSError:

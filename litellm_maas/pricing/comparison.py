@@ -45,7 +45,7 @@ def compared(own: PriceFile, official: PriceBook, today: dt.date) -> Iterator[Co
 
 
 def unlike(rows: Iterable[Compared], official: PriceBook) -> Iterator[str]:
-    """Say which prices are unlike the official ones by more than a factor of 10, or free where those are not.
+    """Yield which prices are unlike the official ones by more than a factor of 10, or free where those are not.
 
     A model that has no official price is held against the lowest and the highest of all.
     """

@@ -200,7 +200,7 @@ class RoutedAttempt:
         return is_same and is_limit and (self.bucket.get("model_group_size") or 1) > 1
 
     def say_why(self) -> None:
-        """Say in a log line which failure led to this attempt."""
+        """Log which failure led to this attempt."""
         if (failed := _last_failed(self._history)) is None:
             return
         logger.warning(

@@ -51,7 +51,7 @@ _Response = TypeVar("_Response", ModelResponse, EmbeddingResponse, ImageResponse
 
 
 class MaasLLM(CustomLLM):
-    """Carries chat, embedding and image calls between LiteLLM and the gateway.
+    """Carry chat, embedding and image calls between LiteLLM and the gateway.
 
     LiteLLM calls these methods by keyword. Whatever goes wrong is raised as one of LiteLLM's exceptions, whose message
     ends with a line that says what to do.
@@ -231,7 +231,7 @@ class _StreamAttempt:
 
 
 class _AsyncChunks:
-    """Like `_chunks`, asynchronously. Not a generator, for the same reason as `client.AsyncResponseStream`."""
+    """Do what `_chunks` does, asynchronously. Not a generator, for the same reason as `client.AsyncResponseStream`."""
 
     def __init__(self, reply: httpx.Response, decoder: StreamDecoder, request: GatewayRequest) -> None:
         self._pieces = reply.aiter_bytes()

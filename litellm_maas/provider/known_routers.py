@@ -53,7 +53,7 @@ def mark_all(model_list: Collection[dict[str, Any]]) -> None:
 
 
 def info_of(deployment: Deployment) -> Mapping[str, Any]:
-    """Return what stands in a deployment beside what is sent, LiteLLM's id of it among it."""
+    """Return the `model_info` of a deployment, with LiteLLM's id of it."""
     return deployment.get("model_info") or {}
 
 
@@ -97,7 +97,7 @@ def cooling(router: Any, ids: list[str]) -> set[str]:
 
 
 async def acooling(router: Any, ids: list[str]) -> set[str]:
-    """Like `cooling`, without blocking where it is kept in Redis."""
+    """Return what `cooling` does, without blocking where it is kept in Redis."""
     return set(dict(await _cooldowns(router).async_get_active_cooldowns(ids, None) if ids else ()))
 
 

@@ -23,7 +23,7 @@ from litellm_maas.resilience.rate_limiter import RateLimited
 from litellm_maas.runtime import runtime
 
 RequestFactory = Callable[[dict[str, Any]], GatewayRequest]
-"""Makes a request out of LiteLLM's call."""
+"""Makes a request of LiteLLM's call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def call_pipeline(make: RequestFactory, call: dict[str, Any], operation: Operati
 
 
 class AsyncCallPipeline:
-    """Like `call_pipeline`, asynchronously. A class, for the same reason as `client.AsyncResponseStream`."""
+    """Do what `call_pipeline` does, asynchronously. A class, for the same reason as `client.AsyncResponseStream`."""
 
     def __init__(self, make: RequestFactory, call: dict[str, Any], operation: Operation) -> None:
         self._make = make

@@ -40,7 +40,7 @@ _RUN_A_MODEL = _CHAT | {
 
 
 class SpendLogger(CustomLogger, SpendCallback):
-    """Records spend, for `litellm.callbacks` and a proxy's `callbacks`. Registering it switches recording on."""
+    """Record spend, for `litellm.callbacks` and a proxy's `callbacks`. Registering it switches recording on."""
 
     def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """LiteLLM calls this after a synchronous call that succeeded."""

@@ -54,7 +54,7 @@ class RecordedCall:
         self.cost: Cost | None = None
 
     def attach_decoder(self, decoder: StreamDecoder) -> None:
-        """Let the event of a stream that does not end well be estimated from what had come."""
+        """Estimate the event of a stream that does not end well from what had come."""
         self._decoder = decoder
 
     def succeeded(self, response_id: object, usage: Usage) -> Cost:
@@ -66,7 +66,7 @@ class RecordedCall:
         return self.cost
 
     def stream_succeeded(self, decoder: StreamDecoder) -> Cost:
-        """Like `succeeded`, for a stream that has come to its end; without a usage report it is estimated."""
+        """Record a stream that has come to its end; without a usage report its usage is estimated."""
         return self.succeeded(decoder.response_id, self._used(decoder.usage))
 
     def __enter__(self) -> RecordedCall:

@@ -6,7 +6,7 @@ _CLOSING = {"<think>": "</think>", "<thinking>": "</thinking>"}
 
 
 class ThinkSplitter:
-    """Tells thinking from answer in a text that arrives in pieces cut at any place.
+    """Tell thinking from answer in a text that arrives in pieces cut at any place.
 
     Only a tag that the text begins with counts, white space before it aside: further in it is the model's own text.
     """

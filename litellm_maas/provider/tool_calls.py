@@ -34,7 +34,7 @@ class _Call:
 
 
 class ToolCallNumbers:
-    """Gives each streamed tool call of a choice a number of its own, and its fragments the same one.
+    """Give each streamed tool call of a choice a number of its own, and its fragments the same one.
 
     Upstreams leave `index` out, or write 0 for every call. A fragment with a new id opens a new call, one without
     continues the last; an index that leads to a call whose fragments each have another id is believed while no new

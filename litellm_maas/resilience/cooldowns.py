@@ -43,7 +43,7 @@ class DeploymentKey:
 
 @dataclass(frozen=True, slots=True)
 class CooldownPolicy:
-    """Say when a kind of failure opens a cooldown, and for how long.
+    """Define when a kind of failure opens a cooldown, and for how long.
 
     Attributes:
         failures: How many in a row it takes.
@@ -105,7 +105,7 @@ class CooldownRegistry:
         self.after_fork_in_child()
 
     def after_fork_in_child(self) -> None:
-        """Have a lock that no thread of the parent holds."""
+        """Replace the lock, which a thread of the parent may have held."""
         self._lock = threading.Lock()
 
     def failed(self, target: DeploymentKey, failure: Failure, *, is_routed: bool = True) -> None:

@@ -378,7 +378,7 @@ def _respond(status: int, body: Any, headers: Mapping[str, str]) -> web.Response
 
 @dataclass
 class _ServerThread:
-    """Runs an application on an event loop of its own, until told to stop."""
+    """Run an application on an event loop of its own, until told to stop."""
 
     make_application: Callable[[], web.Application]
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)

@@ -28,7 +28,7 @@ class AttemptCounter:
         self.after_fork_in_child()
 
     def after_fork_in_child(self) -> None:
-        """Have a lock that no thread of the parent holds."""
+        """Replace the lock, which a thread of the parent may have held."""
         # Reentrant: garbage collection may close an abandoned stream, which is recorded then, in the midst of this.
         self._lock = threading.RLock()
 

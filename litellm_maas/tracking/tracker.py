@@ -155,7 +155,7 @@ class SpendTracker:
             forwarder.close()
 
     def after_fork_in_child(self) -> None:
-        """Let recorders and forwarders begin anew."""
+        """Reset recorders and forwarders in the child of a fork."""
         self.attempts.after_fork_in_child()
         self._lock = threading.RLock()
         for recorder in self._recorders.values():
@@ -173,7 +173,7 @@ def _say_prices_stay(mistake: ConfigFileError) -> None:
 
 
 def _prepare(database: PostgresLocation) -> None:
-    """Let the spool begin with the budgets of the one before it."""
+    """Copy the budgets of the former spool into a new one."""
     from litellm_maas.ledger import spools  # noqa: PLC0415 - only with a database
 
     try:

@@ -8,8 +8,6 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -45,6 +43,7 @@ from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
 from tests.factories import event
 from tests.helpers import KEY, MESSAGES, ROOT, astream
+from tests.warm_process import WarmProcess
 
 # What the sandbox answers is as long as it may be at most, and the price of what it reads is small beside that.
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES, "max_tokens": 200}
@@ -236,6 +235,7 @@ def _wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("impatient")
 def test_a_killed_process_gives_its_room_back_in_time(ledger: Path, sandbox: Sandbox) -> None:
     """What a process had reserved that was killed in the middle of a call is free after a quarter of an hour."""
@@ -251,7 +251,7 @@ def test_a_killed_process_gives_its_room_back_in_time(ledger: Path, sandbox: San
         """
     )
     environment = {**os.environ, **sandbox.environment()}
-    with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:
+    with WarmProcess(code, environment, Path.cwd()) as process:
         try:
             _wait_until(lambda: len(sandbox.requests) == 1)
         finally:

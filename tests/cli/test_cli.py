@@ -43,6 +43,7 @@ def litellm_maas(*arguments: str, **environment: str) -> subprocess.CompletedPro
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -63,12 +64,14 @@ def test_help_answers_without_litellm(arguments: list[str]) -> None:
     assert "litellm-maas" in out or "Usage:" in out or "openai/gpt-4o" in out
 
 
+@pytest.mark.process
 def test_version() -> None:
     """`--version` prints the version."""
     done = litellm_maas("--version")
     assert (done.returncode, done.stdout) == (0, f"litellm-maas, version {__version__}\n")
 
 
+@pytest.mark.process
 def test_as_a_module() -> None:
     """`python -m litellm_maas` is the command too."""
     done = subprocess.run(
@@ -102,6 +105,7 @@ def test_help_at_80_columns(path: tuple[str, ...]) -> None:
     assert example.startswith(" ".join(["Example: litellm-maas", *path]))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("words", "incomplete", "expected"),
     [
@@ -119,12 +123,14 @@ def test_a_shell_completes(tmp_path: Path, words: str, incomplete: str, expected
     """A shell completes groupings, model ids and the names of budgets."""
     environment = {"MAAS_LEDGER": str(tmp_path / "ledger.db"), "_LITELLM_MAAS_COMPLETE": "bash_complete"}
     for arguments in (("200", "--per", "day"), ("5", "--name", "an")):
-        litellm_maas("budget", "set", *arguments, MAAS_LEDGER=environment["MAAS_LEDGER"])
+        done = CliRunner().invoke(group, ["budget", "set", *arguments], env={"MAAS_LEDGER": environment["MAAS_LEDGER"]})
+        assert done.exit_code == 0
     typed = f"{words} {incomplete}"
     found = litellm_maas(**environment, COMP_WORDS=typed, COMP_CWORD=str(len(words.split()))).stdout
     assert {line.partition(",")[2] for line in found.splitlines()} == expected
 
 
+@pytest.mark.process
 def test_an_unknown_command() -> None:
     """An unknown command exits with 2 and points at the help."""
     done = litellm_maas("spend-it-all")
@@ -132,6 +138,7 @@ def test_an_unknown_command() -> None:
     assert "No such command" in done.stderr
 
 
+@pytest.mark.process
 def test_models_of_the_key(sandbox: Sandbox, tmp_path: Path) -> None:
     """`models` lists what the key sees, with the price where one is published."""
     environment = {**sandbox.environment(), "MAAS_LEDGER": str(tmp_path / "ledger.db")}
@@ -148,6 +155,7 @@ def test_models_of_the_key(sandbox: Sandbox, tmp_path: Path) -> None:
     assert max(map(len, table.splitlines())) <= 80
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("columns", [30, 40, 60, 70, 100])
 def test_models_on_a_narrow_terminal(tmp_path: Path, columns: int) -> None:
     """Prices are never cut off; where there is no room, columns are left out and ids are folded."""
@@ -163,6 +171,7 @@ def test_models_on_a_narrow_terminal(tmp_path: Path, columns: int) -> None:
     assert ("text" in first) == (columns > 70)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
@@ -181,6 +190,7 @@ def test_models_says_what_is_wrong(sandbox: Sandbox, fault: Fault, says: str) ->
     assert KEY not in done.stderr
 
 
+@pytest.mark.process
 def test_models_without_a_key() -> None:
     """Without a key the error names the variable and the offline way."""
     done = litellm_maas("models")
@@ -189,6 +199,7 @@ def test_models_without_a_key() -> None:
     assert "--offline" in done.stderr
 
 
+@pytest.mark.process
 def test_a_setting_that_cannot_be_used(sandbox: Sandbox) -> None:
     """A base URL that is none is said in one line."""
     done = litellm_maas("models", MAAS_API_KEY=KEY, MAAS_API_BASE="http://gateway.example")
@@ -196,9 +207,11 @@ def test_a_setting_that_cannot_be_used(sandbox: Sandbox) -> None:
     assert done.stderr.startswith("Error: the base URL for host 'gateway.example' is plain http")
 
 
-def test_demo() -> None:
-    """`demo` shows a stream, a tool call and a fallback with their tokens, without a key and without noise."""
-    done = litellm_maas("demo")
+@pytest.mark.process
+def test_demo(sandbox: Sandbox) -> None:
+    """`demo` shows a stream, a tool call and a fallback with their tokens, offline and without noise."""
+    done = litellm_maas("demo", **sandbox.environment())
+    assert not sandbox.requests
     assert done.returncode == 0, done.stderr
     assert "openai/gpt-4o heard: Thủ đô của Việt Nam ở đâu?" in done.stdout
     assert 'get_weather({"city": "Hà Nội"})' in done.stdout
@@ -212,16 +225,17 @@ def test_demo() -> None:
     assert not done.stderr
 
 
+@pytest.mark.process
 def test_demo_can_go_live(sandbox: Sandbox) -> None:
     """With a key and `--live` the demo calls the gateway that the environment names, and records that by default."""
     done = litellm_maas("demo", "--live", **sandbox.environment())
     assert done.returncode == 0, done.stderr
     assert [request.body["model"] for request in sandbox.requests][:2] == ["openai/gpt-4o", "qwen/qwen3.6-plus"]
     assert {event.tags for event in rows(settings.data_folder() / "ledger.db")} == {("demo",)}
-    assert litellm_maas("demo", **sandbox.environment()).returncode == 0
     assert len(sandbox.requests) == 3
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("base", "says"),
     [
@@ -239,6 +253,7 @@ def test_a_live_demo_that_cannot_be(tmp_path: Path, base: dict[str, str], says: 
     assert KEY not in done.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -259,6 +274,7 @@ def test_numbers_out_of_range(arguments: tuple[str, ...]) -> None:
     assert "is not in the range" in done.stderr
 
 
+@pytest.mark.process
 def test_sandbox_until_told_to_stop(tmp_path: Path) -> None:
     """`sandbox` prints the variables, with a ledger of its own, serves, and sums up when it is told to stop."""
     process = subprocess.Popen(
@@ -286,6 +302,7 @@ def test_sandbox_until_told_to_stop(tmp_path: Path) -> None:
     assert "2 calls" in stderr
 
 
+@pytest.mark.process
 def test_sandbox_on_a_port_in_use(sandbox: Sandbox) -> None:
     """A port that is taken is said in one line, with the option that chooses another."""
     port = sandbox.url.split(":")[2].split("/")[0]

@@ -367,6 +367,7 @@ def test_schema_and_code_refuse_the_same(tmp_path: Path, spoil: Callable[[Any], 
         price_file.read(tmp_path / "prices.yaml", PriceFile)
 
 
+@pytest.mark.process
 def test_nothing_of_it_loads_litellm(own: Path) -> None:
     """Price lists are shown, checked and reckoned with without loading LiteLLM, which takes seconds."""
     calls = [

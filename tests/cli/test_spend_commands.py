@@ -197,6 +197,7 @@ def test_export_without_a_ledger(tmp_path: Path) -> None:
     assert shown(tmp_path / "empty.db", "export", "--format", "csv") == ",".join(FIELDS) + "\n"
 
 
+@pytest.mark.process
 def test_export_is_made_of_constant_memory(tmp_path: Path) -> None:
     """Exporting 30,000 events takes no more memory than exporting 3,000."""
     peaks = []
@@ -418,6 +419,7 @@ def next_number(process: subprocess.Popen[str]) -> int:
     return int(json.loads(process.stdout.readline())["event_id"], 16)
 
 
+@pytest.mark.process
 def test_tail_follows_until_interrupted(sound: Path, tail: subprocess.Popen[str]) -> None:
     """It begins with the last events, follows what is recorded, and ends cleanly on Ctrl-C."""
     assert [next_number(tail) for _ in range(2)] == [48, 49]
@@ -429,6 +431,7 @@ def test_tail_follows_until_interrupted(sound: Path, tail: subprocess.Popen[str]
     assert (tail.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.process
 def test_tail_follows_a_new_ledger(sound: Path, tail: subprocess.Popen[str]) -> None:
     """A ledger that is moved away while it runs, and made anew, is followed from its beginning."""
     assert [next_number(tail) for _ in range(2)] == [48, 49]
@@ -438,6 +441,7 @@ def test_tail_follows_a_new_ledger(sound: Path, tail: subprocess.Popen[str]) -> 
     assert next_number(tail) == 7
 
 
+@pytest.mark.process
 def test_tail_of_a_file_that_is_no_ledger(tmp_path: Path, start: Start) -> None:
     """What is no ledger, and does not become one, is an error."""
     (tmp_path / "ledger.db").write_text("not a database, but long enough to be looked at as one" * 100)
@@ -446,6 +450,7 @@ def test_tail_of_a_file_that_is_no_ledger(tmp_path: Path, start: Start) -> None:
     assert "move it away" in err
 
 
+@pytest.mark.process
 def test_tail_waits_for_a_ledger(tmp_path: Path, start: Start) -> None:
     """Without a ledger it waits for one; lines for people show time, model, tokens and cost."""
     process = start(tmp_path / "ledger.db", "tail")
@@ -459,6 +464,7 @@ def test_tail_waits_for_a_ledger(tmp_path: Path, start: Start) -> None:
     assert line == ("2026-11-22 18:36:05  openai/gpt-4o  ok  1,000 in (400 cached)  0 out  56.71 VND  official\n")
 
 
+@pytest.mark.process
 def test_tail_ends_when_nobody_reads(sound: Path, start: Start) -> None:
     """When the reader of its output goes away it ends at once, without a word, though nothing more is recorded."""
     process = start(sound, "tail")
@@ -470,6 +476,7 @@ def test_tail_ends_when_nobody_reads(sound: Path, start: Start) -> None:
     process.stderr.close()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -494,6 +501,7 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path, arguments: tuple[str, ...
     process.stderr.close()
 
 
+@pytest.mark.process
 def test_errors_are_one_line(tmp_path: Path, start: Start) -> None:
     """As a process it says what is wrong in one line, with exit status 1."""
     process = start(tmp_path / "ledger.db", "--since", "soon")
@@ -503,6 +511,7 @@ def test_errors_are_one_line(tmp_path: Path, start: Start) -> None:
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.process
 def test_output_that_has_no_such_characters(sound: Path, monkeypatch: pytest.MonkeyPatch, start: Start) -> None:
     """Where the output cannot show ₫ or a bar, plain characters take their place, and JSON stays JSON."""
     recorded(sound, [event(1000, user="bình")]).close()
@@ -520,6 +529,7 @@ def test_output_that_has_no_such_characters(sound: Path, monkeypatch: pytest.Mon
     assert "bình," in subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), (None, False)])
 def test_colours(
     sound: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str] | None, coloured: bool
@@ -543,6 +553,7 @@ def test_colours(
     assert ("\x1b[36m" in text) is coloured
 
 
+@pytest.mark.process
 def test_nothing_of_it_loads_litellm(sound: Path, tmp_path: Path) -> None:
     """Reports, exports, verifying and repricing answer without loading LiteLLM, which takes seconds."""
     (tmp_path / "prices.yaml").write_text(OWN_PRICES)
@@ -558,6 +569,7 @@ def test_nothing_of_it_loads_litellm(sound: Path, tmp_path: Path) -> None:
     assert run(WITHOUT_LITELLM.format(calls=calls), MAAS_PRICES=str(tmp_path / "prices.yaml")) == "False"
 
 
+@pytest.mark.process
 def test_the_installed_command(sound: Path, start: Start) -> None:
     """The installed command prints the JSON of the contract."""
     out, err = start(sound, "--json", "--since", "2026-01-01", "--by", "model").communicate(timeout=20)

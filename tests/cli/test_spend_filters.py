@@ -81,6 +81,7 @@ def as_json(path: Path, *arguments: str) -> Any:
     return json.loads(result.stdout)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("filters", "has"), FILTERS)
 def test_every_command_takes_every_filter(
     history: tuple[Path, list[Event]], filters: tuple[str, ...], has: Any
@@ -292,6 +293,7 @@ def test_names_that_differ_in_white_space_look_different(tmp_path: Path) -> None
     assert "'chatbot ' 1" in text
 
 
+@pytest.mark.process
 def test_names_that_differ_in_white_space_look_different_wherever_they_stand(tmp_path: Path) -> None:
     """So it does in headings, in a line of the tail, and where names are listed because none was found."""
     path = tmp_path / "ledger.db"
@@ -331,6 +333,7 @@ def test_long_groups_stand_in_columns_of_their_own(
     assert lines[2].split()[:3] == ["z-ai/glm-5.2", "chi.nguyen@example.vn", "1"]
 
 
+@pytest.mark.process
 def test_the_tail_shows_who(tmp_path: Path) -> None:
     """A line of the tail for people has user, end user, team and tags where there are any."""
     path = tmp_path / "ledger.db"

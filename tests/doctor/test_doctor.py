@@ -434,6 +434,7 @@ BROKEN: dict[str, tuple[Callable[[SetUp], None], str, str, str]] = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("what", BROKEN)
 def test_each_broken_set_up_has_its_own_red_line(setup: SetUp, what: str) -> None:
     """Whatever is broken, one red line names it, with the exact thing to do, and nothing else is red."""
@@ -462,6 +463,7 @@ def test_a_healthy_set_up(setup: SetUp) -> None:
     assert {check["name"] for check in found} >= {"python", "litellm", "key", "base url", "dns", "tls", "gateway"}
 
 
+@pytest.mark.process
 def test_the_whole_command(sandbox: Sandbox, tmp_path: Path) -> None:
     """With the self-test, as a user runs it: all ok; a program of the same name as LiteLLM is an error."""
     command = [str(Path(sys.executable).with_name("litellm-maas")), "doctor", "--json"]
@@ -483,6 +485,7 @@ def test_the_whole_command(sandbox: Sandbox, tmp_path: Path) -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.process
 def test_a_program_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A self-test that hangs is given up."""
     monkeypatch.setattr(subprocesses, "_PATIENCE", 0.1)
@@ -626,6 +629,7 @@ YELLOW: dict[str, tuple[Callable[[SetUp], None], str, str]] = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("what", YELLOW)
 def test_what_is_worth_a_look(setup: SetUp, what: str) -> None:
     """What works and is not quite right is yellow, with what to do, and no reason to exit with 1."""
@@ -832,6 +836,7 @@ def test_models_are_named_for_a_probe(setup: SetUp) -> None:
     assert setup.doctor("openai/gpt-4o").exit_code == 2
 
 
+@pytest.mark.process
 def test_a_config_that_is_right(setup: SetUp) -> None:
     """The shipped config is green, its models are listed, and their missing prices acknowledged."""
     _config("nothing", "nothing")(setup)
@@ -840,6 +845,7 @@ def test_a_config_that_is_right(setup: SetUp) -> None:
     assert [check["name"] for check in found][-1] == "config"
 
 
+@pytest.mark.process
 def test_a_config_that_cannot_be_read(setup: SetUp) -> None:
     """A config that is no YAML is red with its line; without LiteLLM it is not looked at."""
     setup.arguments += ["--config", str(setup.write("proxy.yaml", "model_list: ["))]
@@ -948,6 +954,7 @@ def test_models_of_the_ledger_without_a_price(setup: SetUp) -> None:
     assert [checks[name]["message"] for name in ("model prices", "last attempts")] == ["no models in use yet"] * 2
 
 
+@pytest.mark.process
 def test_prices_that_a_config_says_are_missing(setup: SetUp) -> None:
     """Of the models of a config it is said how many have a price, and which are acknowledged to have none."""
     _config("nothing", "nothing")(setup)
@@ -988,6 +995,7 @@ def test_a_host_without_an_address(setup: SetUp, monkeypatch: pytest.MonkeyPatch
     assert ("MAAS_API_BASE" in found["fix"]) is says
 
 
+@pytest.mark.process
 def test_whether_spend_is_recorded(setup: SetUp) -> None:
     """It is said whether programs in this environment record their spend, by the variable or by a config's callback."""
     assert _by_name(setup)["recording"]["status"] == "ok"
@@ -1000,6 +1008,7 @@ def test_whether_spend_is_recorded(setup: SetUp) -> None:
     assert "has no callback litellm_maas.spend_logger" in _by_name(setup)["recording"]["message"]
 
 
+@pytest.mark.process
 def test_a_finding_says_its_fix_once(setup: SetUp) -> None:
     """What is to be done about a finding in a config stands in its own line alone."""
     _config("model: maas/openai/gpt-4o", "model: maas/openai/gpt-4o\n      api_key: os.environ/NO_SUCH_KEY")(setup)
@@ -1031,6 +1040,7 @@ def test_the_last_line_counts(setup: SetUp) -> None:
     assert not [line for line in lines if "first" in line]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_lines_are_cut_between_words(setup: SetUp, columns: int) -> None:
     """On a terminal no word is cut in two; what is to be typed stays in one line."""

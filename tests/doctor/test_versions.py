@@ -76,6 +76,7 @@ def test_which_versions_are_right(monkeypatch: pytest.MonkeyPatch, version: str,
         assert f'pip install "litellm[mcp]=={NEWEST}"' in (found.fix or "")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("version", "says"),
     [("1.81.10", "1.81.10 is older"), ("1.97.0", "is older"), ("1.107.0", "was a malicious release")],

@@ -3,9 +3,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import subprocess
-import sys
-import textwrap
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +15,8 @@ import pytest
 
 from litellm_maas.gateway.request import Timeouts
 from litellm_maas.sandbox import Fault, Sandbox
-from tests.helpers import MESSAGES, astream, run
+from tests.helpers import MESSAGES, astream
+from tests.warm_process import WarmProcess, run_warm
 
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES}
 
@@ -70,10 +68,11 @@ def test_nothing_leaks_when_loops_come_and_go(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 404
 
 
+@pytest.mark.process
 def test_nothing_leaks_on_loops_that_are_just_closed(sandbox: Sandbox) -> None:
     """Loops that are closed without ceremony, as LiteLLM closes those of synchronous fallbacks, leave no socket."""
     # In a process of its own, because LiteLLM leaves unfinished tasks behind on such loops.
-    out = run(
+    out = run_warm(
         """
         import asyncio, litellm, litellm_maas, os
         from tests.helpers import astream
@@ -162,6 +161,7 @@ def test_tls_verification_follows_litellms_setting(monkeypatch: pytest.MonkeyPat
         litellm.completion(api_base="https://gateway.example/v1", api_key="vn-x", **CALL)
 
 
+@pytest.mark.process
 def test_a_dropped_async_stream_makes_no_noise(sandbox: Sandbox) -> None:
     """Streams that are dropped half read as their loop ends leave no word on standard error."""
     code = """
@@ -174,8 +174,7 @@ def test_a_dropped_async_stream_makes_no_noise(sandbox: Sandbox) -> None:
             asyncio.run(main())
             gc.collect()
     """
-    environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **sandbox.environment()}
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert not done.stderr
+    with WarmProcess(code, {**os.environ, **sandbox.environment()}, Path.cwd()) as process:
+        assert process.communicate() == ("", "")
+    assert process.returncode == 0
     assert len(sandbox.requests) == 3

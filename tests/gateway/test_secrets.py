@@ -58,6 +58,7 @@ def test_our_log_lines_hold_no_key_and_no_prompt(sandbox: Sandbox, caplog: pytes
     assert not [line for line in ours if KEY in line or prompt in line]
 
 
+@pytest.mark.process
 def test_a_test_that_prints_a_key_fails(pytester: pytest.Pytester) -> None:
     """The check over the whole suite works: a test whose output, log or traceback holds a key fails."""
     pytester.makeconftest("from tests.conftest import *")

@@ -23,6 +23,9 @@ from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.sandbox import Answer, Charge, Choice, Fault, Sandbox
 from tests.ledger_files import locked, rows, total
+from tests.warm_process import WarmProcess
+
+Program = WarmProcess | subprocess.Popen[str]
 
 KEY = "vn-loss-0123456789abcdef0123456789"
 LONG = Answer((Choice(" ".join(map(str, range(1000, 1400)))),))
@@ -82,7 +85,7 @@ class Loss:
     outcome: Literal["kept", "queued", "estimated", "lost"]
     why: str
     code: str
-    meanwhile: Callable[[subprocess.Popen[str], Path], None] | None = None
+    meanwhile: Callable[[Program, Path], None] | None = None
     slow: bool = False
     prefix: Callable[[Path], list[str]] = lambda _: []
 
@@ -122,22 +125,22 @@ class Trial:
         return sum(charge.micro_credits or 0 for charge in self.charges)
 
 
-def _send(number: signal.Signals) -> Callable[[subprocess.Popen[str], Path], None]:
+def _send(number: signal.Signals) -> Callable[[Program, Path], None]:
     return lambda process, _: process.send_signal(number)
 
 
-def _lock_for_five_seconds(process: subprocess.Popen[str], ledger: Path) -> None:
+def _lock_for_five_seconds(process: Program, ledger: Path) -> None:
     with locked(ledger):
         _go_on(process)
         time.sleep(5)
 
 
-def _delete(process: subprocess.Popen[str], ledger: Path) -> None:
+def _delete(process: Program, ledger: Path) -> None:
     ledger.unlink()
     _go_on(process)
 
 
-def _go_on(process: subprocess.Popen[str]) -> None:
+def _go_on(process: Program) -> None:
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
@@ -404,23 +407,29 @@ def _run(loss: Loss, folder: Path, ledger: Path, sandbox: Sandbox) -> tuple[int,
         "NO_PROXY": "*",
         "TMPDIR": str(folder / "temporary"),
     }
-    code = textwrap.dedent(PRELUDE) + textwrap.dedent(loss.code)
-    with subprocess.Popen(
-        [*loss.prefix(folder), sys.executable, "-W", "ignore", "-c", code],
-        env=environment,
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    code = "import warnings; warnings.simplefilter('ignore')\n" + textwrap.dedent(PRELUDE) + textwrap.dedent(loss.code)
+    with _started(loss.prefix(folder), code, environment, folder) as process:
         assert process.stdout is not None
         if loss.meanwhile is not None:
             said = process.stdout.readline()
             assert said == "ready\n", process.stderr and process.stderr.read()
             loss.meanwhile(process, ledger)
         said, complaint = process.communicate()
-        return process.returncode, said, complaint
+        return process.wait(), said, complaint
+
+
+def _started(prefix: list[str], code: str, environment: dict[str, str], folder: Path) -> Program:
+    if not prefix:
+        return WarmProcess(code, environment, folder)
+    return subprocess.Popen(
+        [*prefix, sys.executable, "-c", code],
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @contextlib.contextmanager

@@ -193,6 +193,7 @@ UNTIL_KILLED = """
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     """A process that is killed anywhere in its work has recorded whatever `record` has returned from, and no more."""

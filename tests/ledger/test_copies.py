@@ -96,6 +96,7 @@ def writers(path: Path, count: int = 2, pause: float = 0.0) -> Iterator[list[tup
             said.append(tuple(map(int, process.stdout.readline().split())))
 
 
+@pytest.mark.process
 def test_a_copy_is_made_while_programs_record(path: Path, tmp_path: Path) -> None:
     """Copies are sound, each one of a moment of its own, and no event that was recorded is missing from the ledger."""
     with writers(path) as said:
@@ -177,6 +178,7 @@ def test_mistakes(
     assert {file.name for file in tmp_path.iterdir()} == before
 
 
+@pytest.mark.process
 def test_a_ledger_is_put_back_while_programs_record(path: Path, tmp_path: Path) -> None:
     """While two programs record, the ledger is put back five times: it stays sound, they go on, and nothing is lost."""
     copy = tmp_path / "copy.db"
@@ -281,6 +283,7 @@ def test_a_damaged_copy_is_not_put_back(ledger: SqliteLedger, path: Path, tmp_pa
     assert list(tmp_path.glob("*part*")) == []
 
 
+@pytest.mark.process
 def test_who_writes_and_does_not_end_is_waited_for_in_vain(
     ledger: SqliteLedger, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ def loss(request: pytest.FixtureRequest, tmp_path: Path) -> Loss:
     return found
 
 
+@pytest.mark.process
 @pytest.mark.timeout(300)
 def test_loss(loss: Loss, tmp_path: Path) -> None:
     """What the table promises is what happens, to the micro-credit where it says kept."""

@@ -451,6 +451,7 @@ def hear(processes: list[subprocess.Popen[str]], answer: object) -> None:
         assert said == f"{answer}\n", process.stderr and process.stderr.read()
 
 
+@pytest.mark.process
 def test_several_processes_make_and_fill_a_new_ledger_at_once(path: Path) -> None:
     """Of six processes that open a ledger that is not there yet, all succeed, and no event is missing."""
     with contextlib.ExitStack() as running:
@@ -478,6 +479,7 @@ def test_several_threads_use_one_ledger(ledger: SqliteLedger) -> None:
     assert verify(ledger) == []
 
 
+@pytest.mark.process
 def test_a_busy_ledger_is_waited_for_as_long_as_said(ledger: SqliteLedger, path: Path) -> None:
     """With another writer at work, an insert gives up at once or after its time, not later, also in many threads."""
     ledger.insert(event("before"))
@@ -532,6 +534,7 @@ def test_two_writers_survive_a_deletion(path: Path) -> None:
     assert total(path) == 12
 
 
+@pytest.mark.process
 def test_several_processes_survive_deletions(path: Path) -> None:
     """Each time that somebody deletes the file alone, three processes go on in one new file and lose nothing more."""
     with contextlib.ExitStack() as running:
@@ -592,6 +595,7 @@ def test_an_insert_in_the_middle_of_an_insert(ledger: SqliteLedger) -> None:
     assert {found.event_id for found in ledger.events()} == {"e1", "abandoned"}
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_child_of_a_fork_has_a_connection_of_its_own(ledger: SqliteLedger, path: Path) -> None:
     """Parent and child of a fork both insert into the ledger that was open before, and it stays sound."""

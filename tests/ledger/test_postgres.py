@@ -5,9 +5,7 @@ import logging
 import os
 import random
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,8 +32,9 @@ from litellm_maas.pricing.usage import Usage
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Sandbox
 from tests.factories import event
-from tests.helpers import MESSAGES, run
+from tests.helpers import MESSAGES
 from tests.ledger.postgres_server import PostgresServer
+from tests.warm_process import WarmProcess, run_warm
 
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES}
 START = dt.datetime(2026, 11, 1, 9, 30, tzinfo=dt.timezone.utc)
@@ -150,7 +149,7 @@ def test_rows_are_never_changed(ledger: PostgresLocation) -> None:
 
 def test_calls_reach_the_database(ledger: PostgresLocation, sandbox: Sandbox) -> None:
     """What calls cost stands in PostgreSQL when the process ends, and the spool remembers that it does."""
-    out = run(
+    out = run_warm(
         """
         import litellm, litellm_maas
         from tests.ledger.test_postgres import CALL
@@ -222,11 +221,8 @@ def test_what_a_killed_process_left_is_sent_later(ledger: PostgresLocation, sand
         litellm.completion(**CALL)
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    killed = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, **sandbox.environment(), **environment(ledger)},
-        check=False,
-    )
+    with WarmProcess(code, {**os.environ, **sandbox.environment(), **environment(ledger)}, Path.cwd()) as killed:
+        killed.wait()
     assert killed.returncode == -signal.SIGKILL
     assert forward(ledger) == 1
     there = PostgresLedger(ledger)
@@ -237,7 +233,7 @@ def test_what_a_killed_process_left_is_sent_later(ledger: PostgresLocation, sand
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 def test_a_fork_has_a_forwarder_of_its_own(ledger: PostgresLocation, sandbox: Sandbox) -> None:
     """Parent and child of a fork both record and send, after the parent had begun."""
-    run(
+    run_warm(
         """
         import litellm, litellm_maas, os, warnings
         from tests.ledger.test_postgres import CALL

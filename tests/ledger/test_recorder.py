@@ -170,6 +170,7 @@ def test_garbage_over_a_ledger_that_is_open(
     assert (total(path), warnings(caplog)) == (15, [])
 
 
+@pytest.mark.process
 def test_a_locked_ledger_is_waited_for_once(
     recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +197,7 @@ def test_a_locked_ledger_is_waited_for_once(
     assert (total(path), recorder.dropped, list(recorder.pending())) == (30, 0, [])
 
 
+@pytest.mark.process
 def test_a_ledger_that_is_locked_for_a_moment(recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A writer that takes its time and then ends is waited for, and nobody is told."""
     recorder.record(event("before", 1))
@@ -254,6 +256,7 @@ def bring_about(state: str, path: Path) -> None:
             other.execute("PRAGMA journal_mode = WAL")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("state", ["open", "not open yet", "deleted and made by the other", "not made yet"])
 async def test_an_event_loop_never_waits_for_a_locked_ledger(recorder: Recorder, path: Path, state: str) -> None:
     """While another process holds the write lock for seconds, the loop goes on, and no event is lost."""
@@ -283,6 +286,7 @@ async def test_an_event_loop_never_waits_for_a_locked_ledger(recorder: Recorder,
     assert verify(SqliteLedger(path)) == []
 
 
+@pytest.mark.process
 async def test_a_cancelled_task_does_not_wait(recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The event of a task that is cancelled behind a lock is queued at once, quietly, and recorded later."""
     await recorder.arecord(event("before", 1))
@@ -297,6 +301,7 @@ async def test_a_cancelled_task_does_not_wait(recorder: Recorder, path: Path, ca
     assert [said for said in warnings(caplog) if "not being recorded" in said] == []
 
 
+@pytest.mark.process
 def test_what_is_to_follow_a_recording_follows_it(recorder: Recorder, path: Path) -> None:
     """What is to be done once an event is in the ledger is done then: at once, or by itself when a writer has ended."""
     in_ledger: list[float] = []
@@ -332,6 +337,7 @@ def test_what_is_to_follow_waits_for_a_broken_ledger(recorder: Recorder, path: P
     assert (followed, total(path)) == (["waits"], 1)
 
 
+@pytest.mark.process
 async def test_cancelling_while_an_event_waits_does_not_lose_it(recorder: Recorder, path: Path) -> None:
     """A task that is cancelled while its event waits behind a lock ends at once, and the event is recorded."""
     await recorder.arecord(event("before", 1))
@@ -396,6 +402,7 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("what", ["no ledger yet", "a ledger", "a ledger of somebody else's"])
 def test_a_read_only_folder(open_folder: Path, what: str) -> None:
@@ -464,6 +471,7 @@ FULL_DISK = """
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not _can_mount(), reason="no file system can be mounted here")
 @pytest.mark.parametrize("temporary_is_full_too", [False, True])
 def test_a_full_disk(tmp_path: Path, temporary_folder: Path, temporary_is_full_too: bool) -> None:
@@ -511,6 +519,7 @@ FILE_TOO_LARGE = """
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
 def test_a_file_that_may_not_grow(path: Path, temporary_folder: Path) -> None:
     """Where the system lets the ledger's files grow no further, events wait beside it until they may."""
@@ -572,6 +581,7 @@ def test_events_are_replayed_by_the_next_process(recorder: Recorder, path: Path)
     assert list(other.pending()) == []
 
 
+@pytest.mark.process
 def test_a_replay_that_fails_is_tried_again(recorder: Recorder, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the ledger is locked again in the middle of a replay, the rest follows with a later event."""
     monkeypatch.setattr("litellm_maas.ledger.recorder._WAIT", 0.1)
@@ -624,6 +634,7 @@ def leave_waiting(path: Path, number: int) -> None:
         (waiting / f"{made.event_id}.json").write_text(made.as_json())
 
 
+@pytest.mark.process
 async def test_a_long_replay_delays_nobody(recorder: Recorder, path: Path) -> None:
     """While thousands of events are replayed, new ones are recorded as fast as ever."""
     await recorder.arecord(event("first", 1))
@@ -722,6 +733,7 @@ def test_a_collected_stream_in_the_midst_of_opening(recorder: Recorder, path: Pa
     assert total(path) == 2
 
 
+@pytest.mark.process
 def test_recording_after_the_end(path: Path) -> None:
     """A thread that goes on after the main program has ended still records, though no other thread can be started."""
     code = """
@@ -743,6 +755,7 @@ def test_recording_after_the_end(path: Path) -> None:
     assert total(path) == 3
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_child_of_a_fork_records_by_itself(recorder: Recorder, path: Path) -> None:
     """Parent and child of a fork both go on recording, and what the parent keeps in memory is not the child's."""
@@ -760,11 +773,13 @@ def test_a_child_of_a_fork_records_by_itself(recorder: Recorder, path: Path) -> 
     assert total(path) == 3
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 @pytest.mark.parametrize("moment", ["idle", "amid a transaction"])
 def test_a_child_that_outlives_its_parent(path: Path, moment: str) -> None:
     """What the child of a fork records after its parent has ended is in the ledger, whenever the parent forked."""
     code = """
+        import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
         import os, sys, threading
         from litellm_maas.ledger.recorder import Recorder
         from litellm_maas.ledger.sqlite import SqliteLedger
@@ -805,10 +820,12 @@ def test_a_child_that_outlives_its_parent(path: Path, moment: str) -> None:
     assert (done.stdout, total(path)) == ("0\n", 6), done.stderr
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_forks_amid_everything(path: Path) -> None:
     """Thirty forks, while threads write, read and open the same ledger: each child records, and all rows are there."""
     code = """
+        import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
         import os, sys, threading
         from litellm_maas.ledger.recorder import Recorder
         from litellm_maas.ledger.sqlite import SqliteLedger
@@ -855,6 +872,7 @@ def test_forks_amid_everything(path: Path) -> None:
     assert verify(SqliteLedger(path)) == []
 
 
+@pytest.mark.process
 def test_a_collected_stream_amid_handing_over_work(recorder: Recorder, path: Path) -> None:
     """Garbage collection that records a stream while this thread hands work to the recorder's own does not hang."""
     recorder.record(event("before", 1))
@@ -888,9 +906,11 @@ def test_a_collected_stream_amid_handing_over_work(recorder: Recorder, path: Pat
     assert total(path) == 3
 
 
+@pytest.mark.process
 def test_nothing_is_imported_in_the_recorders_threads(path: Path) -> None:
     """All is imported when a recorder is made: a child forked amid another thread's import waits for it forever."""
     code = """
+        import _litellm_maas_cli  # so that LiteLLM, which takes seconds, is not imported
         import sys
         from litellm_maas.runtime import runtime
         from tests.factories import event
@@ -1039,6 +1059,7 @@ OUT_OF_REACH = """
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("what", ["the folder", "a file"])
 def test_events_that_another_user_set_aside(open_folder: Path, what: str) -> None:

@@ -15,7 +15,8 @@ from litellm import CustomLLM
 import litellm_maas
 from litellm_maas.catalogue import catalogue
 from litellm_maas.sandbox import Sandbox
-from tests.helpers import MESSAGES, run
+from tests.helpers import MESSAGES
+from tests.warm_process import run_warm
 
 
 def test_importing_keeps_the_entries_of_others() -> None:
@@ -85,7 +86,7 @@ def after_a_reload() -> dict[str, list[Any]]:
 
     One process asks them all: to import LiteLLM takes longer than all that they do.
     """
-    out = run(
+    out = run_warm(
         f"""
         import asyncio, importlib, json, os, tempfile, litellm, litellm_maas
         from litellm.types.utils import CallTypes
@@ -111,15 +112,17 @@ def after_a_reload() -> dict[str, list[Any]]:
     return answers
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("ask", ASKED_AFTER_A_RELOAD)
 def test_reloading_litellm(ask: str, after_a_reload: dict[str, list[Any]]) -> None:
     """Right after `importlib.reload(litellm)`, every look-up and every call finds `maas/`, and spend is recorded."""
     assert after_a_reload[ask] == [True, True, 2]
 
 
+@pytest.mark.process
 def test_reloading_litellm_and_importing_again() -> None:
     """After `importlib.reload(litellm)`, a replaced model map or a second import, `register()` restores everything."""
-    out = run(
+    out = run_warm(
         """
         import importlib, sys, time, litellm, litellm_maas
         importlib.reload(litellm)
@@ -152,11 +155,12 @@ def test_registering_again_is_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     litellm_maas.register()
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_has_connections_of_its_own(sandbox: Sandbox) -> None:
     """A child process calls through connections of its own; the parent's stay usable."""
     litellm.completion(model="maas/openai/gpt-4o", messages=MESSAGES)
-    out = run(
+    out = run_warm(
         """
         import os, litellm, litellm_maas
         call = dict(model="maas/openai/gpt-4o", messages=[{"role": "user", "content": "a"}])
@@ -168,15 +172,15 @@ def test_a_fork_has_connections_of_its_own(sandbox: Sandbox) -> None:
         litellm.completion(**call)
         """,
         **sandbox.environment(),
-        PYTHONWARNINGS="ignore::DeprecationWarning",
     )
     assert out == "0"
     assert len(sandbox.requests) == 4
 
 
+@pytest.mark.process
 def test_importing_opens_nothing_and_starts_nothing() -> None:
     """Importing the package starts no thread and opens no socket; the only files it reads are its own."""
-    out = run(
+    out = run_warm(
         """
         import sys, threading, litellm
         threads = threading.active_count()
@@ -215,9 +219,10 @@ def test_sensible_defaults_for_unknown_ids() -> None:
     assert (info["mode"], info["max_input_tokens"]) == ("chat", 129_024)
 
 
+@pytest.mark.process
 def test_registering_changes_no_model_of_another_provider() -> None:
     """LiteLLM's own entries, such as the one of gpt-4o, are the same after registering."""
-    out = run(
+    out = run_warm(
         """
         import copy, litellm
         before = copy.deepcopy(litellm.model_cost)

@@ -121,6 +121,7 @@ _WORKER = """
 """
 
 
+@pytest.mark.process
 def test_four_processes_share_a_limit(sandbox: Sandbox, tmp_path: Path) -> None:
     """Four processes that call as fast as they may never exceed the limit together."""
     unlimited(sandbox)
@@ -251,7 +252,7 @@ def test_an_interrupted_wait_gives_the_slot_back(
     assert len(slots_given()) == len(sandbox.requests) == 2
 
 
-@pytest.fixture(params=["file", "redis"])
+@pytest.fixture(params=["file", pytest.param("redis", marks=pytest.mark.process)])
 def slots(request: pytest.FixtureRequest, tmp_path: Path) -> RateLimitStore:
     """Both ways of sharing slots."""
     if request.param == "file":

@@ -24,7 +24,7 @@ from litellm_maas.provider.known_routers import cooling, group_names, members
 from litellm_maas.resilience.cooldowns import CooldownRegistry, DeploymentKey
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Fault, Sandbox
-from tests.helpers import MESSAGES, run
+from tests.helpers import MESSAGES
 from tests.router.routed import (
     FIRST,
     SECOND,
@@ -42,6 +42,7 @@ from tests.router.routed import (
     served,
     stream,
 )
+from tests.warm_process import run_warm
 
 
 class Clock:
@@ -653,6 +654,7 @@ async def test_one_of_a_level_is_tried_at_a_time(sandbox: Sandbox, clock: Clock)
     assert len(offered) == 1
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_fork_amid_a_failure() -> None:
     """The child of a fork at the moment in which another thread notes a failure can note its own."""
@@ -677,7 +679,7 @@ def test_a_fork_amid_a_failure() -> None:
         forked.set()
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
-    assert run(code) == "7"
+    assert run_warm(code) == "7"
 
 
 def test_calls_that_were_under_way_count_once() -> None:

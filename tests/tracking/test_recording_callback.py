@@ -20,9 +20,10 @@ from litellm_maas.provider.spend_logger import SpendLogger
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
 from tests.call_modes import CALL, EACH_WAY, WAYS, auntil, by_address, compare, recorded, until, who
-from tests.helpers import KEY, MESSAGES, astream, run
+from tests.helpers import KEY, MESSAGES, astream
 from tests.ledger_files import rows, total
 from tests.raw_gateway import reply, usage
+from tests.warm_process import run_warm
 
 
 @EACH_WAY
@@ -267,6 +268,7 @@ def test_track_spend_survives_a_replaced_callback_list(
     runtime.close()
 
 
+@pytest.mark.process
 def test_switching_on_by_the_environment_alone(sandbox: Sandbox, tmp_path: Path) -> None:
     """`MAAS_TRACK_SPEND` records without a line of code, into the user's data folder unless something else is said."""
     code = """
@@ -274,7 +276,7 @@ def test_switching_on_by_the_environment_alone(sandbox: Sandbox, tmp_path: Path)
         litellm.completion(model="maas/openai/gpt-4o", messages=[{"role": "user", "content": "Xin chào"}])
     """
     home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
-    run(code, **sandbox.environment(), **home, MAAS_TRACK_SPEND="true")
+    run_warm(code, **sandbox.environment(), **home, MAAS_TRACK_SPEND="true")
     assert total(tmp_path / "data" / "litellm-maas" / "ledger.db") == sandbox.bill.micro_credits
 
 
