@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,15 @@ WAYS: dict[str, Callable[..., Any]] = {
 }
 
 
+PARTS: dict[str, Callable[..., list[Any]]] = {
+    "completion": lambda **call: [litellm.completion(**call)],
+    "acompletion": lambda **call: [asyncio.run(litellm.acompletion(**call))],
+    "stream": stream,
+    "astream": in_a_loop(astream),
+}
+"""The same, each with its answer as a list of parts: one, or the chunks of a stream."""
+
+
 EACH_WAY = pytest.mark.parametrize("way", [pytest.param(function, id=name) for name, function in WAYS.items()])
 
 
@@ -77,20 +85,6 @@ def recorded(path: Path) -> list[Event]:
         return rows(path)
     except LedgerError:
         return []
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for what LiteLLM does in threads of its own, which nobody can wait for."""
-    for _ in range(1000):
-        if condition():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("it did not come")
-
-
-async def auntil(condition: Callable[[], object]) -> None:
-    """The same, on an event loop."""
-    await asyncio.to_thread(until, condition)
 
 
 def by_address(sandbox: Sandbox, **call: Any) -> dict[str, Any]:

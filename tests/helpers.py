@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import os
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,19 @@ def assemble(*parts: Any) -> Outcome:
 async def astream(**call: Any) -> list[Any]:
     """All chunks of an asynchronous stream."""
     return [chunk async for chunk in await litellm.acompletion(stream=True, **call)]
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for what happens in threads and processes that nobody can wait for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.01)
+
+
+async def auntil(condition: Callable[[], object]) -> None:
+    """The same, on an event loop."""
+    await asyncio.to_thread(until, condition)
 
 
 def run(code: str, **environment: str) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import version_matrix as matrix
 from tests.helpers import ROOT
-from tests.slow import matrix
 
 # Notes what it is asked to install, and installs nothing.
 PYTHON = """#!/usr/bin/env bash

@@ -41,8 +41,9 @@ from litellm_maas.pricing import price_book
 from litellm_maas.resilience.cooldowns import DeploymentKey
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
+from tests import call_modes
 from tests.factories import event
-from tests.helpers import KEY, MESSAGES, ROOT, astream
+from tests.helpers import KEY, MESSAGES, ROOT, astream, until
 from tests.warm_process import WarmProcess
 
 # What the sandbox answers is as long as it may be at most, and the price of what it reads is small beside that.
@@ -86,16 +87,8 @@ def reserved(ledger: Path) -> int:
     return int(total)
 
 
-def stream(**call: Any) -> list[Any]:
-    """A synchronous stream, read to its end."""
-    return list(litellm.completion(stream=True, **call))
-
-
 WAYS: dict[str, Callable[..., Any]] = {
-    "completion": litellm.completion,
-    "acompletion": lambda **call: asyncio.run(litellm.acompletion(**call)),
-    "stream": stream,
-    "astream": lambda **call: asyncio.run(astream(**call)),
+    **call_modes.WAYS,
     "router": lambda **call: litellm.Router(
         [{"model_name": call["model"], "litellm_params": {"model": call["model"]}}], num_retries=2
     ).completion(**call),
@@ -212,7 +205,7 @@ def test_nothing_stays_set_aside(
     elif way == "acompletion":
         sandbox.faults.add(Fault(hang=True))
         asyncio.run(_give_up_call(sandbox))
-    _wait_until(lambda: reserved(ledger) == 0)
+    until(lambda: reserved(ledger) == 0)
 
 
 async def _give_up_stream() -> None:
@@ -222,17 +215,10 @@ async def _give_up_stream() -> None:
 
 async def _give_up_call(sandbox: Sandbox) -> None:
     task = asyncio.create_task(litellm.acompletion(**CALL))
-    await asyncio.to_thread(_wait_until, lambda: len(sandbox.requests) == 1)
+    await asyncio.to_thread(until, lambda: len(sandbox.requests) == 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.process
@@ -253,7 +239,7 @@ def test_a_killed_process_gives_its_room_back_in_time(ledger: Path, sandbox: San
     environment = {**os.environ, **sandbox.environment()}
     with WarmProcess(code, environment, Path.cwd()) as process:
         try:
-            _wait_until(lambda: len(sandbox.requests) == 1)
+            until(lambda: len(sandbox.requests) == 1)
         finally:
             process.send_signal(signal.SIGKILL)
     assert reserved(ledger) > 0
@@ -528,7 +514,7 @@ def test_warnings_reach_hook_and_webhook(
         "limit_micro_credits": int(COST * 4_000_000),
         "reserved_micro_credits": 0,
     }
-    _wait_until(lambda: len(webhook) == 2)
+    until(lambda: len(webhook) == 2)
     assert webhook == [told[0], told[0]]
     page = (ROOT / "docs" / "budgets.md").read_text(encoding="utf-8")
     assert [name for name in told[0] if f"`{name}`" not in page] == []
@@ -1052,7 +1038,7 @@ def test_a_locked_ledger_is_waited_for(
     litellm.completion(**CALL)
     timer.join()
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-    _wait_until(lambda: reserved(ledger) == 0)
+    until(lambda: reserved(ledger) == 0)
     monkeypatch.setattr(budgeting_module, "_LONGEST_LOCK", 0.1)
     monkeypatch.setattr("litellm_maas.ledger.recorder._WAIT", 0.1)
     other.execute("BEGIN IMMEDIATE")

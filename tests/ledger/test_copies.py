@@ -25,8 +25,8 @@ from litellm_maas.ledger.base import Correction
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
-from tests.call_modes import until
 from tests.factories import event
+from tests.helpers import until
 from tests.ledger.test_ledger_versions import old, version  # noqa: F401 - fixtures
 from tests.ledger_files import locked, program, rows, total
 

@@ -30,9 +30,8 @@ from litellm_maas.ledger.postgres import PostgresLedger
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
 from litellm_maas.sandbox import Sandbox
-from tests.call_modes import until
 from tests.factories import event
-from tests.helpers import MESSAGES
+from tests.helpers import MESSAGES, until
 from tests.ledger.loopback import Loopback
 from tests.ledger.postgres_server import PostgresServer
 from tests.ledger_files import unguarded

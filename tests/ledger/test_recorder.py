@@ -31,9 +31,8 @@ from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.recorder import Recorder
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.ledger.verify import verify
-from tests.call_modes import until
 from tests.factories import event
-from tests.helpers import ROOT
+from tests.helpers import ROOT, until
 from tests.ledger_files import locked, program, rows, total, unguarded
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from litellm_maas.sandbox import Sandbox
+from tests.provider.client_cases import CLIENTS, Case, Setting
 from tests.proxy_process import MASTER_KEY
-from tests.slow.client_cases import CLIENTS, Case, Setting
 
 pytestmark = pytest.mark.proxy
 PYTHON = [client for client in CLIENTS if "Python" in client.title]

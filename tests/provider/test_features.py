@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,10 +12,11 @@ import pydantic
 import pytest
 
 from litellm_maas.sandbox import Answer, Choice, ToolCall
-from tests.helpers import MESSAGES, TOOL, Outcome, assemble, astream
+from tests.call_modes import PARTS
+from tests.helpers import MESSAGES, TOOL, Outcome, assemble
 from tests.proxy_process import MASTER_KEY
 
-WAYS = ("completion", "acompletion", "stream", "astream", "Router")
+WAYS = (*PARTS, "Router")
 IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 Wire = Mapping[str, Any]
 
@@ -122,14 +122,8 @@ def test_feature(feature: Feature, way: str, request: pytest.FixtureRequest, mon
 
 
 def _call(way: str, call: dict[str, Any], proxy_url: str) -> Outcome:
-    if way == "completion":
-        return assemble(litellm.completion(**call))
-    if way == "acompletion":
-        return assemble(asyncio.run(litellm.acompletion(**call)))
-    if way == "stream":
-        return assemble(*litellm.completion(stream=True, **call))
-    if way == "astream":
-        return assemble(*asyncio.run(astream(**call)))
+    if way in PARTS:
+        return assemble(*PARTS[way](**call))
     if way == "Router":
         own = {"model": "model", "api_key": "api_key", "base_url": "api_base"}
         deployment = {own[name]: call.pop(name) for name in own if name in call}

@@ -13,34 +13,14 @@ from litellm.integrations.custom_logger import CustomLogger
 from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler, HTTPHandler
 
 from litellm_maas.sandbox import Fault, Sandbox
+from tests.call_modes import PARTS
 from tests.helpers import KEY, MESSAGES, Outcome, assemble, astream
 
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES}
 UNAVAILABLE = Fault(status=503, body={"message": "Gateway Auth Unavailable"})
 
 
-def _plain(**call: Any) -> list[Any]:
-    return [litellm.completion(**call)]
-
-
-def _aplain(**call: Any) -> list[Any]:
-    return [asyncio.run(litellm.acompletion(**call))]
-
-
-def _stream(**call: Any) -> list[Any]:
-    return list(litellm.completion(stream=True, **call))
-
-
-def _astream(**call: Any) -> list[Any]:
-    return asyncio.run(astream(**call))
-
-
-WAYS = [
-    pytest.param(_plain, id="completion"),
-    pytest.param(_aplain, id="acompletion"),
-    pytest.param(_stream, id="stream"),
-    pytest.param(_astream, id="astream"),
-]
+WAYS = [pytest.param(function, id=name) for name, function in PARTS.items()]
 ConnectionReport = Callable[..., list[Any]]
 
 
@@ -68,7 +48,7 @@ def test_a_stream_is_not_retried_for_what_no_retry_mends(sandbox: Sandbox) -> No
         sandbox.faults.add(fault)
         sandbox.requests.clear()
         with pytest.raises(Exception, match="MaaS"):
-            _astream(num_retries=3, **CALL)
+            PARTS["astream"](num_retries=3, **CALL)
         assert len(sandbox.requests) == 1
 
 
@@ -85,7 +65,7 @@ def test_fallbacks_of_an_asynchronous_stream(sandbox: Sandbox) -> None:
     """LiteLLM hands out an asynchronous stream before it is sent: `fallbacks=` come too late, a router's do not."""
     sandbox.faults.add(Fault(status=503, body="busy", times=None, model="openai/gpt-4o"))
     with pytest.raises(litellm.exceptions.MidStreamFallbackError, match="busy"):
-        _astream(fallbacks=["maas/gemini/gemini-2.5-flash"], **CALL)
+        PARTS["astream"](fallbacks=["maas/gemini/gemini-2.5-flash"], **CALL)
     router = litellm.Router(
         model_list=[
             {"model_name": "a", "litellm_params": {"model": "maas/openai/gpt-4o"}},
@@ -124,7 +104,7 @@ def test_the_cache(sandbox: Sandbox, way: ConnectionReport) -> None:
     """LiteLLM's cache answers the second call without a request."""
     litellm.cache = litellm.Cache()
     call = {**CALL, "caching": True}
-    if way is _astream:
+    if way is PARTS["astream"]:
         first, second = asyncio.run(_twice(call))
     else:
         first, second = assemble(*way(**call)), assemble(*way(**call))

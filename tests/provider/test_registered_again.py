@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
 import pickle
@@ -18,7 +17,8 @@ from litellm_maas import _litellm_compat
 from litellm_maas.catalogue import catalogue
 from litellm_maas.provider import model_map
 from litellm_maas.sandbox import Sandbox
-from tests.helpers import MESSAGES, astream
+from tests.call_modes import WAYS
+from tests.helpers import MESSAGES
 
 MODEL = "maas/openai/gpt-4o"
 UNKNOWN = "maas/somebody/new-model"
@@ -57,30 +57,12 @@ REPLACE = [
 ]
 
 
-def _plain(**call: Any) -> Any:
-    return litellm.completion(**call)._hidden_params["response_cost"]
-
-
-def _aplain(**call: Any) -> Any:
-    return asyncio.run(litellm.acompletion(**call))._hidden_params["response_cost"]
-
-
-def _stream(**call: Any) -> Any:
-    chunks = list(litellm.completion(stream=True, stream_options={"include_usage": True}, **call))
+def dollars(way: str, **call: Any) -> Any:
+    """What LiteLLM says that a call costs."""
+    if "stream" not in way:
+        return WAYS[way](**call)._hidden_params["response_cost"]
+    chunks = WAYS[way](stream_options={"include_usage": True}, **call)
     return litellm.completion_cost(litellm.stream_chunk_builder(chunks), model=MODEL, custom_llm_provider="maas")
-
-
-def _astream(**call: Any) -> Any:
-    chunks = asyncio.run(astream(stream_options={"include_usage": True}, **call))
-    return litellm.completion_cost(litellm.stream_chunk_builder(chunks), model=MODEL, custom_llm_provider="maas")
-
-
-WAYS = [
-    pytest.param(_plain, id="completion"),
-    pytest.param(_aplain, id="acompletion"),
-    pytest.param(_stream, id="stream"),
-    pytest.param(_astream, id="astream"),
-]
 
 
 @pytest.fixture
@@ -129,15 +111,15 @@ def test_the_name_in_litellms_lists_is_a_string() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("replace", REPLACE)
-def test_the_next_call_at_the_latest(sandbox: Sandbox, replace: Callable[[], None], way: Callable[..., Any]) -> None:
+def test_the_next_call_at_the_latest(sandbox: Sandbox, replace: Callable[[], None], way: str) -> None:
     """While somebody keeps the old map, the next call brings everything back, and has a cost itself."""
     kept = []
     for _ in range(2):
         kept.append(litellm.model_cost)
         replace()
-        dollars = way(model=MODEL, messages=MESSAGES)
+        cost = dollars(way, model=MODEL, messages=MESSAGES)
         charge = sandbox.bill.charges[-1]
-        assert dollars == pytest.approx((charge.input_tokens * 70_888 + charge.output_tokens * 283_550) / 1e6 / 28_355)
+        assert cost == pytest.approx((charge.input_tokens * 70_888 + charge.output_tokens * 283_550) / 1e6 / 28_355)
         assert _everything_stands()
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-import threading
 from typing import Any
 
 import httpx
@@ -12,7 +11,7 @@ import pytest
 from litellm.integrations.custom_logger import CustomLogger
 
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox, ToolCall
-from tests.helpers import MESSAGES, Assembled, assemble, astream
+from tests.helpers import MESSAGES, Assembled, assemble, astream, until
 
 CALL: dict[str, Any] = {"model": "maas/openai/gpt-4o", "messages": MESSAGES}
 WORDS = [
@@ -125,21 +124,13 @@ def test_two_hundred_random_streams_arrive_whole_with_exact_usage(sandbox: Sandb
     for answer, chunks in zip(answers, streams, strict=True):
         assert assemble(*chunks).choices == sent_choices(answer)
         assert counts(chunks[-1]._hidden_params["usage"]) == _sent_counts(answer)
-    _wait_for(lambda: len(events.usages) == len(answers))
+    # LiteLLM hands events of synchronous streams to a pool of threads; joining the pool would end it for good.
+    until(lambda: len(events.usages) == len(answers))
     assert sorted(map(counts, events.usages)) == sorted(map(_sent_counts, answers))
 
 
 def _sent_counts(answer: Answer) -> tuple[int, int, int, int]:
     return (answer.input_tokens or 0, answer.cached_tokens or 0, answer.output_tokens, answer.reasoning_tokens)
-
-
-def _wait_for(condition: Any) -> None:
-    # LiteLLM hands events of synchronous streams to a pool of threads; joining the pool would end it for good.
-    for _ in range(3000):
-        if condition():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("the events did not arrive")
 
 
 def test_usage_chunk_only_when_asked_for(sandbox: Sandbox) -> None:
@@ -319,7 +310,7 @@ def test_an_abandoned_stream_closes_its_connection(sandbox: Sandbox, mode: str) 
     else:
         next(litellm.completion(stream=True, **CALL))
         gc.collect()
-    _wait_for(lambda: sandbox.bill.charges)
+    until(lambda: sandbox.bill.charges)
     (charge,) = sandbox.bill.charges
     assert not charge.complete
     assert charge.output_tokens < 200

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.router import templates
 from litellm_maas.sandbox import Fault, Sandbox
-from tests.helpers import KEY, MESSAGES
+from tests.helpers import KEY, MESSAGES, until
 from tests.proxy_process import MASTER_KEY, running_proxy
 
 pytestmark = pytest.mark.proxy
@@ -156,9 +155,7 @@ def test_an_include_leaves_everything_of_the_admins(admins: Proxy) -> None:
         assert admins.ask(f"maas/{model}") == f"{model} heard: Xin chào"
     # The admin's own group of the same id stays the admin's.
     assert {admins.ask(FIRST) for _ in range(8)} == {"minimax/minimax-m3 heard: Xin chào"}
-    deadline = time.monotonic() + 30
-    while not admins.seen.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)  # LiteLLM calls callbacks when it likes
+    until(admins.seen.exists)  # LiteLLM calls callbacks when it likes
     assert json.loads(admins.seen.read_text()) == {
         "drop_params": True,
         "request_timeout": 77,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.metadata
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from litellm_maas.provider.known_routers import cooling, members, order_of
 from litellm_maas.router import templates
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Fault, Sandbox
-from tests.helpers import MESSAGES
+from tests.helpers import MESSAGES, auntil, until
 from tests.router.routed import (
     FIRST,
     SECOND,
@@ -77,10 +75,7 @@ def test_a_stand_in_that_litellm_would_not_call_is_none(sandbox: Sandbox, way: C
     busy = [broken(model, 503, "busy", times=1) for model in (SECOND, THIRD)]
     fails(sandbox, router, "stood-in-for", broken(FIRST, times=1), *busy)
     ids = [each["model_info"]["id"] for each in members(router, "standing-in")]
-    deadline = time.monotonic() + 10
-    while len(cooling(router, ids)) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)  # LiteLLM cools down in the background
+    until(lambda: len(cooling(router, ids)) >= 2)  # LiteLLM cools down in the background
     assert served(way(router, model="stood-in-for")) == FIRST
     assert asked(sandbox) == [FIRST]
 
@@ -95,10 +90,7 @@ async def test_a_group_of_ones_own_that_cools_down(sandbox: Sandbox) -> None:
     with pytest.raises(litellm.ServiceUnavailableError):
         await router.acompletion(model="cool", messages=MESSAGES)
     ids = [each["model_info"]["id"] for each in members(router, "cool")]
-    deadline = time.monotonic() + 10
-    while len(cooling(router, ids)) < 2:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)  # LiteLLM cools down in a task of its own
+    await auntil(lambda: len(cooling(router, ids)) >= 2)  # LiteLLM cools down in a task of its own
     asked(sandbox)
     response: Any = await router.acompletion(model="cool", messages=MESSAGES)
     assert served([response]) == FIRST

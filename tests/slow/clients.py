@@ -22,8 +22,8 @@ from litellm_maas.ledger.event import Event
 from litellm_maas.ledger.sqlite import SqliteLedger
 from litellm_maas.pricing.credits import format_credits
 from litellm_maas.sandbox import Charge, Fault, Request, Sandbox
+from tests.provider.client_cases import CLIENTS, Case, Client, Setting
 from tests.proxy_process import MASTER_KEY, running_proxy
-from tests.slow.client_cases import CLIENTS, Case, Client, Setting
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 FIRST = "openai/gpt-4o"

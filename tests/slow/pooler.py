@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from litellm_maas.sandbox import Sandbox
-from tests.call_modes import until
+from tests.helpers import until
 from tests.ledger.postgres_server import PostgresServer
 from tests.proxy_process import free_port
 

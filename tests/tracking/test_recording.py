@@ -16,8 +16,8 @@ import pytest
 import litellm_maas
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
-from tests.call_modes import CALL, CHAT, EACH_WAY, WAYS, by_address, compare, drop, in_a_loop, until, who
-from tests.helpers import KEY, MESSAGES, TOOL, astream
+from tests.call_modes import CALL, CHAT, EACH_WAY, WAYS, by_address, compare, drop, in_a_loop, who
+from tests.helpers import KEY, MESSAGES, TOOL, astream, until
 from tests.ledger_files import rows
 
 EMBEDDING: dict[str, Any] = {"model": "maas/qwen/qwen3-embedding-8b", "input": ["một", "hai ba"]}

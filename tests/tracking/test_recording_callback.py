@@ -19,8 +19,8 @@ from litellm_maas.ledger.event import Event
 from litellm_maas.provider.spend_logger import SpendLogger
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
-from tests.call_modes import CALL, EACH_WAY, WAYS, auntil, by_address, compare, recorded, until, who
-from tests.helpers import KEY, MESSAGES, astream
+from tests.call_modes import CALL, EACH_WAY, WAYS, by_address, compare, recorded, who
+from tests.helpers import KEY, MESSAGES, astream, auntil, until
 from tests.ledger_files import rows, total
 from tests.raw_gateway import reply, usage
 from tests.warm_process import run_warm

@@ -17,8 +17,8 @@ from litellm_maas.gateway import endpoint
 from litellm_maas.pricing.usage import Usage
 from litellm_maas.runtime import runtime
 from litellm_maas.sandbox import Answer, Choice, Sandbox
-from tests.call_modes import CALL, CHAT, EACH_WAY, WAYS, by_address, in_a_loop, recorded, until
-from tests.helpers import MESSAGES
+from tests.call_modes import CALL, CHAT, EACH_WAY, WAYS, by_address, in_a_loop, recorded
+from tests.helpers import MESSAGES, until
 from tests.ledger_files import rows
 
 

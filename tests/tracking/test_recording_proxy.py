@@ -12,8 +12,8 @@ import pytest
 
 from litellm_maas.ledger.event import Event
 from litellm_maas.sandbox import Answer, Charge, Choice, Fault, Sandbox
-from tests.call_modes import recorded, until
-from tests.helpers import KEY, MESSAGES
+from tests.call_modes import recorded
+from tests.helpers import KEY, MESSAGES, until
 from tests.ledger_files import rows
 from tests.proxy_process import MASTER_KEY, TEAM_KEY
 

@@ -15,8 +15,8 @@ import litellm
 import pytest
 
 from litellm_maas.sandbox import Answer, Choice, Fault, Sandbox
-from tests.call_modes import CALL, CHAT, EACH_WAY, LONG, WAYS, auntil, drop, recorded, until, who
-from tests.helpers import TOOL, astream
+from tests.call_modes import CALL, CHAT, EACH_WAY, LONG, WAYS, drop, recorded, who
+from tests.helpers import TOOL, astream, auntil, until
 from tests.ledger_files import rows
 
 

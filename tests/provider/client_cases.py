@@ -15,12 +15,12 @@ import litellm
 import openai
 
 from litellm_maas.sandbox import Answer, Choice, ToolCall
-from tests.helpers import TOOL
+from tests.helpers import ROOT, TOOL
 
 EMBEDDING = "maas/qwen/qwen3-embedding-8b"
 QUESTION = "How is the weather in Hà Nội?"
 MESSAGES: list[Any] = [{"role": "user", "content": QUESTION}]
-INSIDE = Path(__file__).parent / "in_environment"
+INSIDE = ROOT / "tests" / "slow" / "in_environment"
 
 
 @dataclass(frozen=True)
