@@ -121,7 +121,7 @@ def test_a_status_that_says_nothing_against_the_request(status: int, stream: boo
     """It is raised with its true status, and its hint is to try again."""
     error = error_of({"message": "not now"}, status, stream=stream)
     assert (type(error), error.status_code) == (litellm.APIError, status)
-    assert "tries again by itself" in error.message.splitlines()[-1]
+    assert "retries automatically" in error.message.splitlines()[-1]
 
 
 @pytest.mark.parametrize("status", [409, 424, 499])
