@@ -107,7 +107,7 @@ def test_the_command(installed: Path, tmp_path: Path) -> None:
     assert "\nopenai/gpt-4o heard: Thủ đô của Việt Nam ở đâu?\n  tokens: " in shown
     assert '\nget_weather({"city": "Hà Nội"})\n  tokens: ' in shown
     assert "\nanswered by qwen/qwen3.6-flash\n  tokens: " in shown
-    assert "The bill that the offline MaaS kept itself says the same" in shown
+    assert "The offline MaaS's own bill agrees" in shown
 
 
 def run(program: Path, *arguments: str, folder: Path) -> str:

@@ -373,7 +373,7 @@ def test_a_budget_of_a_host(ledger: Path, sandbox: Sandbox) -> None:
             [Budget(name=host, credits=1, host=host) for host in (here, "elsewhere.vn")]
         )
     assert [state.spent for state in states] == [COST * 1_000_000, 0]
-    with pytest.raises(pydantic.ValidationError, match="names no host"):
+    with pytest.raises(pydantic.ValidationError, match="is not a host"):
         Budget(name="a", credits=1, host="https://")
 
 
@@ -696,7 +696,11 @@ def test_a_worst_case_counts_what_is_not_text() -> None:
         ("budgets:\n  - {name: a, credits: '1.530'}", 2, "could be 1530"),
         ("budgets:\n  - {name: a, credits: 200,000}", 2, "write 200000, not 200,000"),
         ("- {name: a, credits: 1}", 1, "write `budgets:` on a line above it"),
-        ("budgets:\n  - name: a\n    credits: 1\n    model: maas/", 4, "no model id; write one such as openai/gpt-4o"),
+        (
+            "budgets:\n  - name: a\n    credits: 1\n    model: maas/",
+            4,
+            "is not a model id; write one such as openai/gpt-4o",
+        ),
         (
             "budgets:\n  - name: a\n    credits: 1\n    model: maas/x/y\n    action: downgrade:x/y",
             5,

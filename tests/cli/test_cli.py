@@ -176,8 +176,8 @@ def test_models_on_a_narrow_terminal(tmp_path: Path, columns: int) -> None:
     ("fault", "says"),
     [
         (Fault(status=401), "ACTIVE"),
-        (Fault(status=200, body="<html>"), "something else than a list of models"),
-        (Fault(status=200, body={"data": [{}]}), "something else than a list of models"),
+        (Fault(status=200, body="<html>"), "did not answer with a list of models"),
+        (Fault(status=200, body={"data": [{}]}), "did not answer with a list of models"),
     ],
 )
 def test_models_says_what_is_wrong(sandbox: Sandbox, fault: Fault, says: str) -> None:
@@ -217,7 +217,7 @@ def test_demo(sandbox: Sandbox) -> None:
     assert 'get_weather({"city": "Hà Nội"})' in done.stdout
     assert "answered by qwen/qwen3.6-flash" in done.stdout
     assert re.search(
-        r"total +4 .* ([\d.]+ VND)\n(.|\n)*the bill that the offline MaaS kept itself says the same: \1",
+        r"total +4 .* ([\d.]+ VND)\n(.|\n)*the offline MaaS's own bill agrees: \1",
         done.stdout,
         re.IGNORECASE,
     )

@@ -308,7 +308,7 @@ BROKEN: dict[str, tuple[Callable[[SetUp], None], str, str, str]] = {
         "but MAAS_KEY is",
         r'^export MAAS_API_KEY="\$MAAS_KEY"$',
     ),
-    "a client id": (_set(MAAS_API_KEY=None, GREENNODE_CLIENT_ID="x"), "key", "no key for models", _MAKES_A_KEY),
+    "a client id": (_set(MAAS_API_KEY=None, GREENNODE_CLIENT_ID="x"), "key", "not a model key", _MAKES_A_KEY),
     "a header for a key": (_set(MAAS_API_KEY=f"Bearer {KEY}"), "key", "begins with Bearer", "^export MAAS_API_KEY="),
     "a quoted key": (_set(MAAS_API_KEY=f'"{KEY}"'), "key", "quotes", "MAAS_API_KEY=vn-…"),
     "a key with a line break": (_set(MAAS_API_KEY=f"{KEY}\nx"), "key", "line break", "copy the key alone"),
@@ -329,7 +329,7 @@ BROKEN: dict[str, tuple[Callable[[SetUp], None], str, str, str]] = {
     "no such host": (_set(MAAS_API_BASE="https://gateway.invalid/v1"), "dns", "has no address", "check the spelling"),
     "an own certificate": (_own_certificate, "tls", "certificate of localhost is not accepted", "SSL_CERT_FILE"),
     "no TLS": (_no_tls, "tls", "does not speak TLS", "check the port"),
-    "nobody listens": (_closed_port, "gateway", "takes no connection", "check host and port"),
+    "nobody listens": (_closed_port, "gateway", "refuses connections", "check host and port"),
     "no reply": (
         lambda setup: setup.sandbox.faults.add(Fault(times=None, hang=True)),
         "gateway",
@@ -378,7 +378,7 @@ BROKEN: dict[str, tuple[Callable[[SetUp], None], str, str, str]] = {
     ),
     "an expired plan": (_answer(402, {"message": "Payment Required"}), "key accepted", "402", "Top up"),
     "a wrong clock": (_wrong_clock, "clock", "1:00:0. behind the gateway", "^sudo timedatectl set-ntp true$"),
-    "no models": (_answer(200, {"data": []}), "models", "no model at all|not listed", "enable|choose"),
+    "no models": (_answer(200, {"data": []}), "models", "can see no models", "enable|choose"),
     "a model misspelt": (
         _config("qwen/qwen3-27b", "qwen/qwen3-72b"),
         "models",
@@ -391,13 +391,13 @@ BROKEN: dict[str, tuple[Callable[[SetUp], None], str, str, str]] = {
         "drops maas",
         r"add \{provider: maas, custom_handler: litellm_maas.maas\}",
     ),
-    "another program's file": (_foreign_ledger, "ledger", "is no ledger", "set MAAS_LEDGER to another file"),
+    "another program's file": (_foreign_ledger, "ledger", "is not a ledger", "set MAAS_LEDGER to another file"),
     "a newer ledger": (_newer_ledger, "ledger", "version 99", "update litellm-maas"),
     "a damaged ledger": (_damaged_ledger, "ledger", "is damaged|malformed", "^mv |move it away"),
     "no database": (_no_sqlite, "ledger", "not a database", "move it away"),
     "a ledger without its log": (_ledger_without_log, "ledger", "its log alone.db-wal is missing", "restore a copy"),
     "a locked ledger": (_locked_ledger, "ledger", "is locked by another program", "fuser -v"),
-    "a ledger in a file": (_file_as_folder, "ledger", "no folder that you may write to", "^export MAAS_LEDGER="),
+    "a ledger in a file": (_file_as_folder, "ledger", "is not a writable folder", "^export MAAS_LEDGER="),
     "a ledger nowhere": (_set(MAAS_LEDGER="mysql://host/x"), "ledger", "cannot be kept at mysql", "postgresql://"),
     "a database that is down": (
         lambda setup: setup.set("MAAS_LEDGER", f"postgresql://a:secret@127.0.0.1:{free_port()}/x"),
@@ -733,7 +733,7 @@ def test_no_ledger_is_made(setup: SetUp) -> None:
     """Looking makes no file."""
     setup.set("MAAS_LEDGER", setup.folder / "new" / "ledger.db")
     found = {check["name"]: check for check in setup.checks()}
-    assert "is made with the first call" in found["ledger"]["message"]
+    assert "will be created by the first recorded call" in found["ledger"]["message"]
     assert not (setup.folder / "new").exists()
 
 
@@ -929,7 +929,7 @@ def test_models_with_own_prices_and_no_ledger(setup: SetUp) -> None:
     row = next(row for row in json.loads(done.stdout) if row["id"] == "openai/gpt-4o")
     assert row["price"] == {"input": 7.0, "cached": None, "output": 9.0}
     assert (row["price_basis"], row["callable"]) == ("custom", "unknown")
-    assert "is not known" in done.stderr
+    assert "Unknown which models can be called" in done.stderr
 
 
 def test_every_variable_is_known() -> None:
