@@ -97,6 +97,7 @@ def test_internal_errors_are_not_exported() -> None:
     assert internal == {"GatewayError", "RateLimitStoreError", "UnsupportedParameterError"}
 
 
+@pytest.mark.process
 def test_import_is_lazy() -> None:
     """Neither importing the package nor looking for an error loads what reads reports."""
     code = (
