@@ -57,7 +57,9 @@ _started: list[str] = []
 
 
 def _watch(event: str, arguments: tuple[object, ...]) -> None:
-    if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+    # Only programs of this environment: `platform`, for one, runs uname the first time that somebody asks.
+    is_own = event in ("subprocess.Popen", "os.posix_spawn") and str(arguments[0]).startswith(sys.prefix)
+    if event == "os.fork" or is_own:
         _started.append(f"{event} {arguments[:1]}")
 
 

@@ -13,9 +13,10 @@ import pytest
 
 from litellm_maas.pricing import price_book
 from litellm_maas.sandbox import Answer, Choice, Fault, Limit, Sandbox, ToolCall
+from litellm_maas.testing import maas_sandbox
 from tests.helpers import KEY, MESSAGES, TOOL
 
-pytest_plugins = ["litellm_maas.sandbox.pytest_plugin"]
+__all__ = ["maas_sandbox"]
 
 
 def post(sandbox: Sandbox, body: dict[str, Any], path: str = "/chat/completions", key: str = KEY) -> httpx.Response:
