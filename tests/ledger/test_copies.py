@@ -150,7 +150,7 @@ def test_the_commands(ledger: SqliteLedger, path: Path, tmp_path: Path) -> None:
         (("restore", "nothing.db"), "there is no file nothing.db"),
         (("restore", "notes.txt"), "is not a ledger but another program's file|damaged or no ledger"),
         (("restore", "empty.db"), "empty.db"),
-        (("backup", "ledger.db"), "is there already"),
+        (("backup", "ledger.db"), "already exists"),
         (("backup", "ledger.db", "--force"), "is the ledger itself"),
         (("backup", "ledger.db-wal", "--force"), "is the ledger itself"),
         (("backup", "notes.txt/x.db"), "name a file in a folder that you may write to"),

@@ -143,7 +143,7 @@ def test_unfit_rows_keep_nobody_back(ledger: PostgresLocation, caplog: pytest.Lo
     checked = cli("spend", "verify")
     assert checked.exit_code == 1
     for odd in UNFIT.values():
-        assert f"event {odd.event_id} is not in the database" in checked.output
+        assert f"the database rejected event {odd.event_id}: " in checked.output
 
 
 def test_the_longest_texts_fit(ledger: PostgresLocation) -> None:
@@ -253,7 +253,7 @@ def test_what_a_database_has_lost_is_sent_again(
     forward(ledger)
     assert len(arrived(ledger)) == count + 1
     (said,) = warnings(caplog)
-    assert said.startswith(f"{ledger} does not have the last events that were sent to it")
+    assert said.startswith(f"{ledger} lacks the last events that were sent to it")
     forward(ledger)
     assert len(warnings(caplog)) == 1
 
@@ -407,7 +407,7 @@ def test_budgets_of_another_database_are_named(at: Address) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("spend", "resend", "--ledger", "here.db"), "here.db is a file, from which nothing is sent"),
+        (("spend", "resend", "--ledger", "here.db"), "here.db is a file, not a database"),
         (("spend", "resend", "--from", "nowhere.db"), "there is no spool nowhere.db"),
         (("spend", "backup", "x.db"), "is a database, which pg_dump --schema=litellm_maas is for"),
         (("spend", "restore", "x.db"), "is a database, which pg_restore is for"),

@@ -338,8 +338,8 @@ def _newer(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda path: _foreign(path, 0), "is no ledger.*MAAS_LEDGER to another file"),
-        (lambda path: _foreign(path, schema.VERSION), "is no ledger.*MAAS_LEDGER to another file"),
+        (lambda path: _foreign(path, 0), "is not a ledger.*MAAS_LEDGER to another file"),
+        (lambda path: _foreign(path, schema.VERSION), "is not a ledger.*MAAS_LEDGER to another file"),
         (_newer, rf"of version {schema.VERSION + 1}, .*writes version {schema.VERSION}; update litellm-maas"),
         (lambda path: path.write_bytes(b"not a database, not at all" * 99), "damaged or no ledger: .*move it away"),
         (lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(2000)), "damaged or no ledger: .*move it away"),
