@@ -13,6 +13,8 @@ brings two pytest fixtures:
       def clean_maas(maas_reset): ...
 
 Without pytest, use `litellm_maas.sandbox.Sandbox` and `reset()`.
+
+PYTEST_DONT_REWRITE: a `conftest.py` may import this module and name it as a plugin, without a warning.
 """
 
 from __future__ import annotations

@@ -127,7 +127,9 @@ def test_reset(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 PLUGIN = """
-pytest_plugins = ["litellm_maas.testing"]
+from litellm_maas import testing
+
+pytest_plugins = ["litellm_maas.testing", "litellm_maas.sandbox.pytest_plugin"]
 """
 TESTS = """
 import litellm, litellm_maas, pytest
@@ -145,10 +147,9 @@ def test_a_call(maas_sandbox, tmp_path, number):
 """
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_fixtures(pytester: pytest.Pytester) -> None:
     """The fixtures give users' tests a gateway and a fresh process."""
     pytester.makeconftest(PLUGIN)
     pytester.makepyfile(TESTS)
-    result: Any = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result: Any = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error::pytest.PytestWarning")
     result.assert_outcomes(passed=2)

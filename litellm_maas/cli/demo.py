@@ -56,7 +56,7 @@ def command(*, live: bool | None) -> None:
         _run({}, None)
         return
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
-        sandbox.faults.add(Fault(status=503, body={"message": "model not responding"}, times=None, model=_DOWN))
+        sandbox.faults.add(Fault(status=503, body={"message": "Service Unavailable"}, times=None, model=_DOWN))
         click.echo(f"An offline MaaS answers on {sandbox.url}. Its models only echo the request.")
         click.echo(f"Its {_DOWN} is down, to show a fallback.")
         logging.getLogger("litellm_maas").setLevel(logging.ERROR)  # what it would warn of has just been said

@@ -1,4 +1,7 @@
-"""Provide the pytest fixture `maas_sandbox`, for projects that test against an offline MaaS."""
+"""Provide the pytest fixture `maas_sandbox`, for projects that test against an offline MaaS; see `litellm_maas.testing`.
+
+PYTEST_DONT_REWRITE: the other module imports this one, and either may be named as a plugin, without a warning.
+"""
 
 from __future__ import annotations
 
