@@ -1,6 +1,6 @@
-"""Provide the pytest fixture `maas_sandbox`, for projects that test against an offline MaaS; see `litellm_maas.testing`.
+"""Provide the pytest fixture `maas_sandbox`, for projects that test against an offline MaaS.
 
-PYTEST_DONT_REWRITE: the other module imports this one, and either may be named as a plugin, without a warning.
+PYTEST_DONT_REWRITE: `litellm_maas.testing` imports this module, and either may be named as a plugin, without a warning.
 """
 
 from __future__ import annotations
