@@ -151,5 +151,6 @@ def test_fixtures(pytester: pytest.Pytester) -> None:
     """The fixtures give users' tests a gateway and a fresh process."""
     pytester.makeconftest(PLUGIN)
     pytester.makepyfile(TESTS)
-    result: Any = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error::pytest.PytestWarning")
+    strict = ("-W", "error::pytest.PytestAssertRewriteWarning")
+    result: Any = pytester.runpytest_subprocess("-p", "no:cacheprovider", *strict)
     result.assert_outcomes(passed=2)
